@@ -1,0 +1,149 @@
+"""Where the wavefunctions live: a box with hard walls or periodic axes, its boundary mask, and centres inside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+__all__ = ["Box", "Centre", "Mask", "PolynomialMask", "SquareRootMask"]
+
+
+class Mask(Protocol):
+    """A factor for each walled axis: a function of t in [-1, 1], zero with finite slope at both ends, 0 outside."""
+
+    def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]: ...
+
+
+@dataclass(frozen=True)
+class SquareRootMask:
+    """The SpIN paper's mask, max(√(2 - t²) - 1, 0); with t = x/D this is (√(2D² - x²) - D)/D (appendix C.1)."""
+
+    def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        inside = jnp.abs(t) < 1
+        return jnp.where(inside, jnp.sqrt(2 - jnp.where(inside, t, 0) ** 2) - 1, 0)
+
+
+@dataclass(frozen=True)
+class PolynomialMask:
+    """The lowest polynomial that vanishes on both walls, max(1 - t², 0)."""
+
+    def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.maximum(1 - t**2, 0)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """A point where V is singular, and how: V ≈ -strength / |x - position| close by.
+
+    `length` is the distance over which a wavefunction changes there (a Bohr radius). `cusp` is the exact logarithmic
+    slope d ln ψ / dr at the point (Kato's condition), 0 where none is known.
+    """
+
+    position: tuple[float, ...]
+    strength: float
+    length: float
+    cusp: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box ∏_i [lower_i, upper_i]: hard walls (ψ = 0) on every axis, except those that are periodic.
+
+    Args:
+        lower, upper: (dim,) corners, in the units of x. A number stands for one dimension.
+        periodic: one bool for all axes, or one an axis.
+        mask: shape of the boundary mask on walled axes: `SquareRootMask()` (the paper's) or `PolynomialMask()`.
+
+    Raises:
+        ValueError: corners of different length, an empty or inverted side, a corner that is not finite.
+
+    >>> Box([-1.0, 0.0], [1.0, 3.0]).volume
+    6.0
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    periodic: tuple[bool, ...] = (False,)
+    mask: Mask = SquareRootMask()
+
+    def __init__(
+        self,
+        lower: Sequence[float] | float,
+        upper: Sequence[float] | float,
+        periodic: Sequence[bool] | bool = False,
+        mask: Mask | None = None,
+    ) -> None:
+        lower, upper = _numbers("lower", lower), _numbers("upper", upper)
+        if len(lower) != len(upper):
+            raise ValueError(f"Box: lower has {len(lower)} entries, upper has {len(upper)}.")
+        for axis, (low, high) in enumerate(zip(lower, upper, strict=True)):
+            if not low < high:
+                raise ValueError(
+                    f"Box: on axis {axis} lower must be less than upper, got lower={low:g}, upper={high:g}."
+                )
+        flags = (periodic,) * len(lower) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
+        if len(flags) != len(lower) or not all(isinstance(flag, bool | np.bool_) for flag in flags):
+            raise ValueError(f"Box: periodic must be a bool, or {len(lower)} of them, got {periodic!r}.")
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+        object.__setattr__(self, "periodic", tuple(bool(flag) for flag in flags))
+        object.__setattr__(self, "mask", SquareRootMask() if mask is None else mask)
+
+    @classmethod
+    def cube(
+        cls, half_width: float, dim: int, periodic: Sequence[bool] | bool = False, mask: Mask | None = None
+    ) -> "Box":
+        """The cube [-half_width, half_width]^dim about the origin.
+
+        >>> Box.cube(50.0, dim=2) == Box([-50.0, -50.0], [50.0, 50.0])
+        True
+        """
+        if not isinstance(dim, int | np.integer) or dim < 1:
+            raise ValueError(f"Box.cube: dim must be a positive integer, got {dim!r}.")
+        if not (np.isscalar(half_width) and np.isfinite(half_width) and half_width > 0):
+            raise ValueError(f"Box.cube: half_width must be a positive number, got {half_width!r}.")
+        return cls([-float(half_width)] * int(dim), [float(half_width)] * int(dim), periodic, mask)
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return len(self.lower)
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """Side lengths, (dim,)."""
+        return tuple(high - low for low, high in zip(self.lower, self.upper, strict=True))
+
+    @property
+    def centre(self) -> tuple[float, ...]:
+        """The middle of the box, (dim,)."""
+        return tuple((high + low) / 2 for low, high in zip(self.lower, self.upper, strict=True))
+
+    @property
+    def volume(self) -> float:
+        """Product of the side lengths."""
+        return prod(self.lengths)
+
+    def scaled(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        """x as t in [-1, 1] on each axis."""
+        return (x - jnp.asarray(self.centre, x.dtype)) / jnp.asarray(self.lengths, x.dtype) * 2
+
+    def boundary_mask(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """∏ over walled axes of mask(t_i): zero on the walls with finite slope, and zero outside."""
+        walled = ~np.asarray(self.periodic)
+        return jnp.prod(jnp.where(walled, self.mask(self.scaled(x)), 1))
+
+    def contains(self, x: Any) -> Any:
+        """Whether points (..., dim) lie inside or on the walls; (...)."""
+        return np.all((np.asarray(self.lower) <= x) & (x <= np.asarray(self.upper)), axis=-1)
+
+
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
+    array = np.atleast_1d(np.asarray(values, dtype=float))
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"Box: {name} must be a sequence of finite numbers, one an axis, got {values!r}.")
+    return tuple(float(value) for value in array)

@@ -1,0 +1,57 @@
+"""What a method that solves must offer: either everything at once, or `init`, `advance` and `finish` for the one loop
+in `solve`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qspin.problem import Problem
+from qspin.spectrum import Spectrum
+
+__all__ = ["DirectMethod", "IterativeMethod", "Method", "Run"]
+
+
+class Method(ABC):
+    """Frozen settings of a way to solve. `name` labels tables and files."""
+
+    name: str
+
+    def check(self, problem: Problem, n_states: int) -> None:
+        """Raise ValueError at once where this method cannot do this problem."""
+        del problem, n_states
+
+
+class DirectMethod(Method):
+    """A method without training."""
+
+    @abstractmethod
+    def solve(self, problem: Problem, n_states: int) -> Spectrum:
+        """The lowest `n_states` states."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A method bound to a problem, compiled: what the loop in `solve` drives.
+
+    `init(seed)` -> state, a pytree of arrays. `advance(state, n)` -> (state, info) does n compiled steps; `info` maps
+    names to arrays with one row a step, and `info["ok"]` is False from the step on at which numbers stopped being
+    finite. `finish(state, history)` -> Spectrum evaluates afresh. `dtype` is the precision of training.
+    """
+
+    init: Callable[[int], Any]
+    advance: Callable[[Any, int], tuple[Any, Mapping[str, np.ndarray]]]
+    finish: Callable[[Any, Mapping[str, np.ndarray]], Spectrum]
+    steps: int
+    chunk: int
+
+
+class IterativeMethod(Method):
+    """A method that trains."""
+
+    @abstractmethod
+    def bind(self, problem: Problem, n_states: int) -> Run:
+        """This method on this problem."""

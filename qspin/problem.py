@@ -1,0 +1,105 @@
+"""`Problem`: what is to be solved, and nothing about how."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qspin.domain import Box, Centre
+from qspin.hamiltonian import Operator
+from qspin.runtime import double_precision
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A Hamiltonian on a domain.
+
+    Args:
+        hamiltonian: an operator bounded below, e.g. `Kinetic() + Potential(V)`.
+        domain: a `Box`.
+        exact: optional closed form: exact(n) -> the lowest n energies, degenerate ones repeated.
+        name: for titles and files.
+        units: of the energies, for tables and axes (a label: nothing is converted).
+
+    Raises:
+        TypeError, ValueError: at once, where an operator does not fit the domain, or V cannot be used (see
+        `Potential`).
+    """
+
+    hamiltonian: Operator
+    domain: Box
+    exact: Callable[[int], np.ndarray] | None = None
+    name: str = "problem"
+    units: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hamiltonian, Operator):
+            raise TypeError(
+                f"Problem: hamiltonian must be an operator such as Kinetic() + Potential(V), got {self.hamiltonian!r}."
+            )
+        if not isinstance(self.domain, Box):
+            raise TypeError(f"Problem: domain must be a Box, got {self.domain!r}.")
+        if self.exact is not None and not callable(self.exact):
+            raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
+        self.hamiltonian.check(self.domain.dim)
+        if not (self.hamiltonian.kinetic_coefficients(self.domain.dim) > 0).all():
+            raise ValueError("Problem: the Hamiltonian needs a positive kinetic energy on every axis: add Kinetic().")
+        for point in self.hamiltonian.singularities:
+            if not self.domain.contains(np.asarray(point)):
+                raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return self.domain.dim
+
+    @double_precision()
+    def potential_values(self, points: np.ndarray) -> np.ndarray:
+        """V at points (P, dim), float64 (P,). Raises ValueError naming the first point where V is not finite."""
+        values = np.asarray(jax.jit(jax.vmap(self.hamiltonian.potential))(jnp.asarray(points, float)))
+        if not np.isfinite(values).all():
+            first = np.flatnonzero(~np.isfinite(values))[0]
+            where = ", ".join(f"{c:.6g}" for c in points[first])
+            raise ValueError(
+                f"Potential: V is {values[first]} at x = ({where}); it must be finite at every sampled point of the "
+                "domain. Declare a Coulomb-like centre through Potential(V, singularities=[...]), make walls high but "
+                "finite, or shrink the box."
+            )
+        return values
+
+    def check_potential(self, n_points: int = 4096) -> None:
+        """Raise ValueError where V is nan or inf at the centre, near the walls or on a random sample of the box."""
+        rng = np.random.default_rng(0)
+        lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
+        points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (n_points, self.dim))
+        corners = lower + lengths * np.stack([np.full(self.dim, 1e-9), np.full(self.dim, 1 - 1e-9)])
+        self.potential_values(np.concatenate([points, corners]))
+
+    @cached_property
+    def centres(self) -> tuple[Centre, ...]:
+        """The declared singularities with their strength, length and cusp, read off V close to each.
+
+        V ≈ -Z/r at a centre, with kinetic energy -c ∇², makes ψ ∝ 1 - (Z / (c (dim - 1))) r (Kato 1957; in one
+        dimension an attractive -Z/|x| has none and ψ vanishes there, so only its length is used).
+        """
+        return tuple(self._centre(point) for point in self.hamiltonian.singularities)
+
+    def _centre(self, point: tuple[float, ...]) -> Centre:
+        coefficients = self.hamiltonian.kinetic_coefficients(self.dim)
+        extent = min(self.domain.lengths)
+        radius = 1e-7 * extent
+        directions = np.random.default_rng(0).normal(size=(32, self.dim))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        values = self.potential_values(np.asarray(point) + radius * directions)
+        strength = float(-values.mean() * radius)
+        isotropic = np.ptp(coefficients) <= 1e-12 * coefficients.max()
+        slope = strength / (coefficients.mean() * max(self.dim - 1, 1))
+        # The length is held between what a mesh of the box can see and the box itself.
+        length = float(np.clip(1 / max(abs(slope), 1e-300), 1e-5 * extent, 0.05 * extent))
+        known = isotropic and self.dim > 1 and abs(slope) > 1e-3 / extent
+        return Centre(point, strength, length, float(-slope) if known else 0.0)

@@ -1,0 +1,189 @@
+"""The floating-point ground we stand on: which JAX, which precision, and whether to believe its numbers."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxlib.version import __version__ as _jaxlib_version
+from jaxtyping import Array, Float
+
+__all__ = ["SelfTest", "check_jaxlib", "describe", "double_precision", "precision", "self_test"]
+
+_BROKEN = {
+    "0.10.2": "computes wrong numbers on CPUs, silently (jax-ml/jax issue 39103)",
+    "0.11.0": "crashes inside compiled code on CPUs (jax-ml/jax issue 39257)",
+}
+_ADVICE = "pip install 'jax!=0.10.2,!=0.11.0' 'jaxlib!=0.10.2,!=0.11.0'"
+_YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+
+
+def check_jaxlib(version: str = _jaxlib_version) -> None:
+    """Refuse a jaxlib that is known to be broken; `import qspin` calls it.
+
+    Raises ImportError for jaxlib 0.10.2 and 0.11.0, with what to install instead. 0.10.2 is let through where
+    XLA_FLAGS switches its faulty fusion off by `--xla_cpu_experimental_ynn_fusion_type=` (an empty value).
+
+    >>> check_jaxlib("0.10.1")
+    """
+    release = version.split("+")[0]  # "0.10.2+local" is the same code
+    if release not in _BROKEN or (release == "0.10.2" and _ynn_fusion_is_off()):
+        return
+    advice = _ADVICE + (f", or set XLA_FLAGS={_YNN_FLAG}= (an empty value)" if release == "0.10.2" else "")
+    raise ImportError(f"qspin: jaxlib {version} is installed, which {_BROKEN[release]}. Try: {advice}.")
+
+
+def _ynn_fusion_is_off() -> bool:
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag.partition("=")[0] == _YNN_FLAG]
+    return bool(flags) and flags[-1] == f"{_YNN_FLAG}="  # XLA lets the last one win
+
+
+def _x64(on: bool) -> Any:
+    if hasattr(jax, "enable_x64"):  # JAX 0.8 and later
+        return jax.enable_x64(on)
+    from jax.experimental import enable_x64  # type: ignore[attr-defined, unused-ignore]
+
+    return enable_x64(on)
+
+
+@contextmanager
+def precision(dtype: Any) -> Iterator[None]:
+    """Compute in float32 or float64 inside a `with` block or a decorated function, and only there.
+
+    JAX rounds float64 to float32 unless a flag says otherwise; this sets the flag for the current thread and
+    puts it back, whatever happens. Enter it around compiled functions, not inside them. Hand results out as
+    NumPy arrays: outside the block JAX rounds its own float64 arrays to float32, with a warning at best.
+
+    `dtype` is float32 or float64, as a name, a NumPy or a JAX type. Raises ValueError for any other.
+
+    >>> with precision("float64"):
+    ...     print(jnp.zeros(3).dtype)
+    float64
+    """
+    try:
+        name = "None" if dtype is None else np.dtype(dtype).name  # NumPy reads None as float64
+    except TypeError:
+        name = repr(dtype)
+    if name not in ("float32", "float64"):
+        raise ValueError(f"precision: expected float32 or float64, got {name}.")
+    with _x64(name == "float64"):
+        yield
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Compute in float64 inside a `with` block or a decorated function: `precision("float64")`.
+
+    >>> @double_precision()
+    ... def zeros():
+    ...     return jnp.zeros(2)
+    >>> zeros().dtype
+    dtype('float64')
+    """
+    with precision("float64"):
+        yield
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """What `self_test` found; printed, one line a case.
+
+    `ok`: every deviation is within its tolerance, 10⁴ machine epsilons of the result's type. `deviation`: the
+    largest max|a - b| / max|b| over one result b; infinite where a number is not finite. `text`: the report.
+    """
+
+    ok: bool
+    deviation: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def self_test(cases: Sequence[tuple[str, Callable[..., Any], tuple[Any, ...]]] = ()) -> SelfTest:
+    """Compare compiled with eager code, and with NumPy on two expressions that jaxlib 0.10.2 gets wrong.
+
+    Those are Σ_i (M x)_i² over 16,385 float64 rows x, and (Σ_j c_j cos x_j) cos x over 20,000 float32 rows.
+    `cases` are more functions to test, as (name, function, arguments): arguments are pytrees of arrays, and
+    so is the result; each is run in the caller's precision. A failed test is an answer, not an exception.
+
+    >>> self_test([("sine", jnp.sin, (jnp.ones(5),))]).ok
+    True
+    """
+    rng = np.random.default_rng(0)
+    matrix, rows = rng.normal(size=(3, 3)), rng.normal(size=(16_385, 3))
+    c, x = (rng.normal(size=shape).astype(np.float32) for shape in [(3,), (20_000, 3)])
+    norms = ((rows @ matrix.T) ** 2).sum(1)
+    cosines = (c * np.cos(x)).sum(1)[:, None] * np.cos(x)
+
+    with jax.default_matmul_precision("highest"):  # an accelerator's shortened float32 products are no fault
+        with double_precision():
+            found = [_compare("|M x|² by rows, float64", _squared_norms, (matrix, rows), norms)]
+        found.append(_compare("c·cos(x) cos(x) by rows, float32", _weighted_cosines, (c, x), cosines))
+        found.extend(_compare(*case) for case in cases)
+
+    ok = all(deviation <= allowed for _, deviation, allowed in found)
+    lines = [
+        f"{'ok   ' if deviation <= allowed else 'WRONG'} {name}: off {deviation:.1e}, allowed {allowed:.1e}"
+        for name, deviation, allowed in found
+    ]
+    if not ok:
+        lines.append(f"Compiled code is wrong here, with jaxlib {_jaxlib_version}. Try: {_ADVICE}.")
+    return SelfTest(ok, max(deviation for _, deviation, _ in found), "\n".join(lines))
+
+
+def _squared_norms(matrix: Float[Array, "3 3"], rows: Float[Array, "batch 3"]) -> Float[Array, " batch"]:
+    return jax.vmap(lambda row: jnp.sum((matrix @ row) ** 2))(rows)
+
+
+def _weighted_cosines(c: Float[Array, " dim"], x: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+    return (c * jnp.cos(x)).sum(1)[:, None] * jnp.cos(x)
+
+
+def _compare(
+    name: str, function: Callable[..., Any], args: tuple[Any, ...], expected: Any = None
+) -> tuple[str, float, float]:
+    """The name; the largest deviation of compiled from eager, and of both from expected; what is allowed."""
+    args = jax.tree.map(jnp.asarray, args)
+    compiled = jax.tree.leaves(jax.jit(function)(*args))
+    with jax.disable_jit():
+        eager = jax.tree.leaves(function(*args))
+    pairs = list(zip(compiled, eager, strict=True))
+    if expected is not None:
+        pairs += [(compiled[0], expected), (eager[0], expected)]
+    inexact = [leaf.dtype for leaf in compiled if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    allowed = 1e4 * max((float(jnp.finfo(dtype).eps) for dtype in inexact), default=0.0)
+    return name, max((_deviation(a, b) for a, b in pairs), default=0.0), allowed
+
+
+def _deviation(a: Any, b: Any) -> float:
+    a, b = np.asarray(a, np.complex128), np.asarray(b, np.complex128)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    return float(np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), np.finfo(float).tiny))
+
+
+def describe() -> dict[str, str]:
+    """Versions, platform and device by name, for the provenance of a result and for `qspin info`.
+
+    >>> describe()["jaxlib"] == _jaxlib_version
+    True
+    """
+    names = ["jax", "jaxlib", "numpy", "scipy", "optax", "equinox"]
+    return {
+        "qspin": getattr(sys.modules["qspin"], "__version__", "unknown"),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in names},
+        "platform": platform.platform(),
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "device_count": str(jax.device_count()),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }

@@ -1,0 +1,156 @@
+"""Points with weights: a sampler turns a random key into points x_b in the domain and weights w_b = 1/(B q(x_b)),
+so that Σ_b w_b f(x_b) estimates ∫ f dx without bias.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gamma
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from qspin.domain import Box, Centre
+
+__all__ = ["Clustered", "Points", "QuasiRandom", "Sampler", "Stratified", "Uniform", "effective_sample_size"]
+
+
+class Points(NamedTuple):
+    """Points and their quadrature weights."""
+
+    x: Float[Array, "batch dim"]
+    weights: Float[Array, " batch"]
+
+
+class Sampler(ABC):
+    """How points are drawn. Settings only; the randomness is the key."""
+
+    @abstractmethod
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        """Points of the unit cube [0, 1)^dim, each uniformly distributed."""
+
+    def draw(self, key: PRNGKeyArray, n_points: int, domain: Box, centres: Sequence[Centre] = ()) -> Points:
+        """`n_points` points of the domain with weights; cost and memory O(n_points · dim)."""
+        x = _fill(domain, self.unit(key, n_points, domain.dim))
+        return Points(x, jnp.full((n_points,), domain.volume / n_points, x.dtype))
+
+
+@dataclass(frozen=True)
+class Uniform(Sampler):
+    """Independent points, uniform in the box (the paper's choice). Error of a mean falls as B^(-1/2)."""
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        return jax.random.uniform(key, (n_points, dim))
+
+
+@dataclass(frozen=True)
+class Stratified(Sampler):
+    """One point in each of B slices of every axis (a Latin hypercube): uniform, less noise where f nearly separates."""
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        cell_key, order_key = jax.random.split(key)
+        offsets = jax.random.uniform(cell_key, (dim, n_points))
+        cells = jax.vmap(lambda k: jax.random.permutation(k, n_points))(jax.random.split(order_key, dim))
+        return jnp.minimum((cells + offsets).T / n_points, 1 - jnp.finfo(offsets.dtype).epsneg)
+
+
+@dataclass(frozen=True)
+class QuasiRandom(Sampler):
+    """A low-discrepancy sequence with a fresh random shift: x_b = frac(shift + b·α), α from the generalised golden ratio.
+
+    Unbiased thanks to the shift; for smooth f the error falls nearly as 1/B in low dimension.
+    """
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        shift = jax.random.uniform(key, (dim,))
+        # b·α is reduced mod 1 in double precision on the host: in float32 it would lose the digits that matter.
+        lattice = np.outer(np.arange(n_points), _golden_slopes(dim)) % 1.0
+        return (shift + jnp.asarray(lattice, shift.dtype)) % 1.0
+
+
+@dataclass(frozen=True)
+class Clustered(Sampler):
+    """A mixture that crowds points about declared centres, and fills the box with the rest.
+
+    About a centre r is drawn from ∝ 1/(r + length) out to the far corner and the direction is uniform, so every
+    scale of r from `length` to the box gets its share; the weights are those of the whole mixture (so they are
+    bounded, by volume/(fill·B)). Without centres it is its base sampler. A point that falls outside the box gets weight zero.
+
+    Args:
+        base: makes the underlying uniform numbers.
+        fill: share of points spread over the whole box, in (0, 1].
+    """
+
+    base: Sampler = QuasiRandom()
+    fill: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fill <= 1:
+            raise ValueError(f"Clustered: fill must be in (0, 1], got {self.fill!r}.")
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        return self.base.unit(key, n_points, dim)
+
+    def draw(self, key: PRNGKeyArray, n_points: int, domain: Box, centres: Sequence[Centre] = ()) -> Points:
+        n_filling = n_points if not centres else int(np.ceil(self.fill * n_points))
+        shares = np.array_split(np.arange(n_points - n_filling), len(centres)) if centres else []
+        counts = [n_filling, *map(len, shares)]
+        keys = jax.random.split(key, len(counts))
+        parts = [_fill(domain, self.base.unit(keys[0], n_filling, domain.dim))]
+        for centre, count, part_key in zip(centres, counts[1:], keys[1:], strict=True):
+            parts.append(_around(centre, domain, self.base.unit(part_key, count, domain.dim + 1)))
+        x = jnp.concatenate(parts)
+        # Σ over parts of (points in it) × (its density): the density of the whole set, times B (balance heuristic).
+        density = counts[0] / domain.volume + sum(
+            count * _density(centre, domain, x) for centre, count in zip(centres, counts[1:], strict=True)
+        )
+        t = jax.vmap(domain.scaled)(x)
+        inside = jnp.all(jnp.abs(t) <= 1, axis=1)
+        middle = jnp.asarray(domain.centre, x.dtype)
+        return Points(jnp.where(inside[:, None], x, middle), jnp.where(inside, 1 / density, 0))
+
+
+def effective_sample_size(weights: Float[Array, " batch"]) -> Float[Array, ""]:
+    """(Σw)²/Σw²: the number of equal weights that would be as noisy."""
+    return weights.sum() ** 2 / (weights**2).sum()
+
+
+def _golden_slopes(dim: int) -> np.ndarray:
+    """Powers of 1/φ_d, where φ_d is the root of φ^(d+1) = φ + 1 (Roberts 2018, the R_d sequence)."""
+    phi = 2.0
+    for _ in range(64):
+        phi = (1 + phi) ** (1 / (dim + 1))
+    return phi ** -np.arange(1.0, dim + 1)
+
+
+def _fill(domain: Box, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+    return jnp.asarray(domain.lower, unit.dtype) + unit * jnp.asarray(domain.lengths, unit.dtype)
+
+
+def _reach(centre: Centre, domain: Box) -> float:
+    """Distance from the centre to the farthest corner."""
+    position, lower, upper = (np.asarray(a) for a in (centre.position, domain.lower, domain.upper))
+    return float(np.linalg.norm(np.maximum(position - lower, upper - position)))
+
+
+def _around(centre: Centre, domain: Box, unit: Float[Array, "batch columns"]) -> Float[Array, "batch dim"]:
+    folds = np.log1p(_reach(centre, domain) / centre.length)
+    # Never exactly on the centre, where V has no value.
+    r = centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds)
+    # Any dimension: a normal deviate for each coordinate, normalised, is a uniform direction.
+    normal = jax.scipy.special.ndtri(jnp.clip(unit[:, 1:], 1e-6, 1 - 1e-6))
+    direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
+    return jnp.asarray(centre.position, unit.dtype) + r * direction
+
+
+def _density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+    reach = _reach(centre, domain)
+    dim = len(centre.position)
+    sphere = 2 * np.pi ** (dim / 2) / gamma(dim / 2)
+    r = jnp.linalg.norm(x - jnp.asarray(centre.position, x.dtype), axis=1)
+    r = jnp.maximum(r, 1e-9 * centre.length)
+    return 1 / (np.log1p(reach / centre.length) * (r + centre.length) * sphere * r ** (dim - 1))
+

@@ -1,0 +1,114 @@
+"""Wavefunctions: network × boundary mask × cusp factor × decay, and the orthonormal combinations of them.
+
+Near a declared centre V ~ -Z/r, and Hψ stays bounded only if ψ has the right cusp. So the network sees coordinates
+without a linear term in r about the centre (apart from a direction times r, which is harmless), and the cusp factor
+exp(cusp · r/(1 + r/length)) holds the exact slope. Far from the centre the coordinates grow like log r.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from qspin.domain import Box, Centre
+from qspin.networks import Network
+
+__all__ = ["Wavefunction", "WavefunctionParams"]
+
+
+class WavefunctionParams(NamedTuple):
+    """Parameters of a `Wavefunction`: the network's, and the logarithm of each state's decay rate (N,)."""
+
+    network: Any
+    log_decay: Float[Array, " states"]
+
+
+@dataclass(frozen=True)
+class Wavefunction:
+    """u(x) = network(inputs(x)) · mask(x) · cusp(x) · exp(-decay_k · mean distance to the centres), (dim,) -> (N,).
+
+    Args:
+        network: settings of the network.
+        domain: the box, whose mask makes u vanish on hard walls; periodic axes enter as cosine and sine.
+        n_states: N.
+        centres: singular points; without any, the inputs are the box coordinates and cusp and decay are absent.
+        input_range: the network sees box coordinates scaled to [-input_range, input_range].
+
+    u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point: the
+    network's, plus O(dim · centres).
+    """
+
+    network: Network
+    domain: Box
+    n_states: int
+    centres: tuple[Centre, ...] = ()
+    input_range: float = 3.0
+
+    def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> WavefunctionParams:
+        """Fresh parameters; decay rates start at five e-foldings from the middle of the box to its nearest wall."""
+        n_inputs = jax.eval_shape(self.inputs, jax.ShapeDtypeStruct((self.domain.dim,), jnp.float32)).shape[0]
+        decay = 10.0 / min(self.domain.lengths)
+        return WavefunctionParams(
+            self.network.init(key, n_inputs, self.n_states, dtype),
+            jnp.full((self.n_states,), np.log(decay), dtype),
+        )
+
+    def inputs(self, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
+        """What the network sees: scaled box coordinates, or direction and log-distance about each centre."""
+        if self.centres:
+            return jnp.concatenate([self._about(centre, x) for centre in self.centres])
+        t = self.domain.scaled(x)
+        walled = np.flatnonzero(~np.asarray(self.domain.periodic))
+        turning = np.flatnonzero(np.asarray(self.domain.periodic))
+        angle = jnp.pi * t[turning]
+        return jnp.concatenate([self.input_range * t[walled], jnp.cos(angle), jnp.sin(angle)])
+
+    def _about(self, centre: Centre, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
+        offset, r = _from_centre(centre, x)
+        s = r / centre.length
+        log = jnp.log1p(s)
+        # log(1 + s) - s/(1 + s) = s²/2 - 2s³/3 + …: distance without a linear term; see the module's first lines.
+        return jnp.concatenate([offset * (log / r / 2), (log - s / (1 + s) - 1)[None]])
+
+    def _factor(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        exponent = jnp.zeros((), x.dtype)
+        for centre in self.centres:
+            _, r = _from_centre(centre, x)
+            exponent += centre.cusp * r / (1 + r / centre.length)
+        return self.domain.boundary_mask(x) * jnp.exp(exponent)
+
+    def _distance(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """Mean distance to the centres, smooth at each: no second cusp."""
+        if not self.centres:
+            return jnp.zeros((), x.dtype)
+        offsets = [_from_centre(centre, x)[1] for centre in self.centres]
+        softened = [
+            jnp.sqrt(r**2 + centre.length**2) - centre.length
+            for r, centre in zip(offsets, self.centres, strict=True)
+        ]
+        return sum(softened, start=jnp.zeros((), x.dtype)) / len(softened)
+
+    def __call__(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
+        envelope = jnp.exp(-jnp.exp(params.log_decay) * self._distance(x))
+        return self.network(params.network, self.inputs(x)) * envelope * self._factor(x)
+
+    def hidden_functions(
+        self, params: WavefunctionParams, x: Float[Array, " dim"]
+    ) -> Float[Array, "groups width"]:
+        """The last hidden activations dressed with the same factors: functions u is (up to its biases) a sum of.
+
+        A larger space in which Rayleigh–Ritz shows how much the energies of u could still fall.
+        """
+        hidden = self.network.hidden_activations(params.network, self.inputs(x))
+        decay = jnp.exp(params.log_decay)
+        decay = decay if hidden.shape[0] == self.n_states else decay.mean(keepdims=True)
+        return hidden * jnp.exp(-decay * self._distance(x))[:, None] * self._factor(x)
+
+
+def _from_centre(centre: Centre, x: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
+    """x relative to the centre, and its length, kept off zero so that derivatives stay finite there."""
+    offset = x - jnp.asarray(centre.position, x.dtype)
+    return offset, jnp.sqrt(jnp.sum(offset**2) + jnp.asarray(1e-12 * centre.length, x.dtype) ** 2)

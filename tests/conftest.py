@@ -1,0 +1,34 @@
+"""What every test stands on: shapes checked at run time, pictures without a screen, precision by fixture.
+
+No persistent compilation cache: with jaxlib 0.10.1 every program that is read back from it complains of a
+foreign machine ("cpu_aot_loader: ... feature +prefer-no-gather is not supported") on the one that wrote it.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+
+os.environ["MPLBACKEND"] = "Agg"  # read when Matplotlib is first imported, here or in a subprocess
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+assert "qspin" not in sys.modules, "qspin was imported before the hook that checks its shapes."
+install_import_hook("qspin", "beartype.beartype")
+
+from qspin import runtime  # noqa: E402 (after the hook)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Compute this test in float64."""
+    with runtime.double_precision():
+        yield
+
+
+@pytest.fixture
+def strict_promotion() -> Iterator[None]:
+    """Refuse implicit mixing of types, float32 with float64 above all."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield

@@ -1,0 +1,181 @@
+"""The arrows of the module table: each module of qspin imports only what stands above it."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "qspin"
+
+# Each may import the ones before it. Change this list together with the table in README.md.
+ORDER = [
+    "runtime",
+    "domain",
+    "laplacian",
+    "potentials",
+    "exact",
+    "hamiltonian",
+    "networks",
+    "wavefunction",
+    "sampling",
+    "spectral",
+    "problem",
+    "spectrum",
+    "method",
+    "spin",
+    "mesh",
+    "grid",
+    "presets",
+    "solve",
+    "plot",
+    "cli",
+]
+EXEMPT = {"__init__", "__main__"}
+MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
+MAY_IMPORT_WHEN_CALLED = {
+    "spectrum": {"plot"}
+}  # spectrum.plot_levels() and its like; in function bodies only
+SPARSE = {"mesh", "grid"}
+PICTURES = {"plot"}
+
+SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
+MODULES = sorted(SOURCES.keys() - EXEMPT)
+
+
+def imports(source: str) -> Iterator[tuple[str, bool]]:
+    """The full name of everything that is imported, and whether only inside a function."""
+
+    def visit(node: ast.AST, inside: bool) -> Iterator[tuple[str, bool]]:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = "qspin" if node.level else ""
+            origin = ".".join(filter(None, [package, node.module]))
+            yield from ((f"{origin}.{alias.name}", inside) for alias in node.names)
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    yield from visit(ast.parse(source), False)
+
+
+def wrong_imports(module: str, source: str) -> list[str]:
+    """What `module` imports from qspin and may not; "" stands for the package itself."""
+    wrong = []
+    for name, inside in imports(source):
+        root, *rest = name.split(".")
+        target = rest[0] if rest else ""
+        allowed = MAY_IMPORT[module] | (MAY_IMPORT_WHEN_CALLED.get(module, set()) if inside else set())
+        if root == "qspin" and target not in allowed:
+            wrong.append(target)
+    return wrong
+
+
+def dotted_names(source: str) -> Iterator[str]:
+    """Everything that is imported, and every attribute chain that is used: scipy.sparse.eye."""
+    yield from (name for name, _ in imports(source))
+    yield from (ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+
+
+def uses(source: str, library: str) -> bool:
+    return any(f"{name}.".startswith(f"{library}.") for name in dotted_names(source))
+
+
+def test_the_package_is_found_and_flat():
+    assert "runtime" in SOURCES
+    assert not [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_its_place(module):
+    assert module in ORDER, (
+        f"qspin/{module}.py stands nowhere in ORDER of tests/test_layers.py; give it a place."
+    )
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module in ORDER])
+def test_imports_point_up(module):
+    wrong = wrong_imports(module, SOURCES[module])
+    assert not wrong, f"qspin/{module}.py may import {sorted(MAY_IMPORT[module])}, and imports {wrong}."
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_grid_uses_sparse_matrices(module):
+    assert module in SPARSE or not uses(SOURCES[module], "scipy.sparse")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_plot_uses_matplotlib(module):
+    libraries = ["matplotlib", "mpl_toolkits"]
+    assert module in PICTURES or not any(uses(SOURCES[module], library) for library in libraries)
+
+
+# --- the rules above catch what they should
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import qspin.plot",
+        "from qspin import plot",
+        "from qspin.plot import plot_levels",
+        "from . import plot",
+        "from .plot import plot_levels",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from qspin.plot import plot_levels",
+    ],
+)
+def test_an_import_that_points_down_is_seen(source):
+    assert wrong_imports("spectrum", source) == ["plot"]
+    lazily = "def picture():\n" + "".join(f"    {line}\n" for line in source.splitlines())
+    assert wrong_imports("spectrum", lazily) == []
+    assert wrong_imports("spectral", lazily) == ["plot"]
+
+
+@pytest.mark.parametrize("source", ["import qspin", "from qspin import Problem", "from . import Problem"])
+def test_a_module_does_not_import_the_package(source):
+    assert wrong_imports("cli", source) != []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import scipy.sparse",
+        "from scipy import sparse",
+        "from scipy.sparse.linalg import eigsh",
+        "scipy.sparse.eye(3)",
+    ],
+)
+def test_sparse_matrices_are_seen(source):
+    assert uses(source, "scipy.sparse")
+    assert not uses("import scipy.special\nimport jax.scipy.sparse.linalg", "scipy.sparse")
+
+
+# --- import qspin
+
+AFTER_IMPORT = """
+import sys, time
+import qspin
+print(time.process_time(), "matplotlib" in sys.modules, "scipy.sparse" in sys.modules)
+"""
+
+
+def test_import_is_light():
+    """Under 1.5 s of processor time, Python's start included: a busy machine does not count against it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    seconds = []
+    for _ in range(3):
+        run = subprocess.run(
+            [sys.executable, "-c", AFTER_IMPORT], env=environment, cwd=ROOT, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        time, matplotlib, sparse = run.stdout.split()
+        assert (matplotlib, sparse) == ("False", "False"), "import qspin imported Matplotlib or scipy.sparse"
+        seconds.append(float(time))
+        if seconds[-1] < 1.5:
+            break
+    assert min(seconds) < 1.5, f"import qspin took {min(seconds):.2f} s at best."
