@@ -1,9 +1,10 @@
-"""Where the wavefunctions live: a box with hard walls or periodic axes, its boundary mask, and centres inside it."""
+"""Where wavefunctions live: a box with walls or periodic axes, its boundary mask, and centres inside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,16 +12,24 @@ from jaxtyping import Array, Float
 
 __all__ = ["Box", "Centre", "Mask", "PolynomialMask", "SquareRootMask"]
 
+# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
+if TYPE_CHECKING:
+    Number = float
+    Numbers = Sequence[float] | float
+    Flags = Sequence[bool] | bool
+else:
+    Number = Numbers = Flags = Any
+
 
 class Mask(Protocol):
-    """A factor for each walled axis: a function of t in [-1, 1], zero with finite slope at both ends, 0 outside."""
+    """A factor for each walled axis: of t in [-1, 1], zero with finite slope at both ends, and 0 outside."""
 
     def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]: ...
 
 
 @dataclass(frozen=True)
 class SquareRootMask:
-    """The SpIN paper's mask, max(√(2 - t²) - 1, 0); with t = x/D this is (√(2D² - x²) - D)/D (appendix C.1)."""
+    """The SpIN paper's mask, max(√(2 - t²) - 1, 0): with t = x/D it is (√(2D² - x²) - D)/D (appendix C.1)."""
 
     def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
         inside = jnp.abs(t) < 1
@@ -39,8 +48,8 @@ class PolynomialMask:
 class Centre:
     """A point where V is singular, and how: V ≈ -strength / |x - position| close by.
 
-    `length` is the distance over which a wavefunction changes there (a Bohr radius). `cusp` is the exact logarithmic
-    slope d ln ψ / dr at the point (Kato's condition), 0 where none is known.
+    `length` is the distance over which a wavefunction changes there (a Bohr radius). `cusp` is the exact
+    logarithmic slope d ln ψ / dr at the point (Kato's condition), 0 where none is known.
     """
 
     position: tuple[float, ...]
@@ -56,7 +65,8 @@ class Box:
     Args:
         lower, upper: (dim,) corners, in the units of x. A number stands for one dimension.
         periodic: one bool for all axes, or one an axis.
-        mask: shape of the boundary mask on walled axes: `SquareRootMask()` (the paper's) or `PolynomialMask()`.
+        mask: shape of the boundary mask on walled axes: `SquareRootMask()` (the paper's) or
+        `PolynomialMask()`.
 
     Raises:
         ValueError: corners of different length, an empty or inverted side, a corner that is not finite.
@@ -72,9 +82,9 @@ class Box:
 
     def __init__(
         self,
-        lower: Sequence[float] | float,
-        upper: Sequence[float] | float,
-        periodic: Sequence[bool] | bool = False,
+        lower: Numbers,
+        upper: Numbers,
+        periodic: Flags = False,
         mask: Mask | None = None,
     ) -> None:
         lower, upper = _numbers("lower", lower), _numbers("upper", upper)
@@ -94,9 +104,7 @@ class Box:
         object.__setattr__(self, "mask", SquareRootMask() if mask is None else mask)
 
     @classmethod
-    def cube(
-        cls, half_width: float, dim: int, periodic: Sequence[bool] | bool = False, mask: Mask | None = None
-    ) -> "Box":
+    def cube(cls, half_width: Number, dim: int, periodic: Flags = False, mask: Mask | None = None) -> "Box":
         """The cube [-half_width, half_width]^dim about the origin.
 
         >>> Box.cube(50.0, dim=2) == Box([-50.0, -50.0], [50.0, 50.0])
@@ -104,7 +112,7 @@ class Box:
         """
         if not isinstance(dim, int | np.integer) or dim < 1:
             raise ValueError(f"Box.cube: dim must be a positive integer, got {dim!r}.")
-        if not (np.isscalar(half_width) and np.isfinite(half_width) and half_width > 0):
+        if not (isinstance(half_width, Real) and 0 < half_width < float("inf")):
             raise ValueError(f"Box.cube: half_width must be a positive number, got {half_width!r}.")
         return cls([-float(half_width)] * int(dim), [float(half_width)] * int(dim), periodic, mask)
 

@@ -1,11 +1,12 @@
-"""Operators: kinetic energy, potential, their sums and multiples. `H(f)` is the function Hf; `H.matrix(mesh)` its matrix."""
+"""Operators: kinetic energy, potential, sums, multiples. `H(f)` is the function Hf, `H.matrix(m)` a matrix."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,14 @@ from jaxtyping import Array, Float
 from qspin.laplacian import Function, Laplacian, autodiff
 
 __all__ = ["Kinetic", "Operator", "Potential", "Scaled", "Sum"]
+
+# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
+if TYPE_CHECKING:
+    Number = float
+    Numbers = float | Sequence[float]
+    Points = Sequence[Sequence[float]]
+else:
+    Number = Numbers = Points = Any
 
 
 class Operator(ABC):
@@ -26,11 +35,15 @@ class Operator(ABC):
 
     @abstractmethod
     def matrix(self, mesh: Any) -> Any:
-        """The same operator on a mesh (`qspin.mesh.Mesh`): a symmetric SciPy sparse matrix (points, points)."""
+        """The same operator on a mesh (`qspin.mesh.Mesh`): a sparse symmetric matrix, (points, points)."""
 
     @abstractmethod
     def check(self, dim: int) -> None:
         """Raise ValueError or TypeError where the operator does not fit `dim` coordinates."""
+
+    def exact(self) -> Operator:
+        """The same operator with exact derivatives, whatever the training uses: for reported energies."""
+        return self
 
     def kinetic_coefficients(self, dim: int) -> np.ndarray:
         """c (dim,) of the part -Σ_i c_i ∂²/∂x_i² : 1/(2 mass)."""
@@ -50,8 +63,8 @@ class Operator(ABC):
             return NotImplemented
         return Sum((*_terms(self), *_terms(other)))
 
-    def __mul__(self, factor: float) -> Operator:
-        if not (np.isscalar(factor) and np.isreal(factor)):
+    def __mul__(self, factor: Number) -> Operator:
+        if not isinstance(factor, Real):
             return NotImplemented
         return Scaled(float(factor), self)
 
@@ -86,6 +99,9 @@ class Sum(Operator):
         for term in self.terms:
             term.check(dim)
 
+    def exact(self) -> Operator:
+        return Sum(tuple(term.exact() for term in self.terms))
+
     def kinetic_coefficients(self, dim: int) -> np.ndarray:
         return np.sum([term.kinetic_coefficients(dim) for term in self.terms], axis=0)
 
@@ -114,6 +130,9 @@ class Scaled(Operator):
     def check(self, dim: int) -> None:
         self.operator.check(dim)
 
+    def exact(self) -> Operator:
+        return Scaled(self.factor, self.operator.exact())
+
     def kinetic_coefficients(self, dim: int) -> np.ndarray:
         return self.factor * self.operator.kinetic_coefficients(dim)
 
@@ -140,10 +159,10 @@ class Kinetic(Operator):
     Array(0., dtype=float32)
     """
 
-    mass: float | tuple[float, ...] = 1.0
-    laplacian: Laplacian = autodiff()
+    mass: float | tuple[float, ...]
+    laplacian: Laplacian
 
-    def __init__(self, mass: float | Sequence[float] = 1.0, laplacian: Laplacian | None = None) -> None:
+    def __init__(self, mass: Numbers = 1.0, laplacian: Laplacian | None = None) -> None:
         masses = np.asarray(mass, dtype=float)
         if masses.ndim > 1 or masses.size == 0 or not (np.isfinite(masses) & (masses > 0)).all():
             raise ValueError(f"Kinetic: mass must be a positive number, or one an axis, got {mass!r}.")
@@ -164,6 +183,9 @@ class Kinetic(Operator):
     def check(self, dim: int) -> None:
         if isinstance(self.mass, tuple) and len(self.mass) != dim:
             raise ValueError(f"Kinetic: mass has {len(self.mass)} entries, the domain has {dim} axes.")
+
+    def exact(self) -> Operator:
+        return Kinetic(self.mass)
 
     def kinetic_coefficients(self, dim: int) -> np.ndarray:
         self.check(dim)
@@ -190,13 +212,15 @@ class Potential(Operator):
     function: Callable[..., Any]
     singularities: tuple[tuple[float, ...], ...] = ()  # type: ignore[assignment, misc, unused-ignore]
 
-    def __init__(self, function: Callable[..., Any], singularities: Sequence[Sequence[float]] = ()) -> None:
+    def __init__(self, function: Callable[..., Any], singularities: Points = ()) -> None:
         if not callable(function):
-            raise TypeError(f"Potential: expected a function of one point x (dim,) -> scalar, got {function!r}.")
+            raise TypeError(
+                f"Potential: expected a function of a point x (dim,) -> scalar, got {function!r}."
+            )
         points = np.asarray(singularities, dtype=float)
         if points.size and (points.ndim != 2 or not np.isfinite(points).all()):
             raise ValueError(
-                f"Potential: singularities must be a list of points, such as [(0.0, 0.0)], got {singularities!r}."
+                f"Potential: singularities must be a list of points, like [(0.0, 0.0)], got {singularities!r}."
             )
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "singularities", tuple(tuple(float(c) for c in point) for point in points))
@@ -205,7 +229,10 @@ class Potential(Operator):
         return lambda x: self.potential(x) * f(x)
 
     def potential(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        value = jnp.asarray(self.function(x), x.dtype)
+        value = self.function(x)
+        if value is None or jnp.iscomplexobj(value):  # no `return`; not a symmetric operator
+            raise TypeError(f"Potential: V(x) must return a real number, got {value!r}.")
+        value = jnp.asarray(value, x.dtype)
         if value.shape != ():
             raise ValueError(
                 f"Potential: V(x) must be a scalar for one point x of shape {x.shape}, "
@@ -219,15 +246,17 @@ class Potential(Operator):
     def check(self, dim: int) -> None:
         for point in self.singularities:
             if len(point) != dim:
-                raise ValueError(f"Potential: singularity {point} has {len(point)} coordinates, the domain has {dim}.")
-        # JAX clamps an index past the end, so a V written for more coordinates would go unnoticed; NumPy does not.
+                raise ValueError(
+                    f"Potential: singularity {point} has {len(point)} coordinates, the domain has {dim}."
+                )
+        # JAX clamps an index past the end, so a V written for more coordinates would be missed; NumPy raises.
         try:
             self.function(np.full(dim, 0.5))
         except IndexError as error:
             raise ValueError(
                 f"Potential: V(x) reads a coordinate that is not there: the domain has {dim} axes ({error})."
             ) from error
-        except Exception:  # noqa: S110, BLE001  anything else is judged under tracing, below
+        except Exception:  # anything else is judged under tracing, below
             pass
         try:
             jax.eval_shape(self.potential, jax.ShapeDtypeStruct((dim,), jnp.result_type(float)))
@@ -235,5 +264,6 @@ class Potential(Operator):
             raise TypeError(
                 "Potential: V(x) cannot be traced by JAX: it turns x into a Python number or branches on it. "
                 "Write it with jax.numpy: jnp.sqrt(x[0]) for math.sqrt(x[0]) or float(x[0]), "
-                f"jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. JAX said: {str(error).splitlines()[0]}"
+                "jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. "
+                f"JAX said: {str(error).splitlines()[0]}"
             ) from error

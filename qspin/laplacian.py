@@ -1,7 +1,7 @@
-"""The Laplacian of a function at one point: exact, by forward-mode differentiation, or by central differences.
+"""The Laplacian of a function at one point: exact, by forward-mode derivatives, or by central differences.
 
-Both are objects L with `L(f, coefficients)`: the function x ↦ Σ_i c_i ∂²f/∂x_i², for f of one point (dim,) with a
-scalar or (N,) value. All N outputs go through one pass.
+Both are objects L with `L(f, coefficients)`: the function x ↦ Σ_i c_i ∂²f/∂x_i², for f of one point (dim,)
+with a scalar or (N,) value. All N outputs go through one pass.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class FiniteDifference:
     step: float
 
     def __post_init__(self) -> None:
-        if not self.step > 0:
+        if not 0 < self.step < float("inf"):
             raise ValueError(f"finite_difference: step must be a positive length, got {self.step!r}.")
 
     def __call__(self, f: Function, coefficients: ArrayLike | None = None) -> Function:
@@ -71,7 +71,7 @@ def autodiff() -> Autodiff:
 
 
 def finite_difference(step: float) -> FiniteDifference:
-    """Central differences, Σ_i (f(x + h e_i) + f(x - h e_i) - 2 f(x))/h² (the SpIN paper's Eq. 36, which took h = 0.1).
+    """Central differences, Σ_i (f(x + h e_i) + f(x - h e_i) - 2 f(x))/h² (the SpIN paper's Eq. 36).
 
     Error h²/12 Σ_i ∂⁴f/∂x_i⁴ + O(h⁴), plus rounding of about 4 eps |f|/h². Costs 2·dim + 1 evaluations of f.
     """
@@ -83,4 +83,5 @@ def _weighted_sum(
 ) -> Float[Array, "*values"]:
     if coefficients is None:
         return second.sum(0)
-    return jnp.tensordot(jnp.broadcast_to(jnp.asarray(coefficients, second.dtype), second.shape[:1]), second, 1)
+    c = jnp.broadcast_to(jnp.asarray(coefficients, second.dtype), second.shape[:1])
+    return jnp.tensordot(c, second, 1)

@@ -1,12 +1,14 @@
-"""Networks: settings objects that make parameters and map one input vector to N outputs. Pure functions of pytrees.
+"""Networks: settings objects that make parameters, a pytree, and map one input vector to N outputs.
 
 Every network ends in a linear layer, so `net(params, z)` is linear in the last hidden activations, which
 `net.hidden_activations(params, z)` shows, in one group for all outputs or one group an output.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -27,17 +29,19 @@ def _check_hidden(name: str, hidden: Any) -> tuple[int, ...]:
 
 
 def _init_layers(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> Layers:
-    """Weights of variance 1/fan-in. First-layer biases spread the neurons' zeros over the inputs' range [-1, 1]."""
+    """Weights of variance 1/fan-in; first-layer biases spread the neurons' zeros over inputs in [-1, 1]."""
     layers = []
-    for depth, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for depth, (n_in, n_out) in enumerate(pairwise(sizes)):
         key, weight_key, bias_key = jax.random.split(key, 3)
-        weight = jax.random.normal(weight_key, (n_in, n_out), dtype) / np.sqrt(n_in)
+        weight = jax.random.normal(weight_key, (n_in, n_out), dtype) / math.sqrt(n_in)
         spread = 1.0 if depth == 0 else 0.3
         layers.append((weight, jax.random.uniform(bias_key, (n_out,), dtype, -spread, spread)))
     return tuple(layers)
 
 
-def _hidden(layers: Layers, z: Float[Array, " inputs"], activation: Callable[..., Any]) -> Float[Array, " width"]:
+def _hidden(
+    layers: Layers, z: Float[Array, " inputs"], activation: Callable[..., Any]
+) -> Float[Array, " width"]:
     for weight, bias in layers[:-1]:
         z = activation(z @ weight + bias)
     return z
@@ -85,11 +89,11 @@ class MLP(Network):
 
 @dataclass(frozen=True)
 class BlockSparseMLP(Network):
-    """The SpIN paper's MLP (appendix C.1): overlapping blocks of weights, one for each output, parting with depth.
+    """The SpIN paper's MLP (appendix C.1): overlapping blocks of weights, one an output, parting with depth.
 
-    In layer l of L the block of output k spans a share (L - l + 1)/L of the layer's inputs and of its outputs,
-    beginning at a share (k - 1)/(K - 1)·(l - 1)/L; a weight outside every block is zero. The first layer is dense. In
-    the last layer output k reads the block of k alone.
+    In layer l of L the block of output k spans a share (L - l + 1)/L of the layer's inputs and of its
+    outputs, beginning at a share (k - 1)/(K - 1)·(l - 1)/L; a weight outside every block is zero. The first
+    layer is dense. In the last layer output k reads the block of k alone.
     """
 
     hidden: tuple[int, ...] = (128, 128, 128, 128)
@@ -99,7 +103,7 @@ class BlockSparseMLP(Network):
         object.__setattr__(self, "hidden", _check_hidden("BlockSparseMLP", self.hidden))
 
     def masks(self, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, ...]:
-        """Which weights of each layer may differ from zero: bool arrays (inputs of the layer, outputs of the layer)."""
+        """Which weights of each layer may differ from zero: bool arrays (layer's inputs, layer's outputs)."""
         sizes = (n_inputs, *self.hidden, n_outputs)
         depth = len(sizes) - 1
         masks = []
@@ -144,8 +148,8 @@ def _span(start: float, share: float, size: int) -> slice:
 class SeparateMLPs(Network):
     """One small MLP for each output, evaluated together by one vmap over stacked parameters.
 
-    No output disturbs another's parameters, so with the masked gradient a lower state never feels a higher one at
-    all. Cost and memory grow in proportion to the number of outputs.
+    No output disturbs another's parameters, so with the masked gradient a lower state never feels a higher
+    one at all. Cost and memory grow in proportion to the number of outputs.
     """
 
     hidden: tuple[int, ...] = (32, 32)

@@ -40,7 +40,8 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.hamiltonian, Operator):
             raise TypeError(
-                f"Problem: hamiltonian must be an operator such as Kinetic() + Potential(V), got {self.hamiltonian!r}."
+                "Problem: hamiltonian must be an operator such as Kinetic() + Potential(V), "
+                f"got {self.hamiltonian!r}."
             )
         if not isinstance(self.domain, Box):
             raise TypeError(f"Problem: domain must be a Box, got {self.domain!r}.")
@@ -48,7 +49,9 @@ class Problem:
             raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
         self.hamiltonian.check(self.domain.dim)
         if not (self.hamiltonian.kinetic_coefficients(self.domain.dim) > 0).all():
-            raise ValueError("Problem: the Hamiltonian needs a positive kinetic energy on every axis: add Kinetic().")
+            raise ValueError(
+                "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
+            )
         for point in self.hamiltonian.singularities:
             if not self.domain.contains(np.asarray(point)):
                 raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
@@ -58,34 +61,46 @@ class Problem:
         """Number of coordinates."""
         return self.domain.dim
 
+    def exact_energies(self, n_states: int) -> np.ndarray | None:
+        """The lowest levels of `exact`, one more than asked where it has one more; None without `exact`."""
+        if self.exact is None:
+            return None
+        for n in (n_states + 1, n_states):
+            try:
+                return np.asarray(self.exact(n), dtype=float)
+            except ValueError:  # a well that holds only so many bound states
+                continue
+        return None
+
     @double_precision()
     def potential_values(self, points: np.ndarray) -> np.ndarray:
-        """V at points (P, dim), float64 (P,). Raises ValueError naming the first point where V is not finite."""
+        """V at points (P, dim), float64 (P,). ValueError, naming the first point where V is not finite."""
         values = np.asarray(jax.jit(jax.vmap(self.hamiltonian.potential))(jnp.asarray(points, float)))
         if not np.isfinite(values).all():
             first = np.flatnonzero(~np.isfinite(values))[0]
             where = ", ".join(f"{c:.6g}" for c in points[first])
             raise ValueError(
-                f"Potential: V is {values[first]} at x = ({where}); it must be finite at every sampled point of the "
-                "domain. Declare a Coulomb-like centre through Potential(V, singularities=[...]), make walls high but "
-                "finite, or shrink the box."
+                f"Potential: V is {values[first]} at x = ({where}); it must be finite at every sampled "
+                "point of the domain. Declare a Coulomb-like centre through Potential(V, singularities=[...]), "
+                "make walls high but finite, or shrink the box."
             )
         return values
 
     def check_potential(self, n_points: int = 4096) -> None:
-        """Raise ValueError where V is nan or inf at the centre, near the walls or on a random sample of the box."""
+        """Raise ValueError where V is nan or inf in the middle, in two corners or at random points."""
         rng = np.random.default_rng(0)
         lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
         points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (n_points, self.dim))
         corners = lower + lengths * np.stack([np.full(self.dim, 1e-9), np.full(self.dim, 1 - 1e-9)])
-        self.potential_values(np.concatenate([points, corners]))
+        middle = [c for c in [self.domain.centre] if c not in self.hamiltonian.singularities]
+        self.potential_values(np.concatenate([points, corners, np.reshape(middle, (-1, self.dim))]))
 
     @cached_property
     def centres(self) -> tuple[Centre, ...]:
         """The declared singularities with their strength, length and cusp, read off V close to each.
 
-        V ≈ -Z/r at a centre, with kinetic energy -c ∇², makes ψ ∝ 1 - (Z / (c (dim - 1))) r (Kato 1957; in one
-        dimension an attractive -Z/|x| has none and ψ vanishes there, so only its length is used).
+        V ≈ -Z/r at a centre, with kinetic energy -c ∇², makes ψ ∝ 1 - (Z / (c (dim - 1))) r (Kato 1957; in
+        one dimension an attractive -Z/|x| has none and ψ vanishes there, so only its length is used).
         """
         return tuple(self._centre(point) for point in self.hamiltonian.singularities)
 
@@ -95,8 +110,8 @@ class Problem:
         radius = 1e-7 * extent
         directions = np.random.default_rng(0).normal(size=(32, self.dim))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        values = self.potential_values(np.asarray(point) + radius * directions)
-        strength = float(-values.mean() * radius)
+        near, far = (self.potential_values(point + r * directions).mean() for r in (radius, 2 * radius))
+        strength = float((far - near) * 2 * radius)  # V = -Z/r + constant: other centres drop out
         isotropic = np.ptp(coefficients) <= 1e-12 * coefficients.max()
         slope = strength / (coefficients.mean() * max(self.dim - 1, 1))
         # The length is held between what a mesh of the box can see and the box itself.

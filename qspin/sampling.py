@@ -1,5 +1,5 @@
-"""Points with weights: a sampler turns a random key into points x_b in the domain and weights w_b = 1/(B q(x_b)),
-so that Σ_b w_b f(x_b) estimates ∫ f dx without bias.
+"""Points with weights: a sampler turns a random key into points x_b of the domain and weights
+w_b = 1/(B q(x_b)), so that Σ_b w_b f(x_b) estimates ∫ f dx without bias.
 """
 
 from abc import ABC, abstractmethod
@@ -48,25 +48,27 @@ class Uniform(Sampler):
 
 @dataclass(frozen=True)
 class Stratified(Sampler):
-    """One point in each of B slices of every axis (a Latin hypercube): uniform, less noise where f nearly separates."""
+    """One point in each of B slices of every axis (a Latin hypercube): less noise where f is nearly a sum."""
 
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         cell_key, order_key = jax.random.split(key)
         offsets = jax.random.uniform(cell_key, (dim, n_points))
         cells = jax.vmap(lambda k: jax.random.permutation(k, n_points))(jax.random.split(order_key, dim))
-        return jnp.minimum((cells + offsets).T / n_points, 1 - jnp.finfo(offsets.dtype).epsneg)
+        return jnp.minimum(
+            (cells.astype(offsets.dtype) + offsets).T / n_points, 1 - jnp.finfo(offsets.dtype).epsneg
+        )
 
 
 @dataclass(frozen=True)
 class QuasiRandom(Sampler):
-    """A low-discrepancy sequence with a fresh random shift: x_b = frac(shift + b·α), α from the generalised golden ratio.
+    """A low-discrepancy sequence, randomly shifted: x_b = frac(shift + b·α), α powers of a golden ratio.
 
     Unbiased thanks to the shift; for smooth f the error falls nearly as 1/B in low dimension.
     """
 
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         shift = jax.random.uniform(key, (dim,))
-        # b·α is reduced mod 1 in double precision on the host: in float32 it would lose the digits that matter.
+        # b·α is reduced mod 1 in double precision on the host: float32 would lose the digits that matter.
         lattice = np.outer(np.arange(n_points), _golden_slopes(dim)) % 1.0
         return (shift + jnp.asarray(lattice, shift.dtype)) % 1.0
 
@@ -75,9 +77,10 @@ class QuasiRandom(Sampler):
 class Clustered(Sampler):
     """A mixture that crowds points about declared centres, and fills the box with the rest.
 
-    About a centre r is drawn from ∝ 1/(r + length) out to the far corner and the direction is uniform, so every
-    scale of r from `length` to the box gets its share; the weights are those of the whole mixture (so they are
-    bounded, by volume/(fill·B)). Without centres it is its base sampler. A point that falls outside the box gets weight zero.
+    About a centre r is drawn from ∝ 1/(r + length) out to the far corner and the direction is uniform, so
+    every scale of r from `length` to the box gets its share; the weights are those of the whole mixture (so
+    they are bounded, by volume/(fill·B)). Without centres it is its base sampler. A point that falls outside
+    the box gets weight zero.
 
     Args:
         base: makes the underlying uniform numbers.
@@ -103,14 +106,14 @@ class Clustered(Sampler):
         for centre, count, part_key in zip(centres, counts[1:], keys[1:], strict=True):
             parts.append(_around(centre, domain, self.base.unit(part_key, count, domain.dim + 1)))
         x = jnp.concatenate(parts)
-        # Σ over parts of (points in it) × (its density): the density of the whole set, times B (balance heuristic).
+        # Σ over parts of (points in it) × (its density) is B times the density of all (balance heuristic).
         density = counts[0] / domain.volume + sum(
             count * _density(centre, domain, x) for centre, count in zip(centres, counts[1:], strict=True)
         )
         t = jax.vmap(domain.scaled)(x)
         inside = jnp.all(jnp.abs(t) <= 1, axis=1)
-        middle = jnp.asarray(domain.centre, x.dtype)
-        return Points(jnp.where(inside[:, None], x, middle), jnp.where(inside, 1 / density, 0))
+        # A point outside is still evaluated: put it where another one is, never on a centre (0 · ∞ is not 0).
+        return Points(jnp.where(inside[:, None], x, x[0]), jnp.where(inside, 1 / density, 0))
 
 
 def effective_sample_size(weights: Float[Array, " batch"]) -> Float[Array, ""]:
@@ -138,8 +141,9 @@ def _reach(centre: Centre, domain: Box) -> float:
 
 def _around(centre: Centre, domain: Box, unit: Float[Array, "batch columns"]) -> Float[Array, "batch dim"]:
     folds = np.log1p(_reach(centre, domain) / centre.length)
-    # Never exactly on the centre, where V has no value.
-    r = centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds)
+    # Never exactly on the centre, where V has no value: not even when added to its coordinates and rounded.
+    rounding = 8 * float(jnp.finfo(unit.dtype).eps) * float(np.abs(centre.position).max())
+    r = jnp.maximum(centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds), rounding)
     # Any dimension: a normal deviate for each coordinate, normalised, is a uniform direction.
     normal = jax.scipy.special.ndtri(jnp.clip(unit[:, 1:], 1e-6, 1 - 1e-6))
     direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
@@ -153,4 +157,3 @@ def _density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -> Float
     r = jnp.linalg.norm(x - jnp.asarray(centre.position, x.dtype), axis=1)
     r = jnp.maximum(r, 1e-9 * centre.length)
     return 1 / (np.log1p(reach / centre.length) * (r + centre.length) * sphere * r ** (dim - 1))
-

@@ -1,8 +1,8 @@
-"""The linear algebra of SpIN: moments, bias-corrected moving averages, ordering by Cholesky, the masked gradient,
-Rayleigh–Ritz. No physics: u and Hu are arrays (batch, states).
+"""The linear algebra of SpIN: moments, bias-corrected moving averages, ordering by Cholesky, the masked
+gradient, Rayleigh–Ritz. No physics: u and Hu are arrays (batch, states).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,13 +30,13 @@ def moment(
 
 
 class Average(NamedTuple):
-    """An exponential moving average that knows how much of it is data: `total`/`mass` is free of the start's bias."""
+    """An exponential moving average with the share of it that is data: total/mass has no start-up bias."""
 
     total: Float[Array, "..."]
     mass: Float[Array, ""]
 
     @classmethod
-    def zeros(cls, shape: tuple[int, ...], dtype: jnp.dtype) -> "Average":
+    def zeros(cls, shape: tuple[int, ...], dtype: Any) -> "Average":
         """Nothing seen yet."""
         return cls(jnp.zeros(shape, dtype), jnp.zeros((), dtype))
 
@@ -60,7 +60,7 @@ class Ordering(NamedTuple):
 
 
 def order(sigma: Float[Array, "n n"], pi: Float[Array, "n n"]) -> Ordering:
-    """Gram–Schmidt order of the states by the Cholesky factor of Σ (the paper's §4.1). NaN where Σ is not positive."""
+    """Gram–Schmidt order of the states, by Cholesky of Σ (the paper's §4.1). NaN where Σ is not positive."""
     scale = 1 / jnp.sqrt(jnp.diagonal(sigma))  # states of any norm: factorise the correlation matrix
     chol = jnp.linalg.cholesky(sigma * scale[:, None] * scale) / scale[:, None]
     inverse = jax.scipy.linalg.solve_triangular(chol, jnp.eye(len(chol), dtype=chol.dtype), lower=True)
@@ -70,7 +70,7 @@ def order(sigma: Float[Array, "n n"], pi: Float[Array, "n n"]) -> Ordering:
 def masked_residual(
     v: Float[Array, "batch n"], hv: Float[Array, "batch n"], eigenvalues: Float[Array, "n n"]
 ) -> Float[Array, "batch n"]:
-    """r_k = Hv_k - Σ_{j≤k} Λ_jk v_j. The paper's masked gradient (Eq. 12) is 2 r_k/L_kk, pulled back through u_k."""
+    """r_k = Hv_k - Σ_{j≤k} Λ_jk v_j; the paper's masked gradient (Eq. 12) is 2 r_k/L_kk pulled back."""
     return hv - v @ jnp.triu(eigenvalues)
 
 
@@ -87,24 +87,27 @@ def orthogonalise_upwards(
 def rayleigh_ritz(
     sigma: np.ndarray, pi: np.ndarray, n_states: int | None = None, rank_tolerance: float = 1e-10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Stationary values of cᵀΠc / cᵀΣc: energies (n,) ascending, and coefficients (functions, n) with CᵀΣC = 1.
+    """Stationary values of cᵀΠc / cᵀΣc: energies (n,) ascending, coefficients (functions, n) with CᵀΣC = 1.
 
-    Directions in which Σ, scaled to unit diagonal, is below `rank_tolerance` of its largest are left out. Raises
-    ValueError where fewer than `n_states` directions remain: the functions are then (nearly) linearly dependent.
+    Directions in which Σ, scaled to unit diagonal, is below `rank_tolerance` of its largest are left out.
+    Raises ValueError where fewer than `n_states` directions remain: the functions are then (nearly) linearly
+    dependent.
     """
     wanted = len(sigma) if n_states is None else n_states
     scale = 1 / np.sqrt(np.maximum(np.diagonal(sigma), np.finfo(float).tiny))
     weights, vectors = np.linalg.eigh((sigma + sigma.T) / 2 * scale[:, None] * scale)
     kept = weights > rank_tolerance * weights[-1]
     if kept.sum() < wanted:
-        raise ValueError(f"rayleigh_ritz: only {kept.sum()} of the functions are independent, {wanted} are needed.")
+        raise ValueError(
+            f"rayleigh_ritz: only {kept.sum()} of the functions are independent, {wanted} are needed."
+        )
     whiten = scale[:, None] * vectors[:, kept] / np.sqrt(weights[kept])
     energies, rotation = np.linalg.eigh(whiten.T @ ((pi + pi.T) / 2) @ whiten)
     return energies[:wanted], whiten @ rotation[:, :wanted]
 
 
 def principal_angles(overlap: np.ndarray) -> np.ndarray:
-    """Angles (radians, ascending) between two subspaces, from the overlap of orthonormal bases (m, n) -> (min(m, n),)."""
+    """Angles (radians, ascending) between two subspaces, from the overlap (m, n) of orthonormal bases."""
     return np.arccos(np.clip(np.linalg.svd(overlap, compute_uv=False), 0, 1))
 
 

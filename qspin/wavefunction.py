@@ -1,8 +1,9 @@
 """Wavefunctions: network × boundary mask × cusp factor × decay, and the orthonormal combinations of them.
 
-Near a declared centre V ~ -Z/r, and Hψ stays bounded only if ψ has the right cusp. So the network sees coordinates
-without a linear term in r about the centre (apart from a direction times r, which is harmless), and the cusp factor
-exp(cusp · r/(1 + r/length)) holds the exact slope. Far from the centre the coordinates grow like log r.
+Near a declared centre V ~ -Z/r, and Hψ stays bounded only if ψ has the right cusp. So the network sees
+coordinates without a linear term in r about the centre (apart from a direction times r, which is harmless),
+and the cusp factor exp(cusp · r/(1 + r/length)) holds the exact slope. Far from the centre the coordinates
+grow like log r.
 """
 
 from dataclasses import dataclass
@@ -28,17 +29,18 @@ class WavefunctionParams(NamedTuple):
 
 @dataclass(frozen=True)
 class Wavefunction:
-    """u(x) = network(inputs(x)) · mask(x) · cusp(x) · exp(-decay_k · mean distance to the centres), (dim,) -> (N,).
+    """u(x) = network(inputs(x)) · mask(x) · cusp(x) · exp(-decay_k · mean distance to centres), (N,).
 
     Args:
         network: settings of the network.
         domain: the box, whose mask makes u vanish on hard walls; periodic axes enter as cosine and sine.
         n_states: N.
-        centres: singular points; without any, the inputs are the box coordinates and cusp and decay are absent.
+        centres: singular points; without any, the inputs are the box coordinates and cusp and decay are
+        absent.
         input_range: the network sees box coordinates scaled to [-input_range, input_range].
 
-    u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point: the
-    network's, plus O(dim · centres).
+    u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point:
+    the network's, plus O(dim · centres).
     """
 
     network: Network
@@ -47,8 +49,15 @@ class Wavefunction:
     centres: tuple[Centre, ...] = ()
     input_range: float = 3.0
 
+    def __post_init__(self) -> None:
+        if self.centres and any(self.domain.periodic):
+            raise ValueError(
+                "Wavefunction: centres in a box with periodic axes are not supported: distances from a "
+                "centre are not periodic. Use hard walls, or a Potential without singularities."
+            )
+
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> WavefunctionParams:
-        """Fresh parameters; decay rates start at five e-foldings from the middle of the box to its nearest wall."""
+        """Fresh parameters; decay rates start at five e-foldings from the middle to the nearest wall."""
         n_inputs = jax.eval_shape(self.inputs, jax.ShapeDtypeStruct((self.domain.dim,), jnp.float32)).shape[0]
         decay = 10.0 / min(self.domain.lengths)
         return WavefunctionParams(
@@ -70,7 +79,7 @@ class Wavefunction:
         offset, r = _from_centre(centre, x)
         s = r / centre.length
         log = jnp.log1p(s)
-        # log(1 + s) - s/(1 + s) = s²/2 - 2s³/3 + …: distance without a linear term; see the module's first lines.
+        # log(1 + s) - s/(1 + s) = s²/2 - 2s³/3 + …: distance without a linear term; see the module's top.
         return jnp.concatenate([offset * (log / r / 2), (log - s / (1 + s) - 1)[None]])
 
     def _factor(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
@@ -98,7 +107,7 @@ class Wavefunction:
     def hidden_functions(
         self, params: WavefunctionParams, x: Float[Array, " dim"]
     ) -> Float[Array, "groups width"]:
-        """The last hidden activations dressed with the same factors: functions u is (up to its biases) a sum of.
+        """The last hidden activations dressed with the same factors: u is, up to its biases, a sum of them.
 
         A larger space in which Rayleigh–Ritz shows how much the energies of u could still fall.
         """

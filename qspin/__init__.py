@@ -1,0 +1,65 @@
+"""qspin: many eigenstates of H ψ = E ψ, from a potential to energies with error bars."""
+
+__version__ = "0.1.0"
+
+from qspin.runtime import check_jaxlib as _check_jaxlib
+
+_check_jaxlib()
+
+import importlib as _importlib  # noqa: E402
+from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
+
+from qspin import exact, potentials, presets  # noqa: E402
+from qspin.domain import Box, PolynomialMask, SquareRootMask  # noqa: E402
+from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
+from qspin.laplacian import autodiff, finite_difference  # noqa: E402
+from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs  # noqa: E402
+from qspin.problem import Problem  # noqa: E402
+from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
+from qspin.solve import TrainingError, solve  # noqa: E402
+from qspin.spectrum import Comparison, Spectrum  # noqa: E402
+from qspin.spin import AveragedCovariance, AveragedJacobian, SpIN  # noqa: E402
+
+if _TYPE_CHECKING:
+    from qspin.files import load as load
+    from qspin.grid import Grid as Grid
+
+__all__ = [
+    "MLP",
+    "AveragedCovariance",
+    "AveragedJacobian",
+    "BlockSparseMLP",
+    "Box",
+    "Clustered",
+    "Comparison",
+    "Grid",
+    "Kinetic",
+    "Operator",
+    "PolynomialMask",
+    "Potential",
+    "Problem",
+    "QuasiRandom",
+    "SeparateMLPs",
+    "SpIN",
+    "Spectrum",
+    "SquareRootMask",
+    "Stratified",
+    "TrainingError",
+    "Uniform",
+    "autodiff",
+    "exact",
+    "finite_difference",
+    "load",
+    "potentials",
+    "presets",
+    "solve",
+]
+
+# SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
+_LAZY = {"Grid": "qspin.grid", "load": "qspin.files"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(_importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'qspin' has no attribute {name!r}")

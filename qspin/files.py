@@ -1,0 +1,109 @@
+"""`load`: a spectrum back from its .npz file. Reads numbers and JSON only; no code in a file is ever run."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qspin import networks, sampling
+from qspin.domain import Box, Centre, Mask, PolynomialMask, SquareRootMask
+from qspin.evaluate import VariationalFunctions
+from qspin.grid import GridFunctions
+from qspin.runtime import double_precision
+from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
+from qspin.wavefunction import Wavefunction
+
+__all__ = ["load"]
+
+_MASKS: dict[str, type] = {"SquareRootMask": SquareRootMask, "PolynomialMask": PolynomialMask}
+_NETWORKS: dict[str, type] = {c.__name__: c for c in (networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs)}
+_SAMPLERS: dict[str, type] = {
+    c.__name__: c for c in (sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered)
+}
+
+
+def load(path: str | os.PathLike[str]) -> Spectrum:
+    """The spectrum that `Spectrum.save` wrote.
+
+    Raises FileNotFoundError; ValueError for a file that is not a qspin spectrum, is of a newer format, or holds a network
+    of a class or activation that qspin does not know.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"load: there is no file {path}.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            contents = {name: file[name] for name in file.files}
+        meta = json.loads(str(contents["meta"]))
+    except Exception as error:
+        raise ValueError(f"load: {path} is not a qspin spectrum ({error}).") from error
+    if meta["format"] > FORMAT_VERSION:
+        raise ValueError(
+            f"load: {path} has format {meta['format']}, this qspin reads up to {FORMAT_VERSION}: update qspin."
+        )
+    domain = _domain(meta["domain"])
+    return Spectrum(
+        **{name: contents[name] for name in ("energies", "errors", "residuals", "converged")},
+        status=meta["status"],
+        eigenfunctions=_eigenfunctions(meta["eigenfunctions"], _under("eigenfunctions/", contents)),
+        domain=domain,
+        name=meta["name"],
+        units=meta["units"],
+        method=meta["method"],
+        history=_under("history/", contents),
+        provenance=meta["provenance"],
+        exact=contents.get("exact"),
+        potential=_interpolated(contents["potential"]) if "potential" in contents else None,
+    )
+
+
+def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in contents.items() if name.startswith(prefix)}
+
+
+def _domain(record: Mapping[str, Any]) -> Box:
+    mask: Mask = _known(_MASKS, record["mask"], "mask")()
+    return Box(record["lower"], record["upper"], record["periodic"], mask)
+
+
+def _known(table: Mapping[str, type], name: str, what: str) -> type:
+    if name not in table:
+        raise ValueError(f"load: unknown {what} {name!r}; known are {', '.join(table)}.")
+    return table[name]
+
+
+def _interpolated(sampled: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda points: np.interp(points[:, 0], *sampled)
+
+
+def _activation(name: str) -> Callable[..., Any]:
+    found = getattr(jnp, name, None) or getattr(jax.nn, name, None)
+    if found is None:
+        raise ValueError(f"load: unknown activation {name!r}; it must be a function of jax.numpy or jax.nn.")
+    return found
+
+
+def _eigenfunctions(settings: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Eigenfunctions:
+    if settings["kind"] == "grid":
+        return GridFunctions.from_record(settings, arrays)
+    network = _known(_NETWORKS, settings["network"]["class"], "network")(
+        tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"])
+    )
+    rotation = arrays["rotation"]
+    centres = tuple(
+        Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"]
+    )
+    wavefunction = Wavefunction(
+        network, _domain(settings["domain"]), len(rotation), centres, settings["input_range"]
+    )
+    with double_precision():
+        shape = jax.eval_shape(wavefunction.init, jax.random.key(0))
+    params = jax.tree.unflatten(
+        jax.tree.structure(shape), [arrays[f"params/{i}"] for i in range(len(jax.tree.leaves(shape)))]
+    )
+    sampler = _known(_SAMPLERS, settings["sampler"], "sampler")()
+    return VariationalFunctions(wavefunction, params, rotation, sampler, settings["seed"])

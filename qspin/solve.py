@@ -1,0 +1,170 @@
+"""`solve`: checks, then the one loop that trains: compiled chunks of steps, progress, callbacks, checkpoints; then `finish`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from qspin import runtime
+from qspin.method import DirectMethod, IterativeMethod, Method, Run
+from qspin.problem import Problem
+from qspin.spectrum import Spectrum, write_npz
+from qspin.spin import SpIN
+
+__all__ = ["TrainingError", "solve"]
+
+_MOST_RECORDS = 1000  # rows of history kept
+_CHECKPOINT_EVERY = 30.0  # seconds
+
+Callback = Callable[[int, Any, Mapping[str, np.ndarray]], None]
+
+
+class TrainingError(RuntimeError):
+    """Training produced numbers that are not finite; the message says when, and what to try."""
+
+
+def solve(
+    problem: Problem,
+    n_states: int,
+    method: Method | None = None,
+    *,
+    seed: int = 0,
+    progress: bool | None = None,
+    callback: Callback | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> Spectrum:
+    """The lowest `n_states` states of a problem.
+
+    Args:
+        problem: what to solve.
+        n_states: N, at least 1.
+        method: `SpIN(...)` (the default) or `Grid(...)`.
+        seed: one seed in, the same numbers out, on one machine.
+        progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
+        callback: called after each chunk of steps as callback(step, state, info), info with one row a step.
+        checkpoint: a file that training is saved to every 30 seconds, and resumed from where it exists.
+
+    Raises ValueError or TypeError for input that cannot work, before anything is trained; `TrainingError` where
+    training breaks down. Time and memory: see the method.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
+    if isinstance(n_states, bool) or not isinstance(n_states, int | np.integer) or n_states < 1:
+        raise ValueError(f"solve: n_states must be an integer of at least 1, got {n_states!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"solve: seed must be an integer of at least 0, got {seed!r}.")
+    method = SpIN() if method is None else method
+    if not isinstance(method, Method):
+        raise TypeError(f"solve: method must be settings such as qspin.SpIN() or qspin.Grid(), got {method!r}.")
+    n_states = int(n_states)
+    method.check(problem, n_states)
+    problem.check_potential()
+
+    started = time.perf_counter()
+    if isinstance(method, DirectMethod):
+        spectrum = method.solve(problem, n_states)
+    elif isinstance(method, IterativeMethod):
+        run = method.bind(problem, n_states)
+        identity = _identity(problem, n_states, method, seed)
+        with tqdm(total=run.steps, desc=problem.name, unit="step", disable=_quiet(progress)) as bar:
+            state, history = _train(run, int(seed), bar, callback, checkpoint, identity)
+        spectrum = run.finish(state, history)
+    else:
+        raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
+    provenance = {
+        **spectrum.provenance,
+        "seed": int(seed),
+        "seconds": round(time.perf_counter() - started, 3),
+        **runtime.describe(),
+    }
+    return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
+
+
+def _quiet(progress: bool | None) -> bool | None:
+    return None if progress is None else not progress  # None: tqdm looks whether stderr is a terminal
+
+
+def _train(
+    run: Run,
+    seed: int,
+    bar: Any,
+    callback: Callback | None,
+    checkpoint: str | os.PathLike[str] | None,
+    identity: str,
+) -> tuple[Any, dict[str, np.ndarray]]:
+    state, records, seconds = run.init(seed), [], 0.0
+    if checkpoint is not None and Path(checkpoint).exists():
+        state, records, seconds = _restore(checkpoint, state, identity)
+        bar.update(int(state.step))
+    stride = max(1, run.steps // _MOST_RECORDS)
+    clock = saved = time.perf_counter()
+    while int(state.step) < run.steps:
+        first = int(state.step)
+        state, info = run.advance(state)
+        taken = len(info["ok"])
+        if not info["ok"].all():
+            broken = first + int(np.argmin(info["ok"]))
+            raise TrainingError(
+                f"Training broke down at step {broken}: the moments or the gradient are not finite, or Σ lost its rank. "
+                "Try a lower learning rate, a larger batch_size, or averaging closer to 1; declare singular points "
+                "of V through Potential(V, singularities=...)."
+            )
+        now = time.perf_counter()
+        seconds, clock = seconds + now - clock, now
+        steps = first + 1 + np.arange(taken)
+        kept = np.flatnonzero((steps % stride == 0) | (steps == run.steps))
+        if len(kept):
+            rows = {name: values[kept] for name, values in info.items() if name != "ok"}
+            records.append({"step": steps[kept], "seconds": np.full(len(kept), seconds), **rows})
+        bar.update(taken)
+        bar.set_postfix_str("E " + " ".join(f"{e:.4g}" for e in info["energies"][-1][:9]))
+        if callback is not None:
+            callback(first + taken, state, info)
+        if checkpoint is not None and now - saved > _CHECKPOINT_EVERY:
+            _save(checkpoint, state, records, seconds, identity)
+            saved = now
+    if checkpoint is not None:
+        _save(checkpoint, state, records, seconds, identity)
+    return state, _joined(records)
+
+
+def _joined(records: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([r[name] for r in records]) for name in records[0]} if records else {}
+
+
+def _identity(problem: Problem, n_states: int, method: Method, seed: int) -> str:
+    """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
+    text = f"{problem.name}|{problem.domain}|{n_states}|{method}|{seed}"
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()
+
+
+def _save(path: str | os.PathLike[str], state: Any, records: list[Any], seconds: float, identity: str) -> None:
+    leaves = {f"state/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    history = {f"history/{name}": values for name, values in _joined(records).items()}
+    write_npz(path, {"identity": np.array(identity), "seconds": np.array(seconds), **leaves, **history})
+
+
+def _restore(path: str | os.PathLike[str], fresh: Any, identity: str) -> tuple[Any, list[dict[str, np.ndarray]], float]:
+    with np.load(path, allow_pickle=False) as file:
+        if str(file["identity"]) != identity:
+            raise ValueError(
+                f"solve: the checkpoint {path} belongs to a run with another problem, n_states, method or seed. "
+                "Use the same settings, or another checkpoint file."
+            )
+        leaves, structure = jax.tree.flatten(fresh)
+        # The leaves of the fresh state carry the types; float64 ones need the flag to stay float64.
+        with runtime.precision("float64"):
+            restored = [jnp.asarray(file[f"state/{i}"], leaf.dtype) for i, leaf in enumerate(leaves)]
+        history = {name.removeprefix("history/"): file[name] for name in file.files if name.startswith("history/")}
+        return jax.tree.unflatten(structure, restored), [history] if history else [], float(file["seconds"])
