@@ -4,23 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-__all__ = ["Box", "Centre", "Mask", "PolynomialMask", "SquareRootMask"]
+__all__ = ["Box", "Centre", "Cloud", "Mask", "PolynomialMask", "SquareRootMask"]
 
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
+    Count = int
     Number = float
     Numbers = Sequence[float] | float
     Flags = Sequence[bool] | bool
 else:
-    Number = Numbers = Flags = Any
+    Count = Number = Numbers = Flags = Any
 
 
+@runtime_checkable
 class Mask(Protocol):
     """A factor for each walled axis: of t in [-1, 1], zero with finite slope at both ends, and 0 outside."""
 
@@ -56,6 +58,14 @@ class Centre:
     strength: float
     length: float
     cusp: float
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Roughly where the wanted states live: mean (dim,) and covariance (dim, dim) of their density."""
+
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ class Box:
         object.__setattr__(self, "mask", SquareRootMask() if mask is None else mask)
 
     @classmethod
-    def cube(cls, half_width: Number, dim: int, periodic: Flags = False, mask: Mask | None = None) -> "Box":
+    def cube(cls, half_width: Number, dim: Count, periodic: Flags = False, mask: Mask | None = None) -> "Box":
         """The cube [-half_width, half_width]^dim about the origin.
 
         >>> Box.cube(50.0, dim=2) == Box([-50.0, -50.0], [50.0, 50.0])

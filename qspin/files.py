@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin import networks, sampling
-from qspin.domain import Box, Centre, Mask, PolynomialMask, SquareRootMask
+from qspin.domain import Box, Centre, Cloud, Mask, PolynomialMask, SquareRootMask
 from qspin.evaluate import VariationalFunctions
 from qspin.grid import GridFunctions
+from qspin.mesh import Mesh
 from qspin.runtime import double_precision
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
 from qspin.wavefunction import Wavefunction
@@ -88,17 +89,20 @@ def _activation(name: str) -> Callable[..., Any]:
 
 
 def _eigenfunctions(settings: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Eigenfunctions:
+    domain = _domain(settings["domain"])
+    centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
-        return GridFunctions.from_record(settings, arrays)
+        mesh = Mesh.build(domain, settings["shape"], settings["order"], centres)
+        return GridFunctions(mesh, arrays["values"], domain)
     network = _known(_NETWORKS, settings["network"]["class"], "network")(
         tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"])
     )
     rotation = arrays["rotation"]
-    centres = tuple(
-        Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"]
+    cloud = settings["cloud"] and Cloud(
+        tuple(settings["cloud"]["mean"]), tuple(map(tuple, settings["cloud"]["covariance"]))
     )
     wavefunction = Wavefunction(
-        network, _domain(settings["domain"]), len(rotation), centres, settings["input_range"]
+        network, domain, len(rotation), centres, cloud, settings["input_range"]
     )
     with double_precision():
         shape = jax.eval_shape(wavefunction.init, jax.random.key(0))

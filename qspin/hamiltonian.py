@@ -1,4 +1,4 @@
-"""Operators: kinetic energy, potential, sums, multiples. `H(f)` is the function Hf, `H.matrix(m)` a matrix."""
+"""Operators: kinetic energy, potential, sums, multiples. `H(f)` is the function Hf, `H.matrix` sparse."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class Potential(Operator):
         points = np.asarray(singularities, dtype=float)
         if points.size and (points.ndim != 2 or not np.isfinite(points).all()):
             raise ValueError(
-                f"Potential: singularities must be a list of points, like [(0.0, 0.0)], got {singularities!r}."
+                f"Potential: singularities must be a list of points, as [(0.0, 0.0)], got {singularities!r}."
             )
         object.__setattr__(self, "function", function)
         object.__setattr__(self, "singularities", tuple(tuple(float(c) for c in point) for point in points))

@@ -6,7 +6,7 @@ with a scalar or (N,) value. All N outputs go through one pass.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ __all__ = ["Autodiff", "FiniteDifference", "Function", "Laplacian", "autodiff", 
 Function = Callable[[Float[Array, " dim"]], Float[Array, "*values"]]
 
 
+@runtime_checkable
 class Laplacian(Protocol):
     """f, c ↦ the function x ↦ Σ_i c_i ∂²f/∂x_i²(x); without c the Laplacian ∇²f."""
 

@@ -1,5 +1,5 @@
-"""What a method that solves must offer: either everything at once, or `init`, `advance` and `finish` for the one loop
-in `solve`.
+"""What a method that solves must offer: either everything at once, or `init`, `advance` and `finish` for the
+one loop in `solve`.
 """
 
 from abc import ABC, abstractmethod
@@ -37,10 +37,10 @@ class DirectMethod(Method):
 class Run:
     """A method bound to a problem, compiled: what the loop in `solve` drives.
 
-    `init(seed)` -> state, a pytree of arrays with a counter `state.step`. `advance(state)` -> (state, info) does one chunk
-    of compiled steps, fewer at the end of `steps`, and consumes the state it is given; `info` maps names to
-    arrays with one row a step, and `info["ok"]` is False from the step on at which numbers stopped being finite.
-    `finish(state, history)` -> Spectrum evaluates afresh.
+    `init(seed)` -> state, a pytree of arrays with a counter `state.step`. `advance(state)` -> (state, info)
+    does one chunk of compiled steps, fewer at the end of `steps`, and consumes the state it is given; `info`
+    maps names to arrays with one row a step, and `info["ok"]` is False from the step on at which numbers
+    stopped being finite. `finish(state, history)` -> Spectrum evaluates afresh.
     """
 
     init: Callable[[int], Any]

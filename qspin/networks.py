@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,12 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 __all__ = ["MLP", "BlockSparseMLP", "Network", "SeparateMLPs"]
+
+# Checked by value, with a message that says what is wrong; a run-time check of types would come first.
+if TYPE_CHECKING:
+    Widths = tuple[int, ...]
+else:
+    Widths = Any
 
 Layers = tuple[tuple[Float[Array, "..."], Float[Array, "..."]], ...]  # ((weight, bias), ...)
 
@@ -70,7 +76,7 @@ class MLP(Network):
     Cost and memory a point: Σ widths products of neighbouring layers, whatever the number of outputs.
     """
 
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: Widths = (64, 64)
     activation: Callable[..., Any] = jnp.tanh
 
     def __post_init__(self) -> None:
@@ -96,7 +102,7 @@ class BlockSparseMLP(Network):
     layer is dense. In the last layer output k reads the block of k alone.
     """
 
-    hidden: tuple[int, ...] = (128, 128, 128, 128)
+    hidden: Widths = (128, 128, 128, 128)
     activation: Callable[..., Any] = jax.nn.softplus
 
     def __post_init__(self) -> None:
@@ -152,7 +158,7 @@ class SeparateMLPs(Network):
     one at all. Cost and memory grow in proportion to the number of outputs.
     """
 
-    hidden: tuple[int, ...] = (32, 32)
+    hidden: Widths = (32, 32)
     activation: Callable[..., Any] = jnp.tanh
 
     def __post_init__(self) -> None:

@@ -10,11 +10,12 @@ __all__ = ["spin_paper"]
 
 
 def spin_paper(steps: int = 1_000_000, averaging: float = 0.01) -> SpIN:
-    """The SpIN paper's method for 2D hydrogen (appendix C.1): 4×128 softplus block-sparse network, uniform batches of
-    128, RMSProp with decay 0.999 and learning rate 1e-5, Algorithm 1.
+    """The SpIN paper's method for 2D hydrogen (appendix C.1): 4×128 softplus block-sparse network, uniform
+    batches of 128, RMSProp with decay 0.999 and learning rate 1e-5, Algorithm 1.
 
-    Use it on a problem without declared singularities and with `Kinetic(mass=0.5, laplacian=finite_difference(0.1))`,
-    as the paper did; problems/hydrogen_2d.py defines that as `paper_problem`.
+    Use it on a problem without declared singularities and with `Kinetic(mass=0.5,
+    laplacian=finite_difference(0.1))`, as the paper did; problems/hydrogen_2d.py defines that as
+    `paper_problem`.
     """
     return SpIN(
         steps=steps,

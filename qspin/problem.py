@@ -81,7 +81,7 @@ class Problem:
             where = ", ".join(f"{c:.6g}" for c in points[first])
             raise ValueError(
                 f"Potential: V is {values[first]} at x = ({where}); it must be finite at every sampled "
-                "point of the domain. Declare a Coulomb-like centre through Potential(V, singularities=[...]), "
+                "point of the domain. Declare a Coulomb-like centre in Potential(V, singularities=[...]), "
                 "make walls high but finite, or shrink the box."
             )
         return values

@@ -13,9 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qspin.domain import Box, Centre
+from qspin.domain import Box, Centre, Cloud
 
 __all__ = ["Clustered", "Points", "QuasiRandom", "Sampler", "Stratified", "Uniform", "effective_sample_size"]
+
+
+Landmark = Centre | Cloud  # what points may crowd about
 
 
 class Points(NamedTuple):
@@ -32,7 +35,9 @@ class Sampler(ABC):
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         """Points of the unit cube [0, 1)^dim, each uniformly distributed."""
 
-    def draw(self, key: PRNGKeyArray, n_points: int, domain: Box, centres: Sequence[Centre] = ()) -> Points:
+    def draw(
+        self, key: PRNGKeyArray, n_points: int, domain: Box, landmarks: Sequence[Landmark] = ()
+    ) -> Points:
         """`n_points` points of the domain with weights; cost and memory O(n_points · dim)."""
         x = _fill(domain, self.unit(key, n_points, domain.dim))
         return Points(x, jnp.full((n_points,), domain.volume / n_points, x.dtype))
@@ -69,7 +74,7 @@ class QuasiRandom(Sampler):
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         shift = jax.random.uniform(key, (dim,))
         # b·α is reduced mod 1 in double precision on the host: float32 would lose the digits that matter.
-        lattice = np.outer(np.arange(n_points), _golden_slopes(dim)) % 1.0
+        lattice = np.outer(np.arange(n_points), golden_slopes(dim)) % 1.0
         return (shift + jnp.asarray(lattice, shift.dtype)) % 1.0
 
 
@@ -97,19 +102,23 @@ class Clustered(Sampler):
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         return self.base.unit(key, n_points, dim)
 
-    def draw(self, key: PRNGKeyArray, n_points: int, domain: Box, centres: Sequence[Centre] = ()) -> Points:
-        n_filling = n_points if not centres else int(np.ceil(self.fill * n_points))
-        shares = np.array_split(np.arange(n_points - n_filling), len(centres)) if centres else []
+    def draw(
+        self, key: PRNGKeyArray, n_points: int, domain: Box, landmarks: Sequence[Landmark] = ()
+    ) -> Points:
+        n_filling = int(np.ceil(self.fill * n_points)) if landmarks else n_points
+        shares = np.array_split(np.arange(n_points - n_filling), len(landmarks)) if landmarks else []
         counts = [n_filling, *map(len, shares)]
         keys = jax.random.split(key, len(counts))
         parts = [_fill(domain, self.base.unit(keys[0], n_filling, domain.dim))]
-        for centre, count, part_key in zip(centres, counts[1:], keys[1:], strict=True):
-            parts.append(_around(centre, domain, self.base.unit(part_key, count, domain.dim + 1)))
+        for landmark, count, part_key in zip(landmarks, counts[1:], keys[1:], strict=True):
+            around = _around_centre if isinstance(landmark, Centre) else _around_cloud
+            parts.append(around(landmark, domain, self.base.unit(part_key, count, domain.dim + 1)))
         x = jnp.concatenate(parts)
         # Σ over parts of (points in it) × (its density) is B times the density of all (balance heuristic).
-        density = counts[0] / domain.volume + sum(
-            count * _density(centre, domain, x) for centre, count in zip(centres, counts[1:], strict=True)
-        )
+        density = jnp.full((n_points,), counts[0] / domain.volume, x.dtype)
+        for landmark, count in zip(landmarks, counts[1:], strict=True):
+            of = _centre_density if isinstance(landmark, Centre) else _cloud_density
+            density += count * of(landmark, domain, x)
         t = jax.vmap(domain.scaled)(x)
         inside = jnp.all(jnp.abs(t) <= 1, axis=1)
         # A point outside is still evaluated: put it where another one is, never on a centre (0 · ∞ is not 0).
@@ -121,7 +130,7 @@ def effective_sample_size(weights: Float[Array, " batch"]) -> Float[Array, ""]:
     return weights.sum() ** 2 / (weights**2).sum()
 
 
-def _golden_slopes(dim: int) -> np.ndarray:
+def golden_slopes(dim: int) -> np.ndarray:
     """Powers of 1/φ_d, where φ_d is the root of φ^(d+1) = φ + 1 (Roberts 2018, the R_d sequence)."""
     phi = 2.0
     for _ in range(64):
@@ -139,21 +148,43 @@ def _reach(centre: Centre, domain: Box) -> float:
     return float(np.linalg.norm(np.maximum(position - lower, upper - position)))
 
 
-def _around(centre: Centre, domain: Box, unit: Float[Array, "batch columns"]) -> Float[Array, "batch dim"]:
+def _around_centre(
+    centre: Centre, domain: Box, unit: Float[Array, "batch columns"]
+) -> Float[Array, "batch dim"]:
     folds = np.log1p(_reach(centre, domain) / centre.length)
     # Never exactly on the centre, where V has no value: not even when added to its coordinates and rounded.
     rounding = 8 * float(jnp.finfo(unit.dtype).eps) * float(np.abs(centre.position).max())
     r = jnp.maximum(centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds), rounding)
     # Any dimension: a normal deviate for each coordinate, normalised, is a uniform direction.
-    normal = jax.scipy.special.ndtri(jnp.clip(unit[:, 1:], 1e-6, 1 - 1e-6))
+    normal = _normal(unit[:, 1:])
     direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
     return jnp.asarray(centre.position, unit.dtype) + r * direction
 
 
-def _density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+def _centre_density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
     reach = _reach(centre, domain)
     dim = len(centre.position)
     sphere = 2 * np.pi ** (dim / 2) / gamma(dim / 2)
     r = jnp.linalg.norm(x - jnp.asarray(centre.position, x.dtype), axis=1)
     r = jnp.maximum(r, 1e-9 * centre.length)
     return 1 / (np.log1p(reach / centre.length) * (r + centre.length) * sphere * r ** (dim - 1))
+
+
+_WIDENING = 1.3  # of a cloud's standard deviations, so that its sample reaches into the states' tails
+
+
+def _normal(unit: Float[Array, "batch columns"]) -> Float[Array, "batch columns"]:
+    return jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))
+
+
+def _around_cloud(
+    cloud: Cloud, domain: Box, unit: Float[Array, "batch columns"]
+) -> Float[Array, "batch dim"]:
+    root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
+    return jnp.asarray(cloud.mean, unit.dtype) + _normal(unit[:, 1:]) @ jnp.asarray(root.T, unit.dtype)
+
+
+def _cloud_density(cloud: Cloud, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+    root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
+    z = (x - jnp.asarray(cloud.mean, x.dtype)) @ jnp.asarray(np.linalg.inv(root).T, x.dtype)
+    return jnp.exp(-jnp.sum(z**2, axis=1) / 2) / ((2 * np.pi) ** (len(root) / 2) * np.diagonal(root).prod())

@@ -1,4 +1,4 @@
-"""`solve`: checks, then the one loop that trains: compiled chunks of steps, progress, callbacks, checkpoints; then `finish`."""
+"""`solve`: checks, then the one loop that trains (compiled chunks, progress, checkpoints), then `finish`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from qspin import runtime
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
 from qspin.problem import Problem
-from qspin.spectrum import Spectrum, write_npz
+from qspin.spectrum import Spectrum, npz_path, write_npz
 from qspin.spin import SpIN
 
 __all__ = ["TrainingError", "solve"]
@@ -30,16 +29,25 @@ _CHECKPOINT_EVERY = 30.0  # seconds
 Callback = Callable[[int, Any, Mapping[str, np.ndarray]], None]
 
 
+# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
+if TYPE_CHECKING:
+    SomeProblem = Problem
+    Integer = int
+    SomeMethod = Method
+else:
+    SomeProblem = Integer = SomeMethod = Any
+
+
 class TrainingError(RuntimeError):
     """Training produced numbers that are not finite; the message says when, and what to try."""
 
 
 def solve(
-    problem: Problem,
-    n_states: int,
-    method: Method | None = None,
+    problem: SomeProblem,
+    n_states: Integer,
+    method: SomeMethod | None = None,
     *,
-    seed: int = 0,
+    seed: Integer = 0,
     progress: bool | None = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -53,20 +61,23 @@ def solve(
         seed: one seed in, the same numbers out, on one machine.
         progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
         callback: called after each chunk of steps as callback(step, state, info), info with one row a step.
-        checkpoint: a file that training is saved to every 30 seconds, and resumed from where it exists.
+        checkpoint: a file that training is saved to every 30 seconds, and resumed from where it exists;
+            ".npz" is appended where it is missing.
 
-    Raises ValueError or TypeError for input that cannot work, before anything is trained; `TrainingError` where
-    training breaks down. Time and memory: see the method.
+    Raises ValueError or TypeError for input that cannot work, before anything is trained; `TrainingError`
+    where training breaks down. Time and memory: see the method.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
     if isinstance(n_states, bool) or not isinstance(n_states, int | np.integer) or n_states < 1:
         raise ValueError(f"solve: n_states must be an integer of at least 1, got {n_states!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"solve: seed must be an integer of at least 0, got {seed!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
     method = SpIN() if method is None else method
     if not isinstance(method, Method):
-        raise TypeError(f"solve: method must be settings such as qspin.SpIN() or qspin.Grid(), got {method!r}.")
+        raise TypeError(
+            f"solve: method must be settings such as qspin.SpIN() or qspin.Grid(), got {method!r}."
+        )
     n_states = int(n_states)
     method.check(problem, n_states)
     problem.check_potential()
@@ -79,7 +90,13 @@ def solve(
         identity = _identity(problem, n_states, method, seed)
         with tqdm(total=run.steps, desc=problem.name, unit="step", disable=_quiet(progress)) as bar:
             state, history = _train(run, int(seed), bar, callback, checkpoint, identity)
-        spectrum = run.finish(state, history)
+        try:
+            spectrum = run.finish(state, history)
+        except ValueError as error:  # the input was checked; these are numbers that training left behind
+            raise TrainingError(
+                f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
+                "more steps, or a wider network."
+            ) from error
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
     provenance = {
@@ -103,9 +120,10 @@ def _train(
     checkpoint: str | os.PathLike[str] | None,
     identity: str,
 ) -> tuple[Any, dict[str, np.ndarray]]:
-    state, records, seconds = run.init(seed), [], 0.0
-    if checkpoint is not None and Path(checkpoint).exists():
-        state, records, seconds = _restore(checkpoint, state, identity)
+    state, seconds = run.init(seed), 0.0
+    records: list[dict[str, np.ndarray]] = []
+    if checkpoint is not None and npz_path(checkpoint).exists():
+        state, records, seconds = _restore(npz_path(checkpoint), state, identity)
         bar.update(int(state.step))
     stride = max(1, run.steps // _MOST_RECORDS)
     clock = saved = time.perf_counter()
@@ -116,9 +134,9 @@ def _train(
         if not info["ok"].all():
             broken = first + int(np.argmin(info["ok"]))
             raise TrainingError(
-                f"Training broke down at step {broken}: the moments or the gradient are not finite, or Σ lost its rank. "
-                "Try a lower learning rate, a larger batch_size, or averaging closer to 1; declare singular points "
-                "of V through Potential(V, singularities=...)."
+                f"Training broke down at step {broken}: the moments or the gradient are not finite, or "
+                "Σ lost its rank. Try a lower learning rate, a larger batch_size, or averaging closer to 1; "
+                "declare singular points of V through Potential(V, singularities=...)."
             )
         now = time.perf_counter()
         seconds, clock = seconds + now - clock, now
@@ -145,26 +163,36 @@ def _joined(records: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 def _identity(problem: Problem, n_states: int, method: Method, seed: int) -> str:
     """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
-    text = f"{problem.name}|{problem.domain}|{n_states}|{method}|{seed}"
+    rng = np.random.default_rng(0)  # the first points at which `check_potential` found V finite
+    lower, lengths = np.asarray(problem.domain.lower), np.asarray(problem.domain.lengths)
+    points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (64, problem.dim))
+    potential = " ".join(f"{v:.6g}" for v in problem.potential_values(points))
+    text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{n_states}|{method}|{seed}"
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()
 
 
-def _save(path: str | os.PathLike[str], state: Any, records: list[Any], seconds: float, identity: str) -> None:
+def _save(
+    path: str | os.PathLike[str], state: Any, records: list[Any], seconds: float, identity: str
+) -> None:
     leaves = {f"state/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
     history = {f"history/{name}": values for name, values in _joined(records).items()}
     write_npz(path, {"identity": np.array(identity), "seconds": np.array(seconds), **leaves, **history})
 
 
-def _restore(path: str | os.PathLike[str], fresh: Any, identity: str) -> tuple[Any, list[dict[str, np.ndarray]], float]:
+def _restore(
+    path: str | os.PathLike[str], fresh: Any, identity: str
+) -> tuple[Any, list[dict[str, np.ndarray]], float]:
     with np.load(path, allow_pickle=False) as file:
-        if str(file["identity"]) != identity:
+        if str(file.get("identity")) != identity:
             raise ValueError(
-                f"solve: the checkpoint {path} belongs to a run with another problem, n_states, method or seed. "
-                "Use the same settings, or another checkpoint file."
+                f"solve: the checkpoint {path} belongs to a run with another problem, n_states, method or "
+                "seed. Use the same settings, or another checkpoint file."
             )
         leaves, structure = jax.tree.flatten(fresh)
         # The leaves of the fresh state carry the types; float64 ones need the flag to stay float64.
         with runtime.precision("float64"):
             restored = [jnp.asarray(file[f"state/{i}"], leaf.dtype) for i, leaf in enumerate(leaves)]
-        history = {name.removeprefix("history/"): file[name] for name in file.files if name.startswith("history/")}
+        history = {
+            name.removeprefix("history/"): file[name] for name in file.files if name.startswith("history/")
+        }
         return jax.tree.unflatten(structure, restored), [history] if history else [], float(file["seconds"])

@@ -1,4 +1,4 @@
-"""`Spectrum`: energies with errors, residuals and eigenfunctions, whichever method found them; and `Comparison` of two."""
+"""`Spectrum`: energies with errors, residuals, eigenfunctions, by any method; `Comparison` of two."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Eigenfunctions(ABC):
 
     @abstractmethod
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """JSON-able settings (with a key "kind") and arrays, from which `qspin.load` makes the same functions again."""
+        """JSON-able settings (with a key "kind") and arrays: what `qspin.load` makes the functions from."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,10 @@ class Spectrum:
 
     Attributes:
         energies: (N,) ascending, in the Hamiltonian's own units.
-        errors: (N,) claimed error of each energy, same units. `SpIN`: √(statistical² + variational²), one sigma of the
-            fresh evaluation and the fall of the energy in a larger space; `Grid`: distance from the finest
-            grid to the extrapolated energy. Walls belong to the problem: their shift is not in the error.
+        errors: (N,) claimed error of each energy, same units. `SpIN`: √(statistical² + variational²), one
+            sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: distance from
+            the finest grid to the extrapolated energy. Walls belong to the problem: their shift is not in the
+            error.
         residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1: an eigenvalue lies within this distance of E. For a
             grid: of the matrix eigenproblem.
         converged: (N,) bool; status: one message, which says what to try where something is not.
@@ -91,7 +92,7 @@ class Spectrum:
         return len(self.energies)
 
     def __call__(self, x: Any) -> np.ndarray:
-        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 NumPy; zero outside hard walls."""
+        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64; zero outside hard walls."""
         points = np.asarray(x, dtype=float)
         dim = self.domain.dim
         if points.ndim == 0 or points.shape[-1] != dim:
@@ -102,21 +103,21 @@ class Spectrum:
     def groups(self, tolerance: float | None = None) -> list[list[int]]:
         """Index groups of levels that are degenerate as far as their errors can tell.
 
-        Neighbours belong together where they differ by no more than three combined errors (or `tolerance`, in energy
-        units), so unresolved levels count as degenerate. Warns where the last group may go on past `n_states`: the
-        next level was not asked for, so a last group of more than one level is not known to be whole.
+        Neighbours belong together where they differ by no more than three combined errors (or `tolerance`, in
+        energy units), so unresolved levels count as degenerate. Warns where `n_states` cuts a degenerate
+        level of the closed form; without a closed form a last group is not known to be whole.
         """
         groups = _groups(self.energies, self.errors, tolerance)
-        known = self.exact is not None and len(self.exact) > self.n_states
-        if known and np.isclose(self.exact[self.n_states], self.exact[self.n_states - 1], rtol=1e-9, atol=0):
+        if _cuts_a_level(self, self.n_states):
             warnings.warn(
-                f"n_states = {self.n_states} cuts a degenerate level of the closed form: ask for more states.",
+                f"n_states = {self.n_states} cuts a degenerate level of the closed form: "
+                "ask for more states.",
                 stacklevel=2,
             )
         return groups
 
     def expect(self, observable: Operator | Callable[..., Any]) -> np.ndarray:
-        """⟨ψ_n|A|ψ_n⟩ (N,), for an operator, or for a function of one point x (dim,) -> scalar in jax.numpy."""
+        """⟨ψ_n|A|ψ_n⟩ (N,), for an operator, or a function of a point x (dim,) -> scalar in jax.numpy."""
         return np.diagonal(self.matrix_element(observable)).copy()
 
     def matrix_element(self, observable: Operator | Callable[..., Any]) -> np.ndarray:
@@ -136,7 +137,7 @@ class Spectrum:
         return compare(self, reference)
 
     def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D. Returns the axes."""
+        """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
         from qspin import plot
 
         return plot.orbitals(self, ax=ax, **options)
@@ -171,7 +172,7 @@ class Spectrum:
         return "\n".join([*lines, self.status])
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an .npz file that `qspin.load` reads: numbers and JSON, no code. Replaces the file in one step."""
+        """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step."""
         settings, arrays = self.eigenfunctions.record()
         sampled = _sampled_potential(self)
         meta = {
@@ -198,10 +199,15 @@ class Spectrum:
         return write_npz(path, contents)
 
 
-def write_npz(path: str | os.PathLike[str], contents: Mapping[str, np.ndarray]) -> Path:
-    """Write arrays to `path` by way of a temporary file beside it, so that a reader never sees half a file."""
+def npz_path(path: str | os.PathLike[str]) -> Path:
+    """The path with the ending .npz, appended where it is missing."""
     target = Path(path)
-    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+    return target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+
+
+def write_npz(path: str | os.PathLike[str], contents: Mapping[str, np.ndarray]) -> Path:
+    """Write arrays to `path` by way of a temporary file beside it, so that a reader never sees half."""
+    target = npz_path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(partial, "wb") as file:
@@ -239,6 +245,17 @@ def _digits(error: float) -> int:
     return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6
 
 
+def _cuts_a_level(spectrum: Spectrum, n: int) -> bool:
+    """Whether levels n - 1 and n are known to be degenerate: by the closed form, or by their energies."""
+    exact = spectrum.exact
+    if exact is not None and len(exact) > n:
+        return bool(np.isclose(exact[n], exact[n - 1], rtol=1e-9, atol=1e-12))
+    if spectrum.n_states == n:
+        return False
+    pair = slice(n - 1, n + 1)
+    return len(_groups(spectrum.energies[pair], spectrum.errors[pair], None)) == 1
+
+
 def _groups(energies: np.ndarray, errors: np.ndarray, tolerance: float | None) -> list[list[int]]:
     floor = 1e-9 * np.abs(energies).max(initial=0.0)  # rounding
     groups: list[list[int]] = [[0]]
@@ -259,8 +276,8 @@ class Comparison:
         differences: (n,) energies minus reference energies; n is the smaller number of states.
         errors: (n,) √(error² + reference error²).
         groups: level indices of each degenerate group (levels that either spectrum cannot resolve).
-        angles: for each group the largest angle (radians) between the two eigenspaces; nan for the last group where
-            it is incomplete in either.
+        angles: for each group the largest angle (radians) between the two eigenspaces; nan for the last group
+            where it is known to be incomplete: by the closed form, or by the levels of the longer spectrum.
         exact_differences: (n,) energies minus the closed form's, where the problem has one.
     """
 
@@ -326,13 +343,17 @@ class Comparison:
         for k, difference in enumerate(self.differences):
             angle = self.angles[group_of[k]]
             line = (
-                f"{k:>5}  {self.energies[k]:>16.8g}  {own_errors[k]:>8.1e}  {self.reference_energies[k]:>16.8g}"
-                f"  {ref_errors[k]:>8.1e}  {difference:>+10.1e}"
+                f"{k:>5}  {self.energies[k]:>16.8g}  {own_errors[k]:>8.1e}"
+                f"  {self.reference_energies[k]:>16.8g}  {ref_errors[k]:>8.1e}  {difference:>+10.1e}"
             )
             if exact is not None:
                 line += f"  {exact[k]:>13.8g}  {self.energies[k] - exact[k]:>+11.1e}"
-            verdict = "agrees" if self.agrees[k] else f"DIFFERS by {abs(difference) / self.errors[k]:.1f} errors"
-            lines.append(line + f"  {group_of[k]:>5}  {'-' if np.isnan(angle) else f'{angle:.1e}':>7}  {verdict}")
+            with np.errstate(divide="ignore"):  # an error of zero
+                off = abs(difference) / self.errors[k]
+            verdict = "agrees" if self.agrees[k] else f"DIFFERS by {off:.1f} errors"
+            lines.append(
+                line + f"  {group_of[k]:>5}  {'-' if np.isnan(angle) else f'{angle:.1e}':>7}  {verdict}"
+            )
         agreeing = int(self.agrees.sum())
         lines.append(f"{agreeing} of {len(self.agrees)} levels agree within three combined errors.")
         return "\n".join(lines)
@@ -341,11 +362,12 @@ class Comparison:
 def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     """Compare two spectra of one problem.
 
-    Eigenspaces are compared on the reference's quadrature: each group's functions are orthonormalised there, and
-    the largest principal angle between the spans is reported. Cost: evaluating both at those points.
+    Eigenspaces are compared on the reference's quadrature: each group's functions are orthonormalised there,
+    and the largest principal angle between the spans is reported. Cost: evaluating both at those points.
     Raises ValueError where the domains differ.
     """
-    if (spectrum.domain.lower, spectrum.domain.upper) != (reference.domain.lower, reference.domain.upper):
+    places = [(s.domain.lower, s.domain.upper, s.domain.periodic) for s in (spectrum, reference)]
+    if places[0] != places[1]:
         raise ValueError(
             f"compare: the spectra live on different domains, {spectrum.domain!r} and {reference.domain!r}."
         )
@@ -365,6 +387,8 @@ def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     angles = np.array(
         [principal_angles(np.linalg.qr(a[:, g])[0].T @ np.linalg.qr(b[:, g])[0])[-1] for g in groups]
     )
+    if _cuts_a_level(spectrum, n) or _cuts_a_level(reference, n):
+        angles[-1] = np.nan
     return Comparison(
         energies=spectrum.energies[:n],
         reference_energies=reference.energies[:n],

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qspin.domain import Box, Centre
+from qspin.domain import Box, Centre, Cloud
 from qspin.networks import Network
 
 __all__ = ["Wavefunction", "WavefunctionParams"]
@@ -37,7 +37,8 @@ class Wavefunction:
         n_states: N.
         centres: singular points; without any, the inputs are the box coordinates and cusp and decay are
         absent.
-        input_range: the network sees box coordinates scaled to [-input_range, input_range].
+        cloud: where the states live; the network then sees (x - mean) in its principal axes, whitened.
+        input_range: without centres and cloud the network sees box coordinates scaled to [-input_range, input_range].
 
     u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point:
     the network's, plus O(dim · centres).
@@ -47,6 +48,7 @@ class Wavefunction:
     domain: Box
     n_states: int
     centres: tuple[Centre, ...] = ()
+    cloud: Cloud | None = None
     input_range: float = 3.0
 
     def __post_init__(self) -> None:
@@ -69,11 +71,21 @@ class Wavefunction:
         """What the network sees: scaled box coordinates, or direction and log-distance about each centre."""
         if self.centres:
             return jnp.concatenate([self._about(centre, x) for centre in self.centres])
+        if self.cloud is not None:
+            variances, axes = np.linalg.eigh(np.asarray(self.cloud.covariance))
+            return (x - jnp.asarray(self.cloud.mean, x.dtype)) @ jnp.asarray(
+                axes / np.sqrt(variances), x.dtype
+            )
         t = self.domain.scaled(x)
         walled = np.flatnonzero(~np.asarray(self.domain.periodic))
         turning = np.flatnonzero(np.asarray(self.domain.periodic))
         angle = jnp.pi * t[turning]
         return jnp.concatenate([self.input_range * t[walled], jnp.cos(angle), jnp.sin(angle)])
+
+    @property
+    def landmarks(self) -> tuple[Centre | Cloud, ...]:
+        """What a sampler may crowd points about: the centres, or else the cloud."""
+        return self.centres if self.centres or self.cloud is None else (self.cloud,)
 
     def _about(self, centre: Centre, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
         offset, r = _from_centre(centre, x)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "qspin"
 
-# Each may import the ones before it. Change this list together with the table in README.md.
+# Each may import the ones before it. Change this list together with the table in docs/architecture.md.
 ORDER = [
     "runtime",
     "domain",
@@ -25,13 +25,17 @@ ORDER = [
     "sampling",
     "spectral",
     "problem",
+    "semiclassical",
     "spectrum",
     "method",
+    "evaluate",
     "spin",
     "mesh",
     "grid",
     "presets",
     "solve",
+    "files",
+    "problem_file",
     "plot",
     "cli",
 ]

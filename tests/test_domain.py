@@ -1,0 +1,166 @@
+"""The box, its masks and what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qspin.domain import Box, PolynomialMask, SquareRootMask
+
+MASKS = [SquareRootMask(), PolynomialMask()]
+BOXES = {
+    "interval": Box(-1.0, 3.0),
+    "asymmetric": Box([0.0, -2.0], [1.0, 5.0]),
+    "anisotropic": Box([-1.0, -10.0, -0.1], [1.0, 10.0, 0.1]),
+}
+
+
+def each(f, x):
+    """f at each of many points, compiled as the library's calls are."""
+    return jax.jit(jax.vmap(f))(x)
+
+
+def on_the_walls(box, rng, n=20):
+    """Points with one coordinate on a wall, n for each wall."""
+    lower, upper = np.asarray(box.lower), np.asarray(box.upper)
+    for axis in range(box.dim):
+        for wall in (lower[axis], upper[axis]):
+            points = lower + (upper - lower) * rng.uniform(0.2, 0.8, (n, box.dim))
+            points[:, axis] = wall
+            yield axis, np.sign(wall - box.centre[axis]), points
+
+
+# --- masks
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
+def test_a_mask_vanishes_on_the_walls_with_finite_slope(mask, box):
+    box = Box(box.lower, box.upper, mask=mask)
+    for axis, outward, points in on_the_walls(box, np.random.default_rng(0)):
+        value = each(box.boundary_mask, jnp.asarray(points))
+        assert np.abs(value).max() < 20 * np.finfo(float).eps  # x is scaled with a few roundings
+        step = 1e-6 * box.lengths[axis]
+        points[:, axis] -= outward * step
+        inward_slope = each(box.boundary_mask, jnp.asarray(points)) / step * box.lengths[axis]
+        # d mask/dt is 1 (square root) or 2 (polynomial) at the wall, twice that over the length, times the
+        # other axes' masks at |t| < 0.6: each from 0.2 to 1. The step adds terms of its own size.
+        assert (inward_slope > 1.999 * 0.2 ** (box.dim - 1)).all() and (inward_slope < 4.001).all()
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("mask", MASKS)
+def test_a_mask_is_zero_outside(mask):
+    box = Box([-1.0, 0.0], [1.0, 3.0], mask=mask)
+    outside = jnp.array([[1.1, 1.0], [-5.0, 1.0], [0.0, -0.01], [0.0, 1e6], [2.0, 9.0]])
+    assert np.array_equal(each(box.boundary_mask, outside), np.zeros(5))
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
+def test_derivatives_are_finite_inside_on_the_walls_and_outside(mask, box):
+    box = Box(box.lower, box.upper, mask=mask)
+    t = np.array([-1.5, -1.0, -1 + 1e-6, -0.3, 0.0, 0.5, 1 - 1e-6, 1.0, 40.0])
+    grid = np.stack(np.meshgrid(*[t] * box.dim, indexing="ij"), -1).reshape(-1, box.dim)
+    x = jnp.asarray(np.asarray(box.centre) + grid * np.asarray(box.lengths) / 2, jnp.float32)
+    for function in (box.boundary_mask, jax.grad(box.boundary_mask), jax.hessian(box.boundary_mask)):
+        assert np.isfinite(each(function, x)).all()
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_papers_mask_is_the_papers_formula():
+    d = np.array([50.0, 3.0])
+    box = Box(-d, d)  # arrays are fine too
+    x = np.random.default_rng(0).uniform(-d, d, (100, 2))
+    paper = np.prod((np.sqrt(2 * d**2 - x**2) - d) / d, axis=1)
+    np.testing.assert_allclose(each(box.boundary_mask, jnp.asarray(x)), paper, rtol=0, atol=1e-14)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("mask", MASKS)
+def test_the_mask_is_one_in_the_middle_up_to_its_height(mask):
+    box = Box([0.0, -2.0], [1.0, 5.0], mask=mask)
+    height = float(mask(jnp.zeros(())))
+    assert float(box.boundary_mask(jnp.asarray(box.centre))) == pytest.approx(height**2, rel=1e-14)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_product_mask_has_the_products_hessian_even_where_a_factor_vanishes():
+    box = Box.cube(1.0, dim=2, mask=PolynomialMask())
+    x = jnp.array([1 - 1e-9, 0.3])
+    expected = [[-2 * (1 - x[1] ** 2), 4 * x[0] * x[1]], [4 * x[0] * x[1], -2 * (1 - x[0] ** 2)]]
+    np.testing.assert_allclose(jax.jit(jax.hessian(box.boundary_mask))(x), np.array(expected), atol=1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+def test_periodic_axes_carry_no_mask():
+    half = Box([-1.0, -1.0], [1.0, 1.0], periodic=[True, False])
+    line = Box(-1.0, 1.0)
+    for a in (-1.0, 0.2, 1.0, 7.0):
+        assert half.boundary_mask(jnp.array([a, 0.4])) == line.boundary_mask(jnp.array([0.4]))
+    assert Box.cube(1.0, dim=3, periodic=True).boundary_mask(jnp.array([1.0, -1.0, 8.0])) == 1.0
+    gradient = jax.jit(jax.grad(half.boundary_mask))(jnp.array([1.0, 0.4]))
+    assert gradient[0] == 0.0 and np.isfinite(gradient).all()
+
+
+# --- the box
+
+
+def test_measures():
+    box = Box([-1.0, 0.0], [1.0, 3.0])
+    assert (box.dim, box.lengths, box.centre, box.volume) == (2, (2.0, 3.0), (0.0, 1.5), 6.0)
+    assert Box(0, 2) == Box([0.0], [2.0])  # whole numbers, and one dimension without brackets
+
+
+def test_scaled_runs_from_minus_one_to_one():
+    box = Box([-1.0, 2.0], [3.0, 2.5])
+    x = jnp.array([box.lower, box.centre, box.upper])
+    np.testing.assert_allclose(each(box.scaled, x), [[-1, -1], [0, 0], [1, 1]], atol=1e-6)
+
+
+def test_contains():
+    box = Box([-1.0, 0.0], [1.0, 3.0])
+    points = np.array([[0.0, 1.0], [1.0, 3.0], [1.01, 1.0], [0.0, -0.01], [np.nan, 1.0]])
+    assert box.contains(points).tolist() == [True, True, False, False, False]
+
+
+def test_cube():
+    assert Box.cube(50.0, dim=2) == Box([-50.0, -50.0], [50.0, 50.0])
+    assert Box.cube(2, dim=3, periodic=True).periodic == (True, True, True)
+    assert Box.cube(1.0, dim=1, mask=PolynomialMask()).mask == PolynomialMask()
+
+
+def test_boxes_are_equal_hashable_and_frozen():
+    assert hash(Box.cube(1.0, dim=2)) == hash(Box([-1.0, -1.0], [1.0, 1.0]))
+    assert Box.cube(1.0, dim=2) != Box.cube(1.0, dim=2, periodic=True)
+    with pytest.raises(AttributeError):
+        Box.cube(1.0, dim=2).lower = (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Box([0.0, 0.0], [1.0, 1.0, 1.0]), "Box: lower has 2 entries, upper has 3."),
+        (
+            lambda: Box([0.0, 1.0], [1.0, 1.0]),
+            "on axis 1 lower must be less than upper, got lower=1, upper=1",
+        ),
+        (lambda: Box([2.0], [1.0]), "on axis 0 lower must be less"),
+        (lambda: Box([0.0], [np.inf]), "upper must be a sequence of finite numbers"),
+        (lambda: Box([np.nan], [1.0]), "lower must be a sequence of finite numbers"),
+        (lambda: Box([], []), "lower must be a sequence of finite numbers, one an axis"),
+        (lambda: Box([[0.0]], [[1.0]]), "lower must be a sequence"),
+        (lambda: Box([0.0, 0.0], [1.0, 1.0], periodic=[True]), "periodic must be a bool, or 2 of them"),
+        (lambda: Box([0.0, 0.0], [1.0, 1.0], periodic=["x", "y"]), "periodic must be a bool, or 2 of them"),
+        (lambda: Box.cube(1.0, dim=0), "dim must be a positive integer, got 0"),
+        (lambda: Box.cube(1.0, dim=2.5), "dim must be a positive integer, got 2.5"),
+        (lambda: Box.cube(-1.0, dim=2), "half_width must be a positive number, got -1.0"),
+        (lambda: Box.cube(np.inf, dim=2), "half_width must be a positive number"),
+        (lambda: Box.cube("wide", dim=2), "half_width must be a positive number, got 'wide'"),
+    ],
+)
+def test_wrong_boxes_are_refused(make, message):
+    with pytest.raises(ValueError) as refused:
+        make()
+    assert message in str(refused.value)

@@ -1,0 +1,83 @@
+"""Every shipped problem is loaded, and checked by a number: the grid against a closed form or a published level."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qspin
+from qspin.problem_file import ProblemFileError, load_problem, shipped_problems
+
+FOLDER = Path(__file__).parents[1] / "problems"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+# Relative (for closed forms) or absolute accuracy expected of the grid's defaults.
+EXACT = ["harmonic_1d", "harmonic_2d", "box_2d", "hydrogen_2d"]
+
+
+def test_shipped_problems_are_the_folder() -> None:
+    assert sorted(shipped_problems()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_problem_loads_by_path_and_by_name(name: str) -> None:
+    file = load_problem(FOLDER / f"{name}.py")
+    assert file.problem.name == name
+    assert file.title
+    assert load_problem(name).problem.domain == file.problem.domain
+    file.problem.check_potential()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_grid_agrees_with_the_closed_form(name: str) -> None:
+    file = load_problem(name)
+    spectrum = qspin.solve(file.problem, file.n_states, qspin.Grid())
+    exact = spectrum.exact[: file.n_states]
+    wall_shift = 1e-3 * np.abs(exact) if name == "hydrogen_2d" else 0  # walls at 50: DESIGN, numerics 6
+    assert (np.abs(spectrum.energies - exact) <= 3 * spectrum.errors + wall_shift + 1e-9).all()
+    assert np.max(np.abs(spectrum.energies / exact - 1)) < 2e-3
+
+
+def test_double_well_levels_come_in_pairs() -> None:
+    file = load_problem("double_well_1d")
+    levels = qspin.solve(file.problem, 4, qspin.Grid()).energies
+    assert levels[1] - levels[0] < 0.01 * (levels[2] - levels[1])  # split by tunnelling only
+
+
+def test_henon_heiles_against_a_dense_oscillator_basis() -> None:
+    """Two routes: the same Hamiltonian in products of oscillator functions, integrals of polynomials exact."""
+    n = 30
+    position = np.diag(np.sqrt(np.arange(1, n + 4) / 2), 1)
+    position += position.T
+    x, x2, x3 = (np.linalg.matrix_power(position, p)[:n, :n] for p in (1, 2, 3))
+    one, number = np.eye(n), np.diag(np.arange(n) + 0.5)
+    lam = np.sqrt(0.0125)
+    matrix = np.kron(number, one) + np.kron(one, number) + lam * (np.kron(x2, x) - np.kron(one, x3) / 3)
+    kept = np.add.outer(np.arange(n), np.arange(n)).ravel() < n - 4
+    levels = np.linalg.eigvalsh(matrix[np.ix_(kept, kept)])[:6]
+    file = load_problem("henon_heiles_2d")
+    spectrum = qspin.solve(file.problem, 6, qspin.Grid())
+    assert np.allclose(spectrum.energies, levels, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import qspin\n", "does not define `problem"),
+        ("problem = 3\n", "must be a qspin.Problem"),
+        ("x = 1\nraise RuntimeError('no')\n", "RuntimeError at line 2"),
+        ("x = = 1\n", "SyntaxError at line 1"),
+        ("import qspin\nproblem = qspin.Problem(qspin.Kinetic(), qspin.Box([1.0], [0.0]))\n", "lower must be less"),
+    ],
+)
+def test_bad_problem_files_say_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(ProblemFileError, match="mine.py") as caught:
+        load_problem(path)
+    assert said in str(caught.value)
+
+
+def test_missing_problem_file_names_the_shipped_ones() -> None:
+    with pytest.raises(ProblemFileError, match=r"nowhere.py does not exist.*hydrogen_2d"):
+        load_problem("nowhere.py")

@@ -1,0 +1,27 @@
+"""README and docs: the example runs, and the tables name every module."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_example_runs(monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """As printed, with less training."""
+    monkeypatch.chdir(tmp_path)
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    assert "n_states=6)" in example
+    names: dict[str, object] = {}
+    exec(example.replace("n_states=6)", "n_states=6, method=qspin.SpIN(steps=300))", 1), names)
+    assert (tmp_path / "well.npz").exists()
+
+
+def test_every_module_is_in_the_tables() -> None:
+    modules = {path.stem for path in (ROOT / "qspin").glob("[a-z]*.py")}
+    for page in ("README.md", "docs/architecture.md"):
+        named = set(re.findall(r"`([a-z_]+)`", (ROOT / page).read_text()))
+        assert modules <= named, f"{page} lacks {modules - named}"
+
+
+def test_the_picture_is_there() -> None:
+    assert (ROOT / "docs" / "hydrogen_2d.png").stat().st_size > 10_000

@@ -1,0 +1,345 @@
+"""The one loop: what it refuses, reports, saves and resumes. A toy method stands in for most of it."""
+
+import dataclasses
+import sys
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import qspin
+from qspin.method import DirectMethod, IterativeMethod, Run
+from qspin.spectrum import Eigenfunctions, Spectrum
+
+BOX = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [1.0]), exact=qspin.exact.box([1.0]), name="box")
+TINY = qspin.SpIN(steps=20, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
+
+
+class Sines(Eigenfunctions):
+    n_states = 2
+    dim = 1
+
+    def __call__(self, points):
+        return np.sqrt(2) * np.sin(np.pi * points * np.arange(1, 3))
+
+    def quadrature(self):
+        x = (np.arange(8)[:, None] + 0.5) / 8
+        return x, np.full(8, 1 / 8)
+
+    def image(self, operator):
+        raise NotImplementedError
+
+    def record(self):
+        return {"kind": "sines"}, {}
+
+
+def spectrum_of(value, history):
+    return Spectrum(
+        energies=np.array([value, value + 1]),
+        errors=np.full(2, 0.1),
+        residuals=np.full(2, 0.1),
+        converged=np.ones(2, bool),
+        status="done",
+        eigenfunctions=Sines(),
+        domain=BOX.domain,
+        history=history,
+        provenance={"toy": True},
+    )
+
+
+class ToyState(NamedTuple):
+    total: Any
+    step: Any
+
+
+@dataclass(frozen=True)
+class Toy(IterativeMethod):
+    """Adds up seed + 1, …, seed + steps, in chunks of 7."""
+
+    steps: int = 20
+    breaks_at: int = -1
+    unusable: bool = False
+    advances: list = field(default_factory=list, compare=False, repr=False)
+    name = "toy"
+
+    def bind(self, problem, n_states):
+        def init(seed):
+            return ToyState(jnp.asarray(float(seed)), jnp.asarray(0))
+
+        def advance(state):
+            first, count = int(state.step), min(7, self.steps - int(state.step))
+            self.advances.append(first)
+            steps = first + np.arange(count)
+            total = float(state.total) + np.cumsum(steps + 1)
+            info = {
+                "energies": np.stack([total, total + 1], 1),
+                "ok": (steps < self.breaks_at) | (self.breaks_at < 0),
+            }
+            return ToyState(jnp.asarray(total[-1]), jnp.asarray(first + count)), info
+
+        def finish(state, history):
+            if self.unusable:
+                raise ValueError("toy: dependent.")
+            return spectrum_of(float(state.total), history)
+
+        return Run(init, advance, finish, self.steps)
+
+
+@dataclass(frozen=True)
+class ToyDirect(DirectMethod):
+    name = "direct"
+
+    def solve(self, problem, n_states):
+        return spectrum_of(1.0, {})
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("n_states", [0, -1, 2.5, True, "3", None])
+def test_n_states_must_be_a_positive_integer(n_states):
+    with pytest.raises(ValueError, match=r"n_states must be an integer of at least 1, got"):
+        qspin.solve(BOX, n_states, TINY)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, None, 2**32])
+def test_the_seed_must_be_a_word(seed):
+    """Larger seeds would wrap around to the numbers of a small one."""
+    with pytest.raises(ValueError, match="seed must be an integer from 0 to"):
+        qspin.solve(BOX, 1, TINY, seed=seed)
+
+
+@pytest.mark.parametrize("method", ["spin", qspin.SpIN, 3])
+def test_the_method_is_an_object_not_its_name(method):
+    with pytest.raises(TypeError, match=r"method must be settings such as qspin\.SpIN\(\)"):
+        qspin.solve(BOX, 1, method)
+
+
+@pytest.mark.parametrize("problem", ["box", None, BOX.hamiltonian])
+def test_the_problem_must_be_one(problem):
+    with pytest.raises(TypeError, match=r"problem must be a qspin\.Problem"):
+        qspin.solve(problem, 1, TINY)
+
+
+def test_a_batch_too_small_is_refused():
+    with pytest.raises(ValueError, match="batch_size must be at least twice n_states"):
+        qspin.solve(BOX, 9, TINY)
+
+
+def test_a_potential_that_is_not_finite_is_refused_before_training():
+    v = qspin.Potential(lambda x: jnp.where(x[0] > 0.9, jnp.nan, 0.0))
+    toy = Toy()
+    with pytest.raises(ValueError, match=r"V is nan at x = \(0\.9\d+\)"):
+        qspin.solve(dataclasses.replace(BOX, hamiltonian=qspin.Kinetic() + v), 1, toy)
+    assert not toy.advances
+
+
+# --- the loop
+
+
+def test_training_reports_every_step_and_callbacks_come_in_order():
+    seen = []
+
+    def callback(step, state, info):
+        assert int(state.step) == step
+        seen.append((step, len(info["ok"])))
+
+    spectrum = qspin.solve(BOX, 2, Toy(20), seed=3, callback=callback)
+    assert seen == [(7, 7), (14, 7), (20, 6)]
+    assert spectrum.energies[0] == 3 + 20 * 21 / 2
+    np.testing.assert_array_equal(spectrum.history["step"], np.arange(1, 21))
+    np.testing.assert_array_equal(spectrum.history["energies"][:, 0], 3 + np.cumsum(np.arange(1, 21)))
+    assert set(spectrum.history) == {"step", "seconds", "energies"}
+
+
+@pytest.mark.parametrize(("steps", "stride"), [(1, 1), (999, 1), (1234, 1), (2501, 2)])
+def test_history_is_thinned_and_keeps_the_last_step(steps, stride):
+    history = qspin.solve(BOX, 2, Toy(steps)).history
+    expected = sorted({*range(stride, steps + 1, stride), steps})
+    np.testing.assert_array_equal(history["step"], expected)
+    np.testing.assert_array_equal(history["energies"][:, 0], [n * (n + 1) / 2 for n in expected])
+    assert len(history["seconds"]) == len(expected)
+
+
+def test_no_steps_at_all():
+    spectrum = qspin.solve(BOX, 2, Toy(0))
+    assert spectrum.history == {}
+    assert spectrum.energies[0] == 0
+
+
+@pytest.mark.parametrize("method", [Toy(), ToyDirect()], ids=["iterative", "direct"])
+def test_what_solve_adds_to_a_spectrum(method):
+    spectrum = qspin.solve(BOX, 2, method, seed=5)
+    assert spectrum.provenance["toy"]
+    assert spectrum.provenance["seed"] == 5
+    assert spectrum.provenance["seconds"] >= 0
+    assert {"qspin", "jax", "device"} <= set(spectrum.provenance)
+    np.testing.assert_allclose(spectrum.exact, np.pi**2 / 2 * np.array([1, 4, 9]))  # one more than asked
+
+
+def test_a_breakdown_names_the_step_and_what_to_try():
+    seen = []
+    with pytest.raises(qspin.TrainingError, match=r"at step 9:.*Try a lower learning rate"):
+        qspin.solve(BOX, 2, Toy(20, breaks_at=9), callback=lambda step, *_: seen.append(step))
+    assert seen == [7]
+
+
+def test_functions_that_cannot_be_evaluated_are_a_breakdown_too():
+    with pytest.raises(qspin.TrainingError, match=r"toy: dependent\. Try a lower learning rate"):
+        qspin.solve(BOX, 2, Toy(unusable=True))
+
+
+def test_an_exploding_optimizer():
+    method = dataclasses.replace(TINY, optimizer=optax.sgd(1e30))
+    with pytest.raises(qspin.TrainingError, match=r"Try a lower learning rate, a larger batch_size"):
+        qspin.solve(BOX, 2, method)
+
+
+@pytest.mark.parametrize(("progress", "loud"), [(None, False), (False, False), (True, True)])
+def test_the_bar_is_shown_where_it_is_wanted(capsys, progress, loud):
+    """stderr is no terminal here."""
+    qspin.solve(BOX, 2, Toy(), progress=progress)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("20/20" in err) == ("box" in err) == loud
+
+
+def test_warnings_in_a_callback_do_not_pass_silently():
+    with pytest.warns(UserWarning, match="look"):
+        qspin.solve(BOX, 2, Toy(7), callback=lambda *_: warnings.warn("look", stacklevel=1))
+
+
+# --- checkpoints
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(steps):
+    def callback(step, state, info):
+        if step > steps:
+            raise Stop
+
+    return callback
+
+
+@pytest.fixture
+def always_save(monkeypatch):
+    monkeypatch.setattr(sys.modules["qspin.solve"], "_CHECKPOINT_EVERY", 0)
+
+
+@pytest.mark.parametrize("name", ["run.npz", "run", "run.ckpt"])
+def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, always_save, name):
+    """Also where the ending .npz is missing: the file is found again under the name it was written to."""
+    path = tmp_path / name
+    whole = qspin.solve(BOX, 2, Toy(20))
+    with pytest.raises(Stop):
+        qspin.solve(BOX, 2, Toy(20), checkpoint=path, callback=stop_after(10))
+    again = Toy(20)
+    resumed = qspin.solve(BOX, 2, again, checkpoint=path)
+    assert again.advances == [7, 14]
+    np.testing.assert_array_equal(resumed.energies, whole.energies)
+    for name in ("step", "energies"):
+        np.testing.assert_array_equal(resumed.history[name], whole.history[name])
+    assert (np.diff(resumed.history["seconds"]) >= 0).all()
+    done = Toy(20)
+    finished = qspin.solve(BOX, 2, done, checkpoint=str(path))
+    assert not done.advances  # nothing left to do
+    np.testing.assert_array_equal(finished.history["step"], whole.history["step"])
+    assert [f.suffix for f in tmp_path.iterdir()] == [".npz"]
+
+
+def test_spin_resumes_to_the_last_bit(tmp_path, always_save):
+    """Adam's moments, averages and the paper's Jacobian are all in the state."""
+    method = dataclasses.replace(
+        TINY, steps=60, estimator=qspin.AveragedJacobian(), optimizer=optax.adam(1e-3)
+    )
+    path = tmp_path / "run.npz"
+    whole = qspin.solve(BOX, 2, method, seed=7)
+    with pytest.raises(Stop):
+        qspin.solve(BOX, 2, method, seed=7, checkpoint=path, callback=stop_after(30))
+    resumed = qspin.solve(BOX, 2, method, seed=7, checkpoint=path)
+    for name in ("energies", "errors", "residuals"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
+    for name in ("step", "energies", "gradient_norm", "condition"):
+        np.testing.assert_array_equal(resumed.history[name], whole.history[name])
+
+
+OTHERS = {
+    "method": {"method": Toy(21)},
+    "seed": {"seed": 1},
+    "n_states": {"n_states": 3},
+    "potential": {
+        "problem": dataclasses.replace(
+            BOX, hamiltonian=qspin.Kinetic() + qspin.Potential(lambda x: jnp.sum(x**2))
+        )
+    },
+    "mass": {"problem": dataclasses.replace(BOX, hamiltonian=qspin.Kinetic(mass=2.0))},
+    "domain": {"problem": dataclasses.replace(BOX, domain=qspin.Box([0.0], [2.0]))},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_the_checkpoint_of_another_run_is_refused(tmp_path, other):
+    path = tmp_path / "run.npz"
+    settings = {"problem": BOX, "n_states": 2, "method": Toy(20), "seed": 0}
+    qspin.solve(**settings, checkpoint=path)
+    qspin.solve(**settings, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"belongs to a run with another problem.*Use the same settings"):
+        qspin.solve(**{**settings, **other}, checkpoint=path)
+    assert path.read_bytes() == before
+
+
+def test_two_potentials_of_one_name_do_not_share_a_checkpoint(tmp_path):
+    """The same lambda, closed over another number: only the values of V tell."""
+
+    def problem(omega):
+        v = qspin.Potential(lambda x: omega * jnp.sum(x**2))
+        return dataclasses.replace(BOX, hamiltonian=qspin.Kinetic() + v)
+
+    path = tmp_path / "run.npz"
+    qspin.solve(problem(1.0), 2, Toy(), checkpoint=path)
+    qspin.solve(problem(1.0), 2, Toy(), checkpoint=path)
+    with pytest.raises(ValueError, match="belongs to a run with another problem"):
+        qspin.solve(problem(1.01), 2, Toy(), checkpoint=path)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "spectrum.npz"
+    np.savez(path, energies=np.zeros(3))
+    with pytest.raises(ValueError, match="Use the same settings, or another checkpoint file"):
+        qspin.solve(BOX, 2, Toy(), checkpoint=path)
+
+
+# --- precision
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_global_precision_is_left_alone(dtype):
+    before = jax.config.jax_enable_x64, jnp.ones(2).dtype
+    method = dataclasses.replace(TINY, dtype=dtype, steps=2)
+    dtypes = set()
+
+    def callback(step, state, info):
+        dtypes.update(str(leaf.dtype) for leaf in jax.tree.leaves(state.params))
+        assert info["energies"].dtype == dtype
+
+    spectrum = qspin.solve(BOX, 1, method, callback=callback)
+    assert dtypes == {dtype}
+    assert spectrum.energies.dtype == spectrum([[0.5]]).dtype == np.float64
+    assert dtype in spectrum.provenance["precision"]
+    assert (jax.config.jax_enable_x64, jnp.ones(2).dtype) == before
+
+
+def test_the_global_precision_is_left_alone_after_a_breakdown():
+    before = jax.config.jax_enable_x64
+    with pytest.raises(qspin.TrainingError):
+        qspin.solve(BOX, 2, dataclasses.replace(TINY, dtype="float64", optimizer=optax.sgd(1e300)))
+    assert jax.config.jax_enable_x64 == before

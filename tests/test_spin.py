@@ -1,0 +1,382 @@
+"""The masked gradient against a naive one, what a lower state may feel, and SpIN where closed forms exist."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import qspin
+from qspin import runtime
+from qspin.sampling import Points
+from qspin.spectral import Average, moment
+from qspin.spin import Batch
+
+HARMONIC = qspin.Problem(
+    qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),
+    qspin.Box.cube(6.0, dim=1),
+    exact=qspin.exact.harmonic(1.0, dim=1),
+    name="harmonic",
+)
+BOX = qspin.Problem(
+    qspin.Kinetic(), qspin.Box([0.0], [1.0]), exact=qspin.exact.box([1.0]), name="box"
+)  # walls far from zero, unlike the oscillator's
+BARE = qspin.AveragedCovariance(project=False, gauge=0.0)
+TINY = qspin.SpIN(steps=20, batch_size=32, network=qspin.SeparateMLPs((8,)), evaluation_points=1024)
+
+
+def plain(a):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(a)]
+
+
+def known(value):
+    """An average of exactly this value."""
+    return Average.zeros(value.shape, value.dtype).update(value, 1.0)
+
+
+# --- gradients, against a Hamiltonian that is symmetric on the batch itself
+
+
+@pytest.fixture
+def algebra(x64):
+    """(params, u of params, weights, H): 12 points, 3 states that share parameters, H = A/w with A = Aᵀ."""
+    rng = np.random.default_rng(0)
+    features, w = jnp.asarray(rng.normal(size=(12, 4))), jnp.asarray(rng.uniform(0.5, 2.0, 12))
+    a = jnp.asarray(rng.normal(size=(12, 12)))
+    params = {"inner": jnp.asarray(rng.normal(size=(4, 6))), "outer": jnp.asarray(rng.normal(size=(6, 3)))}
+
+    def u(p):
+        return jnp.tanh(features @ p["inner"]) @ p["outer"]
+
+    return params, u, w, lambda f: (a + a.T) @ f / w[:, None]
+
+
+def batch_of(algebra, rows=slice(None), weights=None):
+    params, u, w, apply = algebra
+    values, pullback = jax.vjp(lambda p: u(p)[rows], params)
+    weights = w[rows] if weights is None else weights
+    return Batch(
+        Points(jnp.zeros((len(weights), 1)), weights),
+        values,
+        apply(u(params))[rows],
+        lambda cotangent: pullback(cotangent)[0],
+    )
+
+
+def cotangent_of(estimator, batch, sigma, pi):
+    """What the estimator sends back to u, (batch, states)."""
+
+    def cotangent(points, u, hu, sigma, pi):
+        return estimator.gradient(Batch(points, u, hu, lambda c: c), sigma, pi, None, 1.0)[0]
+
+    return np.asarray(jax.jit(cotangent)(batch.points, batch.u, batch.hu, sigma, pi))
+
+
+@pytest.mark.parametrize("estimator", [BARE, qspin.AveragedJacobian()], ids=["covariance", "jacobian"])
+def test_without_averaging_the_gradient_is_that_of_the_masked_trace(algebra, estimator):
+    """Σ_k ∂Λ_kk/∂u_k · ∂u_k/∂θ, with Λ = L⁻¹ΠL⁻ᵀ differentiated through the Cholesky factor."""
+    params, u, w, apply = algebra
+
+    def level(k, p):
+        column = u(p)[:, k]
+        values = jax.lax.stop_gradient(u(p)).at[:, k].set(column)
+        chol = jnp.linalg.cholesky(moment(values, values, w))
+        inverse = jnp.linalg.inv(chol)
+        return (inverse @ moment(values, apply(values), w) @ inverse.T)[k, k]
+
+    expected = jax.jit(jax.grad(lambda p: sum(level(k, p) for k in range(3))))(params)
+    batch = batch_of(algebra)
+    sigma, pi = (known(moment(batch.u, f, w)) for f in (batch.u, batch.hu))
+    found, _, ordering = estimator.gradient(batch, sigma, pi, estimator.init(params, 3), 1.0)
+    for k in range(3):
+        assert ordering.eigenvalues[k, k] == pytest.approx(float(level(k, params)), rel=1e-10)
+    for a, b in zip(plain(found), plain(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10 * np.abs(b).max())  # eps × condition of Σ
+
+
+def test_given_the_averages_the_gradient_is_linear_in_the_batch(algebra):
+    """Hence unbiased: half batches of twice the weight average to the whole."""
+    w = algebra[2]
+    whole = batch_of(algebra)
+    sigma, pi = (known(moment(whole.u, f, w)) for f in (whole.u, whole.hu))
+    parts = [batch_of(algebra, rows, 2 * w[rows]) for rows in (slice(0, 6), slice(6, 12))]
+    gradients = [BARE.gradient(b, sigma, pi, None, 0.01)[0] for b in (whole, *parts)]
+    for a, b, c in zip(*map(plain, gradients), strict=True):
+        np.testing.assert_allclose((b + c) / 2, a, rtol=1e-9, atol=1e-10 * np.abs(a).max())
+
+
+def test_the_projected_residual_has_no_share_of_this_or_a_lower_state(algebra):
+    """Also where the averages come from other parameters, here those of a made-up Σ and Π."""
+    rng = np.random.default_rng(1)
+    m = jnp.asarray(rng.normal(size=(3, 3)))
+    batch = batch_of(algebra)
+    weights = batch.points.weights
+    sigma, pi = known(moment(batch.u, batch.u, weights) + m @ m.T), known(m + m.T)
+    lower = np.tril(np.ones((3, 3), bool))  # rows: states k, columns: u_j with j ≤ k
+    overlaps = {
+        project: np.asarray(
+            cotangent_of(qspin.AveragedCovariance(project, 0.0), batch, sigma, pi).T @ batch.u
+        )
+        for project in (True, False)
+    }
+    size = np.abs(overlaps[False]).max()
+    assert np.abs(overlaps[True][lower]).max() < 1e-11 * size
+    assert np.abs(overlaps[False][lower]).max() > 1e-2 * size
+
+
+@pytest.mark.parametrize("project", [True, False])
+def test_at_eigenfunctions_the_gradient_vanishes_at_every_sample(x64, project):
+    """u = T φ with φ_n = √2 sin nπx, T lower triangular: Σ = TTᵀ, Π = T diag(E) Tᵀ, and r = 0 pointwise."""
+    n = jnp.arange(1.0, 5.0)
+    energies = (jnp.pi * n) ** 2 / 2
+    mixing = jnp.tril(jnp.asarray(np.random.default_rng(2).normal(size=(4, 4)))) + 2 * jnp.eye(4)
+    x = jax.random.uniform(jax.random.key(0), (32, 1))
+    phi = jnp.sqrt(2.0) * jnp.sin(jnp.pi * n * x)
+    batch = Batch(Points(x, jnp.full(32, 1 / 32)), phi @ mixing.T, phi * energies @ mixing.T, lambda c: c)
+    sigma, pi = known(mixing @ mixing.T), known(mixing * energies @ mixing.T)
+    estimator = qspin.AveragedCovariance(project=project, gauge=0.0)
+    cotangent = np.asarray(cotangent_of(estimator, batch, sigma, pi))
+    assert np.abs(cotangent).max() < 1e-11 * float(energies[-1])  # eps × condition of T
+    elsewhere = batch._replace(hu=batch.hu + x * batch.u)  # no longer eigenfunctions
+    assert np.abs(cotangent_of(estimator, elsewhere, sigma, pi)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [qspin.AveragedCovariance(), qspin.AveragedJacobian()],
+    ids=["covariance", "jacobian"],
+)
+def test_a_lower_state_never_feels_a_higher_one(estimator):
+    """Bit for bit, through five steps: other parameters of the third network leave the first two alone."""
+    spin = dataclasses.replace(TINY, estimator=estimator, optimizer=optax.adam(1e-2))
+    wavefunction = spin.wavefunction(HARMONIC, 3)
+    step = jax.jit(lambda state: spin.step(HARMONIC, wavefunction, state)[0])
+
+    def trained(disturbance):
+        with runtime.precision("float32"):
+            state = spin.init(HARMONIC, 3, seed=0)
+            params = jax.tree.map(lambda p: p.at[2].add(disturbance), state.params)
+            state = state._replace(params=params)
+            for _ in range(5):
+                state = step(state)
+            return plain(state.params)
+
+    for a, b in zip(trained(0.0), trained(0.3), strict=True):
+        np.testing.assert_array_equal(a[:2], b[:2])
+        if a.ndim > 1:  # without centres, nothing depends on the decay rates
+            assert not np.array_equal(a[2], b[2])
+
+
+# --- training
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Both problems, three states, 1500 steps."""
+    method = qspin.SpIN(
+        steps=1500, batch_size=64, network=qspin.SeparateMLPs((16, 16)), evaluation_points=16_384
+    )
+    return {problem.name: qspin.solve(problem, 3, method) for problem in (HARMONIC, BOX)}
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return qspin.solve(HARMONIC, 2, TINY, seed=0)
+
+
+NAMES = ["harmonic", "box"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_energies_agree_with_the_closed_form(trained, name):
+    spectrum = trained[name]
+    exact = spectrum.exact[:3]
+    assert (np.abs(spectrum.energies - exact) <= 3 * spectrum.errors).all()
+    assert (np.abs(spectrum.energies - exact) <= 0.01 * exact).all()
+    assert (np.diff(spectrum.energies) > 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_eigenvalue_lies_within_the_residual_of_each_energy(trained, name):
+    spectrum = trained[name]
+    statistical = np.asarray(spectrum.provenance["statistical_errors"])
+    distance = np.abs(spectrum.energies[:, None] - spectrum.exact).min(1)
+    assert (spectrum.residuals > 0).all()
+    assert (distance <= spectrum.residuals + 3 * statistical).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_eigenfunctions_are_orthonormal_on_independent_points(trained, name):
+    """To five standard errors of a plain Monte Carlo mean."""
+    spectrum = trained[name]
+    n = 100_000
+    low, volume = spectrum.domain.lower[0], spectrum.domain.volume
+    psi = spectrum(low + volume * np.random.default_rng(5).uniform(size=(n, 1)))
+    products = volume * psi[:, :, None] * psi[:, None, :]
+    assert (np.abs(products.mean(0) - np.eye(3)) <= 5 * products.std(0) / np.sqrt(n)).all()
+
+
+def test_the_eigenfunctions_are_those_of_the_box(trained):
+    """sin(angle) ≤ residual / distance from E to the other levels (Davis and Kahan 1970)."""
+    spectrum = trained["box"]
+    t, w = np.polynomial.legendre.leggauss(200)
+    x = (1 + t) / 2
+    exact = np.sqrt(2) * np.sin(np.pi * np.arange(1, 4) * x[:, None])
+    overlap = np.diagonal((spectrum(x[:, None]) * w[:, None] / 2).T @ exact)
+    for k in range(3):
+        gap = np.abs(np.delete(spectrum.exact, k) - spectrum.energies[k]).min()
+        bound = spectrum.residuals[k] / gap
+        assert bound < 1
+        assert (
+            np.sqrt(max(1 - overlap[k] ** 2, 0)) <= bound + 1e-3
+        )  # and what normalisation by sampling is off
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_zero_on_the_walls_and_beyond(trained, name):
+    spectrum = trained[name]
+    low, high = spectrum.domain.lower[0], spectrum.domain.upper[0]
+    np.testing.assert_array_equal(spectrum([[low - 0.5], [low], [high], [high + 0.5]]), np.zeros((4, 3)))
+    assert (np.abs(spectrum([[0.3 * low + 0.7 * high]])) > 1e-3).all()
+
+
+def test_the_expected_hamiltonian_is_the_energy(trained):
+    """On other points than the energies came from: to three statistical errors of either."""
+    spectrum = trained["harmonic"]
+    statistical = np.asarray(spectrum.provenance["statistical_errors"])
+    # The quadrature of `expect` has twice the evaluation's points.
+    expected = spectrum.expect(HARMONIC.hamiltonian)
+    assert (np.abs(expected - spectrum.energies) <= 6 * statistical + 1e-9).all()
+
+
+def test_what_a_spectrum_says_of_itself(trained, tiny):
+    spectrum = trained["harmonic"]
+    assert spectrum.method == "spin"
+    assert spectrum.name == "harmonic"
+    assert spectrum.converged.all()
+    assert "converged" in spectrum.status
+    assert {"seed", "seconds", "jax", "device", "method", "precision"} <= set(spectrum.provenance)
+    assert not tiny.converged.any()
+    assert "Try more steps (steps=40)" in tiny.status
+
+
+def test_one_seed_gives_the_same_numbers_to_the_last_bit_and_another_does_not(tiny):
+    again, other = (qspin.solve(HARMONIC, 2, TINY, seed=seed) for seed in (0, 1))
+    x = np.linspace(-2, 2, 7)[:, None]
+    for name in ("energies", "errors", "residuals"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(tiny, name))
+        assert not np.array_equal(getattr(other, name), getattr(tiny, name))
+    np.testing.assert_array_equal(again(x), tiny(x))
+    for name in ("energies", "gradient_norm", "condition"):
+        np.testing.assert_array_equal(again.history[name], tiny.history[name])
+        assert not np.array_equal(other.history[name], tiny.history[name])
+
+
+def test_history(tiny):
+    assert {"step", "seconds", "energies", "gradient_norm", "condition"} == set(tiny.history)
+    np.testing.assert_array_equal(tiny.history["step"], np.arange(1, 21))
+    assert {len(values) for values in tiny.history.values()} == {20}
+    assert tiny.history["energies"].shape == (20, 2)
+    assert (np.diff(tiny.history["seconds"]) >= 0).all()
+    assert (tiny.history["condition"] >= 1 - 1e-5).all()  # float32
+    assert (tiny.history["gradient_norm"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [
+        ({"network": qspin.MLP((16, 16))}, 0.5),
+        ({"network": qspin.BlockSparseMLP((16, 16), jnp.tanh)}, 0.5),
+        ({"estimator": qspin.AveragedJacobian(), "optimizer": optax.adam(1e-3), "averaging": 1.0}, 0.5),
+    ],
+    ids=["mlp", "block-sparse", "jacobian"],
+)
+def test_other_networks_and_the_papers_estimator_lower_the_energies(settings, share):
+    """The excess over the exact sum falls to less than a share of what the first batch showed."""
+    method = qspin.SpIN(steps=300, batch_size=64, evaluation_points=16_384, **settings)
+    spectrum = qspin.solve(BOX, 2, method)
+    exact = spectrum.exact[:2].sum()
+    before, after = spectrum.history["energies"][0].sum() - exact, spectrum.energies.sum() - exact
+    statistical = np.linalg.norm(spectrum.provenance["statistical_errors"])
+    assert -3 * statistical <= after < share * before
+
+
+def final(method, problem=HARMONIC, n_states=2, seed=0):
+    """The state after training, and how many steps each chunk reported."""
+    run = method.bind(problem, n_states)
+    state, counts = run.init(seed), []
+    while int(state.step) < run.steps:
+        state, info = run.advance(state)
+        counts.append(len(info["ok"]))
+        assert {len(values) for values in info.values()} == {counts[-1]}
+    return state, counts
+
+
+def test_steps_that_no_chunk_divides():
+    """1234 = 49 × 25 + 9; the surplus of the last chunk leaves the optimizer's own counter alone too."""
+    method = dataclasses.replace(TINY, steps=1234, batch_size=4, optimizer=optax.adam(1e-3))
+    state, counts = final(method)
+    assert sum(counts) == 1234
+    assert counts[-1] < counts[0]
+    assert int(state.step) == int(state.optimizer[0].count) == 1234
+
+
+def test_chunks_do_the_same_as_single_steps():
+    method = dataclasses.replace(TINY, steps=51, dtype="float64", optimizer=optax.adam(1e-3))
+    chunked, counts = final(method)
+    assert counts[-1] == 1 < counts[0]
+    with runtime.double_precision():
+        wavefunction = method.wavefunction(HARMONIC, 2)
+        step = jax.jit(lambda state: method.step(HARMONIC, wavefunction, state)[0])
+        state = method.init(HARMONIC, 2, seed=0)
+        for _ in range(51):
+            state = step(state)
+    for a, b in zip(plain(chunked.params), plain(state.params), strict=True):
+        assert a.dtype == np.float64
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)  # rounding, through 51 steps of Adam
+
+
+def test_any_optax_optimizer():
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.constant_schedule(1e-3)))
+    state, _ = final(dataclasses.replace(TINY, optimizer=optimizer, steps=3))
+    assert all(np.isfinite(leaf).all() for leaf in plain(state.params))
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"averaging": 0.0}, ValueError, "averaging must be in"),
+        ({"averaging": 1.5}, ValueError, "1 means no averaging"),
+        ({"averaging": float("nan")}, ValueError, "averaging must be in"),
+        ({"steps": -1}, ValueError, "steps must be an integer of at least 0, got -1"),
+        ({"steps": 1.5}, ValueError, "steps must be an integer"),
+        ({"steps": True}, ValueError, "steps must be an integer"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"evaluation_points": 0}, ValueError, "evaluation_points"),
+        ({"dtype": "int32"}, ValueError, "float32 or float64"),
+        ({"network": "mlp"}, TypeError, "network must be a Network"),
+        ({"estimator": qspin.AveragedJacobian}, TypeError, "estimator must be"),
+        ({"sampler": "uniform"}, TypeError, "sampler must be"),
+        ({"optimizer": 1e-3}, TypeError, "optimizer must be an optax optimizer"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        qspin.SpIN(**settings)
+
+
+def test_a_batch_too_small_to_tell_the_states_apart():
+    with pytest.raises(ValueError, match="batch_size=9, n_states=5"):
+        qspin.SpIN(batch_size=9).check(HARMONIC, 5)
+    qspin.SpIN(batch_size=10).check(HARMONIC, 5)
+
+
+def test_settings_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TINY.steps = 5
