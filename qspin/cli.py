@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qspin import __version__, runtime
+from qspin import runtime
 from qspin.method import Method
 from qspin.problem import Problem
 from qspin.problem_file import ProblemFile, ProblemFileError, load_problem, shipped_problems
@@ -21,6 +21,8 @@ from qspin.spectrum import Comparison, Spectrum
 from qspin.spin import AveragedJacobian, SpIN
 
 __all__ = ["main"]
+
+_VERSION = sys.modules["qspin"].__version__  # type: ignore[attr-defined]
 
 _EXAMPLES = """examples:
   qspin solve problems/hydrogen_2d.py
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"qspin {__version__}")
+    parser.add_argument("--version", action="version", version=f"qspin {_VERSION}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -146,7 +148,7 @@ def _solve(options: argparse.Namespace) -> int:
     folder = _open_folder(options.out if options.out is not None else Path("runs") / problem.name)
     saved = {name: value for name, value in vars(options).items() if name not in ("run", "out", "quiet")}
     saved["file"] = str(file.path.resolve())
-    (folder / "run.json").write_text(json.dumps({"qspin": __version__, **saved}, indent=2) + "\n")
+    (folder / "run.json").write_text(json.dumps({"qspin": _VERSION, **saved}, indent=2) + "\n")
     return _run_in(folder, options, problem, method, _states(options, file))
 
 

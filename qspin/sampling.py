@@ -111,14 +111,12 @@ class Clustered(Sampler):
         keys = jax.random.split(key, len(counts))
         parts = [_fill(domain, self.base.unit(keys[0], n_filling, domain.dim))]
         for landmark, count, part_key in zip(landmarks, counts[1:], keys[1:], strict=True):
-            around = _around_centre if isinstance(landmark, Centre) else _around_cloud
-            parts.append(around(landmark, domain, self.base.unit(part_key, count, domain.dim + 1)))
+            parts.append(_around(landmark, domain, self.base.unit(part_key, count, domain.dim + 1)))
         x = jnp.concatenate(parts)
         # Σ over parts of (points in it) × (its density) is B times the density of all (balance heuristic).
         density = jnp.full((n_points,), counts[0] / domain.volume, x.dtype)
         for landmark, count in zip(landmarks, counts[1:], strict=True):
-            of = _centre_density if isinstance(landmark, Centre) else _cloud_density
-            density += count * of(landmark, domain, x)
+            density += count * _density(landmark, domain, x)
         t = jax.vmap(domain.scaled)(x)
         inside = jnp.all(jnp.abs(t) <= 1, axis=1)
         # A point outside is still evaluated: put it where another one is, never on a centre (0 · ∞ is not 0).
@@ -140,6 +138,20 @@ def golden_slopes(dim: int) -> np.ndarray:
 
 def _fill(domain: Box, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
     return jnp.asarray(domain.lower, unit.dtype) + unit * jnp.asarray(domain.lengths, unit.dtype)
+
+
+def _around(
+    landmark: Landmark, domain: Box, unit: Float[Array, "batch columns"]
+) -> Float[Array, "batch dim"]:
+    if isinstance(landmark, Centre):
+        return _around_centre(landmark, domain, unit)
+    return _around_cloud(landmark, domain, unit)
+
+
+def _density(landmark: Landmark, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+    if isinstance(landmark, Centre):
+        return _centre_density(landmark, domain, x)
+    return _cloud_density(landmark, domain, x)
 
 
 def _reach(centre: Centre, domain: Box) -> float:

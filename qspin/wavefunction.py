@@ -38,7 +38,8 @@ class Wavefunction:
         centres: singular points; without any, the inputs are the box coordinates and cusp and decay are
         absent.
         cloud: where the states live; the network then sees (x - mean) in its principal axes, whitened.
-        input_range: without centres and cloud the network sees box coordinates scaled to [-input_range, input_range].
+        input_range: without centres and cloud the network sees box coordinates scaled to
+            [-input_range, input_range].
 
     u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point:
     the network's, plus O(dim · centres).
@@ -52,10 +53,10 @@ class Wavefunction:
     input_range: float = 3.0
 
     def __post_init__(self) -> None:
-        if self.centres and any(self.domain.periodic):
+        if (self.centres or self.cloud is not None) and any(self.domain.periodic):
             raise ValueError(
-                "Wavefunction: centres in a box with periodic axes are not supported: distances from a "
-                "centre are not periodic. Use hard walls, or a Potential without singularities."
+                "Wavefunction: centres or a cloud in a box with periodic axes are not supported: distances "
+                "from them are not periodic. Use hard walls, or a Potential without singularities."
             )
 
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> WavefunctionParams:

@@ -134,17 +134,17 @@ def short_trainings():
         exact=qspin.exact.harmonic(1.0, dim=1),
     )
     runs = []
-    for steps in (150, 600):
+    for steps, seeds in ((200, [0]), (800, [0, 1])):
         method = qspin.SpIN(
             steps=steps, batch_size=64, network=qspin.SeparateMLPs((12, 12)), evaluation_points=16_384
         )
-        run = method.bind(problem, 3)
-        for seed in range(2):
+        run = method.bind(problem, 5)
+        for seed in seeds:
             state = run.init(seed)
             while int(state.step) < run.steps:
                 state, _ = run.advance(state)
             runs.append(run.finish(state, {}))
-    return runs, np.arange(3) + 0.5
+    return runs, np.arange(5) + 0.5
 
 
 def test_errors_are_honest(short_trainings):

@@ -194,12 +194,6 @@ def test_functions_that_cannot_be_evaluated_are_a_breakdown_too():
         qspin.solve(BOX, 2, Toy(unusable=True))
 
 
-def test_an_exploding_optimizer():
-    method = dataclasses.replace(TINY, optimizer=optax.sgd(1e30))
-    with pytest.raises(qspin.TrainingError, match=r"Try a lower learning rate, a larger batch_size"):
-        qspin.solve(BOX, 2, method)
-
-
 @pytest.mark.parametrize(("progress", "loud"), [(None, False), (False, False), (True, True)])
 def test_the_bar_is_shown_where_it_is_wanted(capsys, progress, loud):
     """stderr is no terminal here."""
@@ -255,13 +249,26 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, always_save, name):
     assert [f.suffix for f in tmp_path.iterdir()] == [".npz"]
 
 
-def test_spin_resumes_to_the_last_bit(tmp_path, always_save):
-    """Adam's moments, averages and the paper's Jacobian are all in the state."""
-    method = dataclasses.replace(
-        TINY, steps=60, estimator=qspin.AveragedJacobian(), optimizer=optax.adam(1e-3)
-    )
+@pytest.fixture(scope="module")
+def whole_float64():
+    """A run of SpIN in float64 that nothing stopped, and the types its states had."""
+    before = jax.config.jax_enable_x64, jnp.ones(2).dtype
+    method = dataclasses.replace(TINY, steps=60, dtype="float64")
+    dtypes = set()
+
+    def callback(step, state, info):
+        dtypes.update(str(leaf.dtype) for leaf in jax.tree.leaves((state.params, state.sigma)))
+        dtypes.add(str(info["energies"].dtype))
+
+    spectrum = qspin.solve(BOX, 2, method, seed=7, callback=callback)
+    assert (jax.config.jax_enable_x64, jnp.ones(2).dtype) == before
+    return method, spectrum, dtypes
+
+
+def test_spin_resumes_to_the_last_bit(tmp_path, always_save, whole_float64):
+    """Adam's moments, the averages and the counter of the random keys are all in the state."""
+    method, whole, _ = whole_float64
     path = tmp_path / "run.npz"
-    whole = qspin.solve(BOX, 2, method, seed=7)
     with pytest.raises(Stop):
         qspin.solve(BOX, 2, method, seed=7, checkpoint=path, callback=stop_after(30))
     resumed = qspin.solve(BOX, 2, method, seed=7, checkpoint=path)
@@ -321,25 +328,17 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
 # --- precision
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_global_precision_is_left_alone(dtype):
-    before = jax.config.jax_enable_x64, jnp.ones(2).dtype
-    method = dataclasses.replace(TINY, dtype=dtype, steps=2)
-    dtypes = set()
-
-    def callback(step, state, info):
-        dtypes.update(str(leaf.dtype) for leaf in jax.tree.leaves(state.params))
-        assert info["energies"].dtype == dtype
-
-    spectrum = qspin.solve(BOX, 1, method, callback=callback)
-    assert dtypes == {dtype}
-    assert spectrum.energies.dtype == spectrum([[0.5]]).dtype == np.float64
-    assert dtype in spectrum.provenance["precision"]
-    assert (jax.config.jax_enable_x64, jnp.ones(2).dtype) == before
+def test_training_in_float64_leaves_the_global_precision_alone(whole_float64):
+    """The fixture looks at the flag before and after."""
+    _, spectrum, dtypes = whole_float64
+    assert dtypes == {"float64"}
+    assert spectrum.energies.dtype == np.float64
+    assert "float64 training" in spectrum.provenance["precision"]
 
 
-def test_the_global_precision_is_left_alone_after_a_breakdown():
+def test_an_exploding_optimizer_breaks_down_and_leaves_the_precision_alone():
     before = jax.config.jax_enable_x64
-    with pytest.raises(qspin.TrainingError):
-        qspin.solve(BOX, 2, dataclasses.replace(TINY, dtype="float64", optimizer=optax.sgd(1e300)))
+    method = dataclasses.replace(TINY, dtype="float64", optimizer=optax.sgd(1e30))
+    with pytest.raises(qspin.TrainingError, match=r"at step .*Try a lower learning rate, a larger batch"):
+        qspin.solve(BOX, 2, method)
     assert jax.config.jax_enable_x64 == before

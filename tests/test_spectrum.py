@@ -376,7 +376,7 @@ def test_a_saved_spectrum_is_loaded_as_it_was(tmp_path):
         exact=qspin.exact.harmonic(1.0, dim=1),
         units="Hartree",
     )
-    method = qspin.SpIN(steps=5, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
+    method = qspin.SpIN(steps=0, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
     spectrum = qspin.solve(problem, 2, method)
     loaded = qspin.load(spectrum.save(tmp_path / "spectrum.npz"))
     x = np.linspace(-7, 7, 15)[:, None]

@@ -263,15 +263,17 @@ def test_what_a_spectrum_says_of_itself(trained, tiny):
 
 
 def test_one_seed_gives_the_same_numbers_to_the_last_bit_and_another_does_not(tiny):
-    again, other = (qspin.solve(HARMONIC, 2, TINY, seed=seed) for seed in (0, 1))
+    again = qspin.solve(HARMONIC, 2, TINY, seed=0)
     x = np.linspace(-2, 2, 7)[:, None]
     for name in ("energies", "errors", "residuals"):
         np.testing.assert_array_equal(getattr(again, name), getattr(tiny, name))
-        assert not np.array_equal(getattr(other, name), getattr(tiny, name))
     np.testing.assert_array_equal(again(x), tiny(x))
     for name in ("energies", "gradient_norm", "condition"):
         np.testing.assert_array_equal(again.history[name], tiny.history[name])
-        assert not np.array_equal(other.history[name], tiny.history[name])
+    run = TINY.bind(HARMONIC, 2)
+    energies = [run.advance(run.init(seed))[1]["energies"][0] for seed in (0, 1)]
+    np.testing.assert_array_equal(energies[0], tiny.history["energies"][0])
+    assert (energies[0] != energies[1]).all()
 
 
 def test_history(tiny):
@@ -287,11 +289,18 @@ def test_history(tiny):
 @pytest.mark.parametrize(
     ("settings", "share"),
     [
-        ({"network": qspin.MLP((16, 16))}, 0.5),
         ({"network": qspin.BlockSparseMLP((16, 16), jnp.tanh)}, 0.5),
-        ({"estimator": qspin.AveragedJacobian(), "optimizer": optax.adam(1e-3), "averaging": 1.0}, 0.5),
+        (
+            {
+                "network": qspin.MLP((16, 16)),
+                "estimator": qspin.AveragedJacobian(),
+                "optimizer": optax.adam(1e-3),
+                "averaging": 1.0,
+            },
+            0.5,
+        ),
     ],
-    ids=["mlp", "block-sparse", "jacobian"],
+    ids=["block-sparse", "mlp and jacobian"],
 )
 def test_other_networks_and_the_papers_estimator_lower_the_energies(settings, share):
     """The excess over the exact sum falls to less than a share of what the first batch showed."""
@@ -315,12 +324,17 @@ def final(method, problem=HARMONIC, n_states=2, seed=0):
 
 
 def test_steps_that_no_chunk_divides():
-    """1234 = 49 × 25 + 9; the surplus of the last chunk leaves the optimizer's own counter alone too."""
-    method = dataclasses.replace(TINY, steps=1234, batch_size=4, optimizer=optax.adam(1e-3))
+    """1234 = 49 × 25 + 9; the surplus of the last chunk leaves the optimizer's own counter alone too.
+
+    Any optax optimizer will do, here a chain.
+    """
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.constant_schedule(1e-3)))
+    method = dataclasses.replace(TINY, steps=1234, batch_size=4, optimizer=optimizer)
     state, counts = final(method)
     assert sum(counts) == 1234
     assert counts[-1] < counts[0]
-    assert int(state.step) == int(state.optimizer[0].count) == 1234
+    assert int(state.step) == int(state.optimizer[1][0].count) == 1234
+    assert all(np.isfinite(leaf).all() for leaf in plain(state.params))
 
 
 def test_chunks_do_the_same_as_single_steps():
@@ -336,12 +350,6 @@ def test_chunks_do_the_same_as_single_steps():
     for a, b in zip(plain(chunked.params), plain(state.params), strict=True):
         assert a.dtype == np.float64
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)  # rounding, through 51 steps of Adam
-
-
-def test_any_optax_optimizer():
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.constant_schedule(1e-3)))
-    state, _ = final(dataclasses.replace(TINY, optimizer=optimizer, steps=3))
-    assert all(np.isfinite(leaf).all() for leaf in plain(state.params))
 
 
 # --- bad input

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.domain import Box, PolynomialMask
+from qspin.domain import Box, Cloud, PolynomialMask
 from qspin.hamiltonian import Kinetic, Potential
 from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs
 from qspin.problem import Problem
@@ -182,9 +182,12 @@ def test_periodic_axes_make_periodic_functions(periodic):
         assert np.abs(each(wavefunction, params, x)).max() < 1e-13
 
 
-def test_centres_in_a_periodic_box_are_refused():
+@pytest.mark.parametrize(
+    "landmarks", [{"centres": SEVERAL.centres}, {"cloud": Cloud((0.0, 0.0), ((1.0, 0.0), (0.0, 1.0)))}]
+)
+def test_centres_or_a_cloud_in_a_periodic_box_are_refused(landmarks):
     with pytest.raises(ValueError, match="periodic axes are not supported"):
-        Wavefunction(NETWORK, Box.cube(10.0, dim=2, periodic=True), STATES, SEVERAL.centres)
+        Wavefunction(NETWORK, Box.cube(10.0, dim=2, periodic=[True, False]), STATES, **landmarks)
 
 
 # --- the network's part
@@ -206,6 +209,17 @@ def test_what_the_network_sees_is_bounded(domain, centres, n_inputs):
     assert z.shape == (1000, n_inputs)
     assert np.abs(z).max() < 5  # input_range 3, or half the logarithm of the box over a Bohr radius
     assert z.std(axis=0).min() > 0.2
+
+
+def test_a_cloud_is_whitened_for_the_network():
+    cloud = Cloud((1.0, 3.0), ((0.5, 0.3), (0.3, 1.0)))
+    wavefunction = Wavefunction(NETWORK, Box.cube(4.0, dim=2), STATES, cloud=cloud)
+    root = np.linalg.cholesky(np.array(cloud.covariance))
+    x = np.array(cloud.mean) + np.random.default_rng(0).normal(size=(20, 2)) @ root.T
+    z = each(lambda _, y: wavefunction.inputs(y), 0.0, x)
+    mahalanobis = np.sum(np.linalg.solve(root, (x - cloud.mean).T) ** 2, axis=0)
+    np.testing.assert_allclose((z**2).sum(1), mahalanobis, rtol=1e-12)
+    assert wavefunction.landmarks == (cloud,)
 
 
 @pytest.mark.parametrize(
