@@ -21,11 +21,12 @@ problem = qspin.Problem(
 )
 n_states = 9
 
-# As in the paper: walls at 50, differences of step 0.1 for the Laplacian, and no help with the singularity.
+# As in the paper: walls at 50, differences of step 0.1 for the Laplacian; the preset gives no help with the singularity.
 paper_problem = qspin.Problem(
-    hamiltonian=qspin.Kinetic(mass=0.5, laplacian=qspin.finite_difference(0.1)) + qspin.Potential(coulomb),
+    hamiltonian=qspin.Kinetic(mass=0.5, laplacian=qspin.finite_difference(0.1))
+    + qspin.Potential(coulomb, singularities=[(0.0, 0.0)]),
     domain=qspin.Box.cube(50.0, dim=2),
     exact=qspin.exact.hydrogen_2d(),
     name="hydrogen_2d_paper",
 )
-presets = {"paper": (paper_problem, qspin.presets.spin_paper())}
+presets = {"paper": (paper_problem, qspin.presets.spin_paper_hydrogen())}

@@ -22,7 +22,7 @@ from qspin.spin import AveragedJacobian, SpIN
 
 __all__ = ["main"]
 
-_VERSION = sys.modules["qspin"].__version__  # type: ignore[attr-defined]
+_VERSION = sys.modules["qspin"].__version__
 
 _EXAMPLES = """examples:
   qspin solve problems/hydrogen_2d.py
@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, metavar="FOLDER", help="run folder (default: runs/NAME)")
     sub.add_argument("--no-grid", action="store_true", help="leave out the grid referee")
 
-    sub = command("validate", _validate, "solve a problem two ways and against its closed form; exit 0 if all agree")
+    sub = command(
+        "validate", _validate, "solve a problem two ways and against its closed form; exit 0 if all agree"
+    )
     _add_method(sub)
     sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -97,15 +99,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_method(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("file", metavar="FILE", help="a Python file that defines `problem`, or a shipped problem's name")
+    sub.add_argument(
+        "file", metavar="FILE", help="a Python file that defines `problem`, or a shipped problem's name"
+    )
     sub.add_argument("--states", type=int, metavar="N", help="number of states (default: the file's)")
     sub.add_argument("--method", choices=["spin", "grid"], default="spin")
     sub.add_argument("--preset", metavar="NAME", help="a preset of the problem file, such as `paper`")
-    sub.add_argument("--estimator", choices=["covariance", "jacobian"], help="spin: averaged Σ, Π, or Algorithm 1")
+    sub.add_argument(
+        "--estimator", choices=["covariance", "jacobian"], help="spin: averaged Σ, Π, or Algorithm 1"
+    )
     sub.add_argument("--steps", type=int, help="spin: training steps")
     sub.add_argument("--batch-size", type=int, help="spin: points a step")
     sub.add_argument("--averaging", type=float, help="spin: rate of the moving averages, in (0, 1]")
-    sub.add_argument("--points", type=int, nargs="+", metavar="P", help="grid: points an axis, one number or one an axis")
+    sub.add_argument(
+        "--points", type=int, nargs="+", metavar="P", help="grid: points an axis, one number or one an axis"
+    )
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -164,7 +172,9 @@ def _resume(options: argparse.Namespace) -> int:
     return _run_in(options.folder, options, problem, method, _states(options, file))
 
 
-def _run_in(folder: Path, options: argparse.Namespace, problem: Problem, method: Method, n_states: int) -> int:
+def _run_in(
+    folder: Path, options: argparse.Namespace, problem: Problem, method: Method, n_states: int
+) -> int:
     progress = False if options.quiet else None
     checkpoint = folder / "checkpoint.npz" if isinstance(method, SpIN) else None
     spectrum = solve(problem, n_states, method, seed=options.seed, progress=progress, checkpoint=checkpoint)
@@ -186,7 +196,9 @@ def _run_in(folder: Path, options: argparse.Namespace, problem: Problem, method:
     return 0
 
 
-def _referee(problem: Problem, n_states: int, options: argparse.Namespace, spectrum: Spectrum) -> Spectrum | None:
+def _referee(
+    problem: Problem, n_states: int, options: argparse.Namespace, spectrum: Spectrum
+) -> Spectrum | None:
     """The same Hamiltonian on a grid; the spectrum itself if it is one; None where a grid cannot follow."""
     if spectrum.method == "grid":
         return spectrum
@@ -221,11 +233,18 @@ def _agrees_with_exact(spectrum: Spectrum) -> np.ndarray:
 
 def _against_exact(spectrum: Spectrum) -> str:
     record = _exact_record(spectrum)
-    lines = [f"{'level':>5}  {spectrum.method + ' energy':>16}  {'± error':>8}  {'exact':>16}  {'off by':>9}  verdict"]
-    columns = zip(*(record[name] for name in ("energies", "errors", "exact", "exact_differences", "agrees")), strict=True)
+    lines = [
+        f"{'level':>5}  {spectrum.method + ' energy':>16}  {'± error':>8}  {'exact':>16}  {'off by':>9}  verdict"
+    ]
+    columns = zip(
+        *(record[name] for name in ("energies", "errors", "exact", "exact_differences", "agrees")),
+        strict=True,
+    )
     for k, (energy, error, exact, difference, agrees) in enumerate(columns):
         verdict = "agrees" if agrees else f"DIFFERS by {abs(difference) / error:.1f} errors"
-        lines.append(f"{k:>5}  {energy:>16.9g}  {error:>8.1e}  {exact:>16.9g}  {difference:>+9.1e}  {verdict}")
+        lines.append(
+            f"{k:>5}  {energy:>16.9g}  {error:>8.1e}  {exact:>16.9g}  {difference:>+9.1e}  {verdict}"
+        )
     return "\n".join(lines)
 
 
@@ -245,7 +264,9 @@ def _validate(options: argparse.Namespace) -> int:
     agrees = all(bool(_agrees_with_exact(s).all()) for s in solved)
     agrees = agrees and (comparison is None or bool(comparison.agrees.all()))
     if comparison is None and not solved:
-        raise CommandError("there is nothing to validate against: no grid in this dimension, and no closed form.")
+        raise CommandError(
+            "there is nothing to validate against: no grid in this dimension, and no closed form."
+        )
     if options.json:
         record = comparison.to_dict() if comparison is not None else _exact_record(spectrum)
         if comparison is not None and solved:
@@ -266,7 +287,9 @@ def _plot(options: argparse.Namespace) -> int:
     folder = options.folder if options.folder.is_dir() else options.folder.parent
     spectrum = load(folder / "spectrum.npz" if options.folder.is_dir() else options.folder)
     grid = folder / "grid.npz"
-    reference = load(grid) if options.folder.is_dir() and grid.exists() and spectrum.method != "grid" else None
+    reference = (
+        load(grid) if options.folder.is_dir() and grid.exists() and spectrum.method != "grid" else None
+    )
     for path in _draw(spectrum, reference, folder):
         print(path)
     return 0
@@ -313,7 +336,9 @@ def _open_folder(folder: Path) -> Path:
     """Make a run folder and prove that it can be written, before anything is trained; an earlier run moves aside."""
     try:
         if (folder / "run.json").exists():
-            earlier = next(p for n in range(1, 10_000) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
+            earlier = next(
+                p for n in range(1, 10_000) if not (p := folder.with_name(f"{folder.name}.{n}")).exists()
+            )
             shutil.move(folder, earlier)
             print(f"qspin: the earlier run in {folder} is now in {earlier}.", file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)

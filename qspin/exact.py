@@ -349,7 +349,7 @@ def _count(owner: str, n: SupportsIndex, name: str = "n") -> int:
 def _numbers(owner: str, name: str, value: ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(value)
-    except ValueError as error:    # ragged nesting
+    except ValueError as error:  # ragged nesting
         raise TypeError(f"{owner}: {name} must hold real numbers, got {value!r}.") from error
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{owner}: {name} must hold real numbers, got {value!r}.")

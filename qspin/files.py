@@ -22,7 +22,9 @@ from qspin.wavefunction import Wavefunction
 __all__ = ["load"]
 
 _MASKS: dict[str, type] = {"SquareRootMask": SquareRootMask, "PolynomialMask": PolynomialMask}
-_NETWORKS: dict[str, type] = {c.__name__: c for c in (networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs)}
+_NETWORKS: dict[str, type] = {
+    c.__name__: c for c in (networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs)
+}
 _SAMPLERS: dict[str, type] = {
     c.__name__: c for c in (sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered)
 }
@@ -101,9 +103,7 @@ def _eigenfunctions(settings: Mapping[str, Any], arrays: dict[str, np.ndarray]) 
     cloud = settings["cloud"] and Cloud(
         tuple(settings["cloud"]["mean"]), tuple(map(tuple, settings["cloud"]["covariance"]))
     )
-    wavefunction = Wavefunction(
-        network, domain, len(rotation), centres, cloud, settings["input_range"]
-    )
+    wavefunction = Wavefunction(network, domain, len(rotation), centres, cloud, settings["input_range"])
     with double_precision():
         shape = jax.eval_shape(wavefunction.init, jax.random.key(0))
     params = jax.tree.unflatten(

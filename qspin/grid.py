@@ -59,7 +59,9 @@ class Grid(DirectMethod):
             object.__setattr__(self, "points", tuple(self.points))
         for count in self.points if isinstance(self.points, tuple) else (self.points,):
             if count is not None and (not isinstance(count, int | np.integer) or count < 2 * _FEWEST):
-                raise ValueError(f"Grid: points must be an integer of at least {2 * _FEWEST} an axis, got {self.points!r}.")
+                raise ValueError(
+                    f"Grid: points must be an integer of at least {2 * _FEWEST} an axis, got {self.points!r}."
+                )
         if self.order is not None and self.order not in ORDERS:
             raise ValueError(f"Grid: order must be one of {ORDERS}, got {self.order!r}.")
         if not isinstance(self.extra, int | np.integer) or self.extra < 0:
@@ -80,7 +82,9 @@ class Grid(DirectMethod):
                 f"({coarsest} points, {self.extra} extra states); use more points."
             )
         size = float(np.prod(shape))
-        fill = {1: 30, 2: 12 * np.log2(size + 1), 3: 40}[problem.dim]  # numbers kept a point, from measured factorisations
+        fill = {1: 30, 2: 12 * np.log2(size + 1), 3: 40}[
+            problem.dim
+        ]  # numbers kept a point, from measured factorisations
         need = 8 * size * (fill + 4 * (n_states + self.extra))
         if need > _MEMORY:
             raise MemoryError(
@@ -89,7 +93,9 @@ class Grid(DirectMethod):
             )
 
     def _shape(self, problem: Problem) -> tuple[int, ...]:
-        points = self.points if self.points is not None else (_GRADED if problem.centres else _SMOOTH)[problem.dim]
+        points = (
+            self.points if self.points is not None else (_GRADED if problem.centres else _SMOOTH)[problem.dim]
+        )
         shape = points if isinstance(points, tuple) else (int(points),) * problem.dim
         if len(shape) != problem.dim:
             raise ValueError(f"Grid: points has {len(shape)} entries, the domain has {problem.dim} axes.")
@@ -122,9 +128,13 @@ class Grid(DirectMethod):
         finest, extrapolated, errors, settled = _extrapolate(levels, spacings, order, residuals)
         scale = np.ptp(finest) if n_states > 1 else abs(finest[0])
         converged = (errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
-        status = "all levels settle at the expected rate." if settled.all() else (
-            f"levels {', '.join(map(str, np.flatnonzero(~settled)))} do not settle as a power of the spacing: not "
-            "extrapolated. Try more points."
+        status = (
+            "all levels settle at the expected rate."
+            if settled.all()
+            else (
+                f"levels {', '.join(map(str, np.flatnonzero(~settled)))} do not settle as a power of the spacing: not "
+                "extrapolated. Try more points."
+            )
         )
         signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(k)])
         functions = (vectors * signs)[:, :n_states] / np.sqrt(mesh.weights)[:, None]
@@ -180,7 +190,9 @@ def _lowest(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """The k lowest eigenpairs, energies ascending, vectors (P, k) orthonormal, and the shift."""
     if shift is None:
-        shift = float(values.min()) - 1e-3 * (1 + abs(float(values.min())))  # below every eigenvalue: kinetic energy ≥ 0
+        shift = float(values.min()) - 1e-3 * (
+            1 + abs(float(values.min()))
+        )  # below every eigenvalue: kinetic energy ≥ 0
         if mesh.dim < 3:
             shift = _first_shift(matrix, shift)
     start = np.random.default_rng(0).normal(size=mesh.size)
@@ -209,8 +221,12 @@ def _first_shift(matrix: Any, bound: float) -> float:
 
 
 def _factorised(matrix: Any, shift: float) -> spla.LinearOperator:
-    lu = spla.splu(sp.csc_array(matrix - shift * sp.eye_array(matrix.shape[0])), permc_spec="MMD_AT_PLUS_A",
-                   diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    lu = spla.splu(
+        sp.csc_array(matrix - shift * sp.eye_array(matrix.shape[0])),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
     return spla.LinearOperator(matrix.shape, matvec=lu.solve, dtype=float)
 
 
@@ -227,7 +243,9 @@ def _inverse(
     def solve(b: np.ndarray) -> np.ndarray:
         x, info = spla.cg(shifted, b, rtol=1e-12, maxiter=2000, M=precondition)
         if info:
-            raise ValueError("Grid: conjugate gradients did not converge: H - shift is not positive. Use more points.")
+            raise ValueError(
+                "Grid: conjugate gradients did not converge: H - shift is not positive. Use more points."
+            )
         return x
 
     return spla.LinearOperator(shifted.shape, matvec=solve, dtype=float)

@@ -73,7 +73,9 @@ def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, peri
             else:  # walls stand at -1 and n: ψ(-1-m) = -ψ(-1+m)
                 outside = (target < -1) | (target > n_points)
                 sign = np.where(outside, -1.0, 1.0)
-                target = np.where(target < -1, -2 - target, np.where(target > n_points, 2 * n_points - target, target))
+                target = np.where(
+                    target < -1, -2 - target, np.where(target > n_points, 2 * n_points - target, target)
+                )
             kept = (target >= 0) & (target < n_points)
             rows.append(index[kept])
             columns.append(target[kept])
@@ -147,7 +149,9 @@ class Mesh:
     centres: tuple[Centre, ...] = ()
 
     @classmethod
-    def build(cls, domain: Box, points: Sequence[int], order: int = 2, centres: Sequence[Centre] = ()) -> "Mesh":
+    def build(
+        cls, domain: Box, points: Sequence[int], order: int = 2, centres: Sequence[Centre] = ()
+    ) -> "Mesh":
         """A mesh of a box: uniform axes of this order, or axes graded about the centres (of order 2)."""
         axes = []
         for axis, n_points in enumerate(points):
@@ -180,7 +184,9 @@ class Mesh:
     @cached_property
     def points(self) -> np.ndarray:
         """(P, dim)."""
-        return np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1).reshape(-1, self.dim)
+        return np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1).reshape(
+            -1, self.dim
+        )
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -235,7 +241,9 @@ class Mesh:
         total: sp.csr_array | None = None
         for i, (axis, coefficient) in enumerate(zip(self.axes, coefficients, strict=True)):
             before, after = prod(self.shape[:i]), prod(self.shape[i + 1 :])
-            part = sp.kron(sp.kron(sp.eye_array(before), coefficient * axis.matrix), sp.eye_array(after), format="csr")
+            part = sp.kron(
+                sp.kron(sp.eye_array(before), coefficient * axis.matrix), sp.eye_array(after), format="csr"
+            )
             total = part if total is None else total + part
         assert total is not None
         return total

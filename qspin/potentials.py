@@ -219,7 +219,7 @@ def force_field(path: str | os.PathLike[str]) -> "ForceField":
         raise FileNotFoundError(f"force_field: expected a TOML file at {path}, found none.")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:    # TOMLDecodeError and UnicodeDecodeError are both
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
         raise ValueError(f"force_field: {path} is not TOML: {error}") from error
     try:
         return _force_field(content)
@@ -503,7 +503,7 @@ def _like(x: Array, value: Any) -> Any:
 
 
 def _number(owner: str, name: str, value: Any) -> float:
-    if hasattr(value, "tolist"):    # NumPy and JAX scalars; jnp.asarray would round a float64 to 32 bits
+    if hasattr(value, "tolist"):  # NumPy and JAX scalars; jnp.asarray would round a float64 to 32 bits
         value = value.tolist()
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{owner}: {name} must be a real number, got {value!r}.")

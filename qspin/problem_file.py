@@ -38,7 +38,9 @@ def load_problem(path: str | os.PathLike[str]) -> ProblemFile:
         found = shipped_problems().get(found.name, found)
     if not found.is_file():
         names = ", ".join(shipped_problems()) or "none"
-        raise ProblemFileError(f"problem file {path} does not exist. Shipped problems, usable by name: {names}.")
+        raise ProblemFileError(
+            f"problem file {path} does not exist. Shipped problems, usable by name: {names}."
+        )
     if found.suffix != ".py":
         raise ProblemFileError(f"problem file {path} must be a Python file (.py).")
     name = f"qspin_problem_{found.stem}"

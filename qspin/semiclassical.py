@@ -63,4 +63,3 @@ def _energy(v: np.ndarray, states_per_point: float, power: float, wanted: float)
         else:
             high = middle
     return high
-

@@ -215,6 +215,8 @@ class SpIN(IterativeMethod):
         network: settings of the network; `SeparateMLPs`, `BlockSparseMLP`, `MLP`.
         sampler: how points are drawn; `Clustered()` (quasi-random, crowded about declared centres),
             `Uniform()`, …
+        adapt: whether the network's inputs, cusps, decay and the sampler's hints are fitted to V (centres, or the
+            semiclassical extent of the states). False leaves scaled box coordinates, as in the paper.
         dtype: precision of training, float32 or float64. The final evaluation is in float64.
         evaluation_points: fresh points for the final energies.
         tolerance: a state is called converged where its error is below this share of the energies' range.
@@ -230,6 +232,7 @@ class SpIN(IterativeMethod):
     estimator: SomeEstimator = AveragedCovariance()
     network: SomeNetwork = field(default_factory=SeparateMLPs)
     sampler: SomeSampler = field(default_factory=Clustered)
+    adapt: bool = True
     dtype: str = "float32"
     evaluation_points: Count = 131_072
     tolerance: float = 0.01
@@ -260,7 +263,9 @@ class SpIN(IterativeMethod):
             )
 
     def wavefunction(self, problem: Problem, n_states: int) -> Wavefunction:
-        """The trial functions for a problem: this network, masked, with cusps at the problem's centres."""
+        """The trial functions for a problem: this network, masked; adapted to V unless `adapt` is False."""
+        if not self.adapt:
+            return Wavefunction(self.network, problem.domain, n_states)
         return Wavefunction(
             self.network, problem.domain, n_states, problem.centres, thomas_fermi(problem, n_states)
         )

@@ -46,7 +46,9 @@ def test_solve_writes_everything(problem: str, tmp_path: Path, capsys: pytest.Ca
     assert (out / "orbitals.png").exists()
 
 
-def test_an_earlier_run_is_moved_aside(problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_earlier_run_is_moved_aside(
+    problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     for _ in range(2):
         assert main(["solve", problem, "--out", str(out), "--method", "grid"]) == 0

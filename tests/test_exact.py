@@ -11,7 +11,7 @@ import pytest
 
 from qspin import exact
 
-ROUNDING = 64 * np.finfo(float).eps    # relative: some dozen roundings between two ways of summing one energy
+ROUNDING = 64 * np.finfo(float).eps  # relative: some dozen roundings between two ways of summing one energy
 
 EVERY = [
     exact.box((1.0, 2.0, 1.0), mass=(1.0, 0.5, 3.0)),
@@ -73,11 +73,11 @@ def test_hydrogen_2d_is_the_papers_ladder():
 
 
 def test_hydrogen_2d_ground_state_is_four_rydberg_in_atomic_units():
-    assert exact.hydrogen_2d(mass=1.0)(1)[0] == pytest.approx(-2.0, rel=ROUNDING)    # hartree; -0.5 in 3D
+    assert exact.hydrogen_2d(mass=1.0)(1)[0] == pytest.approx(-2.0, rel=ROUNDING)  # hartree; -0.5 in 3D
 
 
 def test_hydrogen_3d_in_electronvolts():
-    levels = exact.hydrogen_3d()(14) * 27.211386245988    # CODATA hartree
+    levels = exact.hydrogen_3d()(14) * 27.211386245988  # CODATA hartree
     np.testing.assert_allclose(levels[[0, 1, 5]], [-13.605693, -3.401423, -1.511744], atol=1e-6)
     assert degeneracies(exact.hydrogen_3d()(91)) == [1, 4, 9, 16, 25, 36]
 
@@ -102,7 +102,7 @@ def test_hydrogen_shells_close_where_they_should(make, shell):
 def test_isotropic_oscillator_degeneracies_are_binomial_and_exact(dim):
     shells = [math.comb(k + dim - 1, dim - 1) for k in range(6)]
     energies = exact.harmonic(math.sqrt(2), dim=dim)(sum(shells))
-    assert [np.count_nonzero(energies == e) for e in np.unique(energies)] == shells    # equal to the last bit
+    assert [np.count_nonzero(energies == e) for e in np.unique(energies)] == shells  # equal to the last bit
     assert energies[0] == pytest.approx(dim * math.sqrt(2) / 2, rel=ROUNDING)
 
 
@@ -149,18 +149,21 @@ def test_hydrogen_molecule_as_a_morse_well():
 
 
 def test_deep_morse_well_tends_to_the_oscillator():
-    depth = 1e8    # the anharmonicity is (a²/2)(n + ½)² with a² = 1/(2 D)
+    depth = 1e8  # the anharmonicity is (a²/2)(n + ½)² with a² = 1/(2 D)
     error = exact.morse(depth, a=1 / math.sqrt(2 * depth))(10) - exact.harmonic(1.0)(10)
     assert np.all(np.abs(error) <= (np.arange(10) + 0.5) ** 2 / (4 * depth) * (1 + 1e-4) + ROUNDING * 10)
 
 
-@pytest.mark.parametrize(("depth", "a", "mass", "bound"), [
-    (8.0, 1.0, 1.0, 4),          # √(2mD)/a = 4
-    (6.125, 1.0, 1.0, 3),        # 3.5: the state n = 3 would sit at threshold
-    (0.06125, 0.1, 1.0, 3),      # the same, with rounding
-    (0.125, 1.0, 1.0, 0),        # 1/2: too shallow
-    (0.1, 1.0, 1.0, 0),
-])
+@pytest.mark.parametrize(
+    ("depth", "a", "mass", "bound"),
+    [
+        (8.0, 1.0, 1.0, 4),  # √(2mD)/a = 4
+        (6.125, 1.0, 1.0, 3),  # 3.5: the state n = 3 would sit at threshold
+        (0.06125, 0.1, 1.0, 3),  # the same, with rounding
+        (0.125, 1.0, 1.0, 0),  # 1/2: too shallow
+        (0.1, 1.0, 1.0, 0),
+    ],
+)
 def test_morse_counts_its_bound_states(depth, a, mass, bound):
     well = exact.morse(depth, a, mass)
     assert well.capacity == bound
@@ -241,7 +244,7 @@ def test_sixty_four_unlike_dimensions_are_fast_and_right():
     omega = np.linspace(1.0, 1.9, 64)
     start = time.perf_counter()
     energies = exact.harmonic(omega)(200)
-    assert time.perf_counter() - start < 1.0    # seconds; it takes some thousandths
+    assert time.perf_counter() - start < 1.0  # seconds; it takes some thousandths
     excited = [0.0, *omega, *(a + b for a, b in itertools.combinations_with_replacement(omega, 2))]
     np.testing.assert_allclose(energies, omega.sum() / 2 + np.sort(excited)[:200], rtol=ROUNDING)
 
@@ -266,25 +269,28 @@ def test_asking_for_fewer_than_one_level_or_a_fraction(spectrum):
             spectrum(n)
 
 
-@pytest.mark.parametrize("make", [
-    lambda v: exact.box(v),
-    lambda v: exact.box(1.0, mass=v),
-    lambda v: exact.harmonic(v),
-    lambda v: exact.hydrogen_2d(charge=v),
-    lambda v: exact.hydrogen_2d(mass=v),
-    lambda v: exact.hydrogen_3d(charge=v),
-    lambda v: exact.hydrogen_3d(mass=v),
-    lambda v: exact.morse(v, 1.0),
-    lambda v: exact.morse(1.0, v),
-    lambda v: exact.morse(1.0, 1.0, mass=v),
-    lambda v: exact.poschl_teller(v),
-    lambda v: exact.poschl_teller(1.0, a=v),
-    lambda v: exact.poschl_teller(1.0, mass=v),
-    lambda v: exact.ring(v),
-    lambda v: exact.ring(1.0, mass=v),
-    lambda v: exact.torus(v),
-    lambda v: exact.torus(1.0, mass=v),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda v: exact.box(v),
+        lambda v: exact.box(1.0, mass=v),
+        lambda v: exact.harmonic(v),
+        lambda v: exact.hydrogen_2d(charge=v),
+        lambda v: exact.hydrogen_2d(mass=v),
+        lambda v: exact.hydrogen_3d(charge=v),
+        lambda v: exact.hydrogen_3d(mass=v),
+        lambda v: exact.morse(v, 1.0),
+        lambda v: exact.morse(1.0, v),
+        lambda v: exact.morse(1.0, 1.0, mass=v),
+        lambda v: exact.poschl_teller(v),
+        lambda v: exact.poschl_teller(1.0, a=v),
+        lambda v: exact.poschl_teller(1.0, mass=v),
+        lambda v: exact.ring(v),
+        lambda v: exact.ring(1.0, mass=v),
+        lambda v: exact.torus(v),
+        lambda v: exact.torus(1.0, mass=v),
+    ],
+)
 def test_every_parameter_is_a_positive_number(make):
     for value in (0.0, -1.0, math.nan, math.inf, [], [[1.0]]):
         with pytest.raises(ValueError, match="must be"):
@@ -311,15 +317,18 @@ def test_sizes_must_agree():
         exact.harmonic(1.0, dim=2.0)
 
 
-@pytest.mark.parametrize(("matrix", "message"), [
-    ([[1.0, 2.0]], r"shape \(dim, dim\), got \(1, 2\)"),
-    ([1.0, 2.0], r"shape \(dim, dim\), got \(2,\)"),
-    ([], "shape"),
-    ([[1.0, 0.5], [0.4, 1.0]], r"symmetric, .* reaches 0\.1"),
-    ([[1.0, 2.0], [2.0, 1.0]], "positive definite, its lowest eigenvalue is -1"),
-    ([[1.0, 1.0], [1.0, 1.0]], "positive definite"),
-    ([[math.nan, 0.0], [0.0, 1.0]], "finite"),
-])
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ([[1.0, 2.0]], r"shape \(dim, dim\), got \(1, 2\)"),
+        ([1.0, 2.0], r"shape \(dim, dim\), got \(2,\)"),
+        ([], "shape"),
+        ([[1.0, 0.5], [0.4, 1.0]], r"symmetric, .* reaches 0\.1"),
+        ([[1.0, 2.0], [2.0, 1.0]], "positive definite, its lowest eigenvalue is -1"),
+        ([[1.0, 1.0], [1.0, 1.0]], "positive definite"),
+        ([[math.nan, 0.0], [0.0, 1.0]], "finite"),
+    ],
+)
 def test_coupled_oscillators_want_a_symmetric_positive_definite_matrix(matrix, message):
     with pytest.raises(ValueError, match=message):
         exact.coupled_oscillators(matrix)

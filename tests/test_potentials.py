@@ -22,7 +22,7 @@ def float64():
         yield
 
 
-SMOOTH = [    # each with a point that is neither a symmetry point nor a singularity
+SMOOTH = [  # each with a point that is neither a symmetry point nor a singularity
     (potentials.harmonic(), (0.3, -1.2, 2.0)),
     (potentials.harmonic(omega=(1.0, 2.0), mass=(0.5, 3.0), centre=(0.1, -0.2)), (0.3, -1.2)),
     (potentials.coulomb(), (0.3, -1.2)),
@@ -57,7 +57,7 @@ def sinc_levels(v, half_width, n, mass=1.0, points=200, dim=1):
 def oscillator_levels(v, omega, quanta, n):
     """The lowest n levels of Σ ω_i p_i²/2 + V in oscillator products of at most `quanta` quanta."""
     nodes, weights = np.polynomial.hermite.hermgauss(quanta + 6)
-    one = np.ones((quanta + 1, nodes.size)) * np.pi**-0.25    # normalised Hermite polynomials at the nodes
+    one = np.ones((quanta + 1, nodes.size)) * np.pi**-0.25  # normalised Hermite polynomials at the nodes
     one[1] *= np.sqrt(2) * nodes
     for k in range(2, quanta + 1):
         one[k] = np.sqrt(2 / k) * nodes * one[k - 1] - np.sqrt((k - 1) / k) * one[k - 2]
@@ -145,7 +145,7 @@ def test_hashable_equal_to_a_twin_and_frozen(v, point):
 @potential_and_point(EVERY)
 def test_a_call_wants_one_floating_point_of_the_right_size(v, point):
     x = jnp.array(point)
-    wrong = (ValueError, TypeError)    # TypeError from a run-time check of the annotations
+    wrong = (ValueError, TypeError)  # TypeError from a run-time check of the annotations
     with pytest.raises(wrong, match=r"expected one point of shape .*got \(1, \d\); use jax\.vmap|Float"):
         v(x[None])
     with pytest.raises(wrong, match=r"expected one point|Float"):
@@ -253,7 +253,7 @@ def test_henon_heiles_levels_agree_by_two_routes():
     np.testing.assert_allclose(basis, grid, atol=1e-5)
     pairs = np.flatnonzero(np.diff(basis) < 1e-6)
     assert pairs.tolist() == [1, 4, 6]
-    assert np.diff(basis)[7:].min() > 1e-3    # the last two are singles, split by λ⁴
+    assert np.diff(basis)[7:].min() > 1e-3  # the last two are singles, split by λ⁴
 
 
 def test_henon_heiles_ground_state_by_perturbation_theory():
@@ -349,13 +349,16 @@ def test_many_modes_high_order(tmp_path):
     assert np.isfinite(jax.jit(jax.hessian(field))(jnp.zeros(dim))).all()
 
 
-@pytest.mark.parametrize(("terms", "value"), [
-    ("[]", 3.0),
-    ("[[[0, 0], 7.0]]", 10.0),
-    ("[[[1, 1], 2]]", 5.0),
-    ("[[[2, 0], 1.0]]", 3.5),
-    ("[[[0, 9], 362880]]", 4.0),    # 9! = 362880
-])
+@pytest.mark.parametrize(
+    ("terms", "value"),
+    [
+        ("[]", 3.0),
+        ("[[[0, 0], 7.0]]", 10.0),
+        ("[[[1, 1], 2]]", 5.0),
+        ("[[[2, 0], 1.0]]", 3.5),
+        ("[[[0, 9], 362880]]", 4.0),  # 9! = 362880
+    ],
+)
 def test_small_force_fields(tmp_path, terms, value):
     field = potentials.force_field(write(tmp_path, f"frequencies = [2, 4]\nterms = {terms}"))
     assert float(field(jnp.ones(2))) == pytest.approx(value, rel=1e-14)
@@ -377,38 +380,41 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"frequencies": None}, "expected the key 'frequencies', got .*'modes', 'terms', 'units'"),
-    ({"terms": None}, "expected the key 'terms'"),
-    ({"mode": "3"}, "expected the keys units, modes, frequencies, terms, got also mode"),
-    ({"frequencies": "[1.0, 2.0"}, "not TOML"),
-    ({"frequencies": "3.0"}, "expected a list of positive numbers, got 3.0"),
-    ({"frequencies": "[]"}, r"expected a list of positive numbers, got \[\]"),
-    ({"frequencies": '[1.0, "2.0"]'}, "expected positive numbers, got '2.0' for mode 2"),
-    ({"frequencies": "[true, 2.0]"}, "expected positive numbers, got True for mode 1"),
-    ({"frequencies": "[1.0, 0.0]"}, "expected positive numbers, got 0.0 for mode 2"),
-    ({"frequencies": "[1.0, -2.0]"}, "got -2.0 for mode 2"),
-    ({"frequencies": "[1.0, nan]"}, "got nan for mode 2"),
-    ({"frequencies": "[inf, 1.0]"}, "got inf for mode 1"),
-    ({"terms": "5"}, r"terms: expected a list of \[powers, force constant\], got 5"),
-    ({"terms": "[[[3, 0], 1.0], 5]"}, r"term 2: expected \[powers, force constant\], got 5"),
-    ({"terms": "[[[3, 0]]]"}, r"term 1: expected \[powers, force constant\]"),
-    ({"terms": "[[3, 0]]"}, r"term 1: expected \[powers, force constant\]"),
-    ({"terms": "[[[3, 0], 1.0], [[3, 0, 0], 1.0]]"}, r"term 2: expected 2 powers, .*got \[3, 0, 0\]"),
-    ({"terms": "[[[3], 1.0]]"}, "term 1: expected 2 powers"),
-    ({"terms": "[[[3, -1], 1.0]]"}, r"integers of at least 0, got \[3, -1\]"),
-    ({"terms": "[[[3, 1.0], 1.0]]"}, r"integers of at least 0, got \[3, 1.0\]"),
-    ({"terms": "[[[3, true], 1.0]]"}, r"integers of at least 0, got \[3, True\]"),
-    ({"terms": '[[[3, 0], "1.0"]]'}, "expected a finite number as force constant, got '1.0'"),
-    ({"terms": "[[[3, 0], true]]"}, "force constant, got True"),
-    ({"terms": "[[[3, 0], nan]]"}, "force constant, got nan"),
-    ({"terms": "[[[3, 0], -inf]]"}, "force constant, got -inf"),
-    ({"terms": "[[[3, 0], 1.0], [[0, 3], 1.0], [[3, 0], 2.0]]"}, r"once, got \[3, 0\] 2 times"),
-    ({"modes": '["a"]'}, "expected 2 names, one per frequency, got 1"),
-    ({"modes": '["a", 2]'}, "expected a list of names"),
-    ({"modes": '"ab"'}, "expected a list of names, got 'ab'"),
-    ({"units": "3"}, "units: expected a string, got 3"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frequencies": None}, "expected the key 'frequencies', got .*'modes', 'terms', 'units'"),
+        ({"terms": None}, "expected the key 'terms'"),
+        ({"mode": "3"}, "expected the keys units, modes, frequencies, terms, got also mode"),
+        ({"frequencies": "[1.0, 2.0"}, "not TOML"),
+        ({"frequencies": "3.0"}, "expected a list of positive numbers, got 3.0"),
+        ({"frequencies": "[]"}, r"expected a list of positive numbers, got \[\]"),
+        ({"frequencies": '[1.0, "2.0"]'}, "expected positive numbers, got '2.0' for mode 2"),
+        ({"frequencies": "[true, 2.0]"}, "expected positive numbers, got True for mode 1"),
+        ({"frequencies": "[1.0, 0.0]"}, "expected positive numbers, got 0.0 for mode 2"),
+        ({"frequencies": "[1.0, -2.0]"}, "got -2.0 for mode 2"),
+        ({"frequencies": "[1.0, nan]"}, "got nan for mode 2"),
+        ({"frequencies": "[inf, 1.0]"}, "got inf for mode 1"),
+        ({"terms": "5"}, r"terms: expected a list of \[powers, force constant\], got 5"),
+        ({"terms": "[[[3, 0], 1.0], 5]"}, r"term 2: expected \[powers, force constant\], got 5"),
+        ({"terms": "[[[3, 0]]]"}, r"term 1: expected \[powers, force constant\]"),
+        ({"terms": "[[3, 0]]"}, r"term 1: expected \[powers, force constant\]"),
+        ({"terms": "[[[3, 0], 1.0], [[3, 0, 0], 1.0]]"}, r"term 2: expected 2 powers, .*got \[3, 0, 0\]"),
+        ({"terms": "[[[3], 1.0]]"}, "term 1: expected 2 powers"),
+        ({"terms": "[[[3, -1], 1.0]]"}, r"integers of at least 0, got \[3, -1\]"),
+        ({"terms": "[[[3, 1.0], 1.0]]"}, r"integers of at least 0, got \[3, 1.0\]"),
+        ({"terms": "[[[3, true], 1.0]]"}, r"integers of at least 0, got \[3, True\]"),
+        ({"terms": '[[[3, 0], "1.0"]]'}, "expected a finite number as force constant, got '1.0'"),
+        ({"terms": "[[[3, 0], true]]"}, "force constant, got True"),
+        ({"terms": "[[[3, 0], nan]]"}, "force constant, got nan"),
+        ({"terms": "[[[3, 0], -inf]]"}, "force constant, got -inf"),
+        ({"terms": "[[[3, 0], 1.0], [[0, 3], 1.0], [[3, 0], 2.0]]"}, r"once, got \[3, 0\] 2 times"),
+        ({"modes": '["a"]'}, "expected 2 names, one per frequency, got 1"),
+        ({"modes": '["a", 2]'}, "expected a list of names"),
+        ({"modes": '"ab"'}, "expected a list of names, got 'ab'"),
+        ({"units": "3"}, "units: expected a string, got 3"),
+    ],
+)
 def test_malformed_files(tmp_path, change, message):
     def text(fields):
         return "\n".join(f"{key} = {value}" for key, value in fields.items() if value is not None)
@@ -428,21 +434,24 @@ def test_a_binary_file_is_not_toml(tmp_path):
 # Bad input
 
 
-@pytest.mark.parametrize("make", [
-    lambda v: potentials.harmonic(omega=v),
-    lambda v: potentials.harmonic(mass=v),
-    lambda v: potentials.double_well(barrier=v),
-    lambda v: potentials.double_well(separation=v),
-    lambda v: potentials.quartic(v),
-    lambda v: potentials.morse(v, 1.0),
-    lambda v: potentials.morse(1.0, v),
-    lambda v: potentials.poschl_teller(v),
-    lambda v: potentials.poschl_teller(1.0, a=v),
-    lambda v: potentials.poschl_teller(1.0, mass=v),
-    lambda v: potentials.square_well(v, 1.0),
-    lambda v: potentials.square_well(1.0, v),
-    lambda v: potentials.gaussian_wells(1.0, [(0.0,)], v),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda v: potentials.harmonic(omega=v),
+        lambda v: potentials.harmonic(mass=v),
+        lambda v: potentials.double_well(barrier=v),
+        lambda v: potentials.double_well(separation=v),
+        lambda v: potentials.quartic(v),
+        lambda v: potentials.morse(v, 1.0),
+        lambda v: potentials.morse(1.0, v),
+        lambda v: potentials.poschl_teller(v),
+        lambda v: potentials.poschl_teller(1.0, a=v),
+        lambda v: potentials.poschl_teller(1.0, mass=v),
+        lambda v: potentials.square_well(v, 1.0),
+        lambda v: potentials.square_well(1.0, v),
+        lambda v: potentials.gaussian_wells(1.0, [(0.0,)], v),
+    ],
+)
 def test_parameters_are_positive_numbers(make):
     for value in (0.0, -1.0, math.nan, math.inf, np.float32(-1)):
         with pytest.raises(ValueError, match=r"must be (positive|finite), got"):
@@ -452,15 +461,18 @@ def test_parameters_are_positive_numbers(make):
             make(value)
 
 
-@pytest.mark.parametrize("make", [
-    lambda v: potentials.harmonic(centre=v),
-    lambda v: potentials.coulomb(charge=v),
-    lambda v: potentials.coulomb(centres=[(0.0, v)]),
-    lambda v: potentials.morse(1.0, 1.0, centre=v),
-    lambda v: potentials.henon_heiles(v),
-    lambda v: potentials.gaussian_wells(v, [(0.0,)], 1.0),
-    lambda v: potentials.gaussian_wells(1.0, [(v,)], 1.0),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda v: potentials.harmonic(centre=v),
+        lambda v: potentials.coulomb(charge=v),
+        lambda v: potentials.coulomb(centres=[(0.0, v)]),
+        lambda v: potentials.morse(1.0, 1.0, centre=v),
+        lambda v: potentials.henon_heiles(v),
+        lambda v: potentials.gaussian_wells(v, [(0.0,)], 1.0),
+        lambda v: potentials.gaussian_wells(1.0, [(v,)], 1.0),
+    ],
+)
 def test_parameters_are_finite_numbers(make):
     for value in (math.nan, -math.inf):
         with pytest.raises(ValueError, match="must be finite, got"):
@@ -470,16 +482,19 @@ def test_parameters_are_finite_numbers(make):
             make(value)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: potentials.harmonic((1.0, 2.0), mass=(1.0,) * 3), "omega has 2 entries, mass has 3 entries"),
-    (lambda: potentials.harmonic((1.0, 2.0), centre=(1.0,)), "omega has 2 entries, centre has 1 entries"),
-    (lambda: potentials.harmonic(()), "omega is empty"),
-    (lambda: potentials.coulomb((1.0, 2.0)), "charge has 2 entries for 1 centres"),
-    (lambda: potentials.coulomb(1.0, centres=[]), "centres is empty"),
-    (lambda: potentials.coulomb(1.0, centres=[0.0, 1.0]), r"must have shape \(n, dim\)"),
-    (lambda: potentials.coulomb(1.0, centres=[(0.0, 1.0), (1.0,)]), "as many coordinates"),
-    (lambda: potentials.gaussian_wells(1.0, [(0.0,)], (1.0, 2.0)), "widths has 2 entries for 1 centres"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: potentials.harmonic((1.0, 2.0), mass=(1.0,) * 3), "omega has 2 entries, mass has 3 entries"),
+        (lambda: potentials.harmonic((1.0, 2.0), centre=(1.0,)), "omega has 2 entries, centre has 1 entries"),
+        (lambda: potentials.harmonic(()), "omega is empty"),
+        (lambda: potentials.coulomb((1.0, 2.0)), "charge has 2 entries for 1 centres"),
+        (lambda: potentials.coulomb(1.0, centres=[]), "centres is empty"),
+        (lambda: potentials.coulomb(1.0, centres=[0.0, 1.0]), r"must have shape \(n, dim\)"),
+        (lambda: potentials.coulomb(1.0, centres=[(0.0, 1.0), (1.0,)]), "as many coordinates"),
+        (lambda: potentials.gaussian_wells(1.0, [(0.0,)], (1.0, 2.0)), "widths has 2 entries for 1 centres"),
+    ],
+)
 def test_sizes_must_agree(make, message):
     with pytest.raises(ValueError, match=message):
         make()

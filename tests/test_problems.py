@@ -67,13 +67,16 @@ def test_henon_heiles_against_a_dense_oscillator_basis() -> None:
         ("problem = 3\n", "must be a qspin.Problem"),
         ("x = 1\nraise RuntimeError('no')\n", "RuntimeError at line 2"),
         ("x = = 1\n", "SyntaxError at line 1"),
-        ("import qspin\nproblem = qspin.Problem(qspin.Kinetic(), qspin.Box([1.0], [0.0]))\n", "lower must be less"),
+        (
+            "import qspin\nproblem = qspin.Problem(qspin.Kinetic(), qspin.Box([1.0], [0.0]))\n",
+            "lower must be less",
+        ),
     ],
 )
 def test_bad_problem_files_say_what_is_wrong(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)
-    with pytest.raises(ProblemFileError, match="mine.py") as caught:
+    with pytest.raises(ProblemFileError, match=r"mine\.py") as caught:
         load_problem(path)
     assert said in str(caught.value)
 

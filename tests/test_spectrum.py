@@ -388,4 +388,3 @@ def test_a_saved_spectrum_is_loaded_as_it_was(tmp_path):
     comparison = loaded.compare(spectrum)
     assert comparison.agrees.all()
     np.testing.assert_allclose(comparison.angles, 0, atol=1e-7)
-    np.testing.assert_array_equal(loaded.expect(lambda x: x[0] ** 2), spectrum.expect(lambda x: x[0] ** 2))
