@@ -1,0 +1,162 @@
+"""The referee: against closed forms, honest about its own error, and clear about what it cannot do."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qspin
+from qspin import exact, potentials
+from qspin.problem_file import load_problem
+
+
+def solve(problem: qspin.Problem, n: int, **settings: object) -> qspin.Spectrum:
+    return qspin.solve(problem, n, qspin.Grid(**settings))
+
+
+def harmonic(omegas: list[float], half_width: float = 8.0) -> qspin.Problem:
+    v = potentials.harmonic(tuple(omegas))
+    return qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(v),
+        qspin.Box.cube(half_width, dim=len(omegas)),
+        exact=exact.harmonic(omegas),
+    )
+
+
+CASES = {
+    "box, anisotropic in sides and mass": (
+        qspin.Problem(
+            qspin.Kinetic(mass=(1.0, 3.0)),
+            qspin.Box([-1.0, 2.0], [2.0, 4.0]),
+            exact=exact.box([3.0, 2.0], mass=(1.0, 3.0)),
+        ),
+        8,
+        {"points": 40},
+    ),
+    "harmonic 1D, coarse": (harmonic([1.0]), 5, {"points": 40}),
+    "harmonic 1D, second order": (harmonic([1.0]), 5, {"points": 80, "order": 2}),
+    "harmonic 2D": (harmonic([1.0, 1.3]), 8, {"points": 48}),
+    "harmonic 3D": (harmonic([1.0, 1.0, 1.5], 7.0), 5, {"points": 26}),
+    "ring": (
+        qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [5.0], periodic=True), exact=exact.ring(5.0)),
+        5,
+        {"points": 40},
+    ),
+    "torus": (
+        qspin.Problem(
+            qspin.Kinetic(), qspin.Box([0.0, 0.0], [5.0, 4.0], periodic=True), exact=exact.torus([5.0, 4.0])
+        ),
+        7,
+        {"points": 40},
+    ),
+    "hydrogen 2D": (load_problem("hydrogen_2d").problem, 9, {"points": 120}),
+    "hydrogen 2D, coarse": (load_problem("hydrogen_2d").problem, 4, {"points": 60}),
+    "hydrogen 3D, coarse": (load_problem("hydrogen_3d").problem, 5, {"points": 40}),
+    "Morse": (
+        qspin.Problem(
+            qspin.Kinetic() + qspin.Potential(potentials.morse(10.0, 1.0)),
+            qspin.Box([-2.5], [14.0]),
+            exact=exact.morse(10.0, 1.0),
+        ),
+        3,
+        {"points": 120},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_claimed_error_holds(name: str) -> None:
+    problem, n, settings = CASES[name]
+    spectrum = solve(problem, n, **settings)
+    rounding = 1e-11 * np.abs(spectrum.exact[:n]).max()
+    assert (np.abs(spectrum.energies - spectrum.exact[:n]) <= 3 * spectrum.errors + rounding).all()
+    assert spectrum.energies == pytest.approx(np.sort(spectrum.energies))
+    if "coarse" not in name and "order" not in name:
+        assert (
+            spectrum.errors <= 0.02 * np.abs(spectrum.exact[:n]).max()
+        ).all()  # and not by claiming nothing
+
+
+def test_quartic_oscillator_to_nine_digits() -> None:
+    """-u'' + x⁴: 1.060362090484 (Bender & Orszag, and many since)."""
+    problem = qspin.Problem(
+        qspin.Kinetic(mass=0.5) + qspin.Potential(potentials.quartic()), qspin.Box.cube(6.0, dim=1)
+    )
+    assert solve(problem, 2).energies[0] == pytest.approx(1.060362090484, abs=1e-9)
+
+
+def test_hydrogen_degeneracy_groups() -> None:
+    problem, n, settings = CASES["hydrogen 2D"]
+    assert [len(group) for group in solve(problem, n, **settings).groups()] == [1, 3, 5]
+
+
+def test_functions_are_orthonormal_on_the_mesh_and_accurate_between() -> None:
+    spectrum = solve(harmonic([1.0, 1.3]), 4, points=48)
+    points, weights = spectrum.eigenfunctions.quadrature()
+    psi = spectrum(points)
+    assert np.allclose(psi.T @ (weights[:, None] * psi), np.eye(4), atol=1e-8)
+    x = np.random.default_rng(0).uniform(-2, 2, (200, 2))
+    ground = (1.3 / np.pi**2) ** 0.25 * np.exp(-(x[:, 0] ** 2 + 1.3 * x[:, 1] ** 2) / 2)
+    assert np.abs(np.abs(spectrum(x)[:, 0]) - ground).max() < 1e-4
+    assert (spectrum(np.array([[8.0, 0.0], [9.0, 0.0]])) == 0).all()  # on the wall and beyond
+
+
+def test_observables() -> None:
+    spectrum = solve(harmonic([1.0]), 4, points=100)
+    n = np.arange(4)
+    assert np.allclose(spectrum.expect(lambda x: jnp.sum(x**2)), n + 0.5, atol=1e-5)  # virial theorem
+    assert np.allclose(spectrum.expect(qspin.Kinetic()), (n + 0.5) / 2, atol=1e-5)
+    x = spectrum.matrix_element(lambda x: x[0])
+    assert np.allclose(np.abs(np.diagonal(x, 1)), np.sqrt((n[:-1] + 1) / 2), atol=1e-5)
+
+
+def test_a_ring_goes_on_past_its_seam() -> None:
+    problem, n, settings = CASES["ring"]
+    spectrum = solve(problem, n, **settings)
+    x = np.linspace(0, 5, 37)[:, None]
+    assert np.allclose(spectrum(x), spectrum(x + 5), atol=1e-12)
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
+    for name in ("hydrogen 2D, coarse", "ring", "harmonic 2D"):
+        problem, n, settings = CASES[name]
+        spectrum = solve(problem, n, **settings)
+        again = qspin.load(spectrum.save(tmp_path / "grid.npz"))
+        x = np.random.default_rng(1).uniform(-1, 1, (20, problem.dim))
+        assert np.array_equal(spectrum(x), again(x))
+        assert np.array_equal(spectrum.energies, again.energies)
+        assert again.provenance["seed"] == 0
+
+
+def test_chlorine_dioxide_against_an_oscillator_basis() -> None:
+    """Fundamentals and overtones below 1400 cm⁻¹, from a basis of 14 quanta; fewer points than the default."""
+    file = load_problem("chlorine_dioxide")
+    spectrum = solve(file.problem, 7, points=30)
+    levels = 1264.48690 + np.array([0, 449.51346, 898.02839, 940.65449, 1105.14092, 1345.52031, 1386.07296])
+    assert np.allclose(spectrum.energies, levels, atol=0.5)
+    assert (np.abs(spectrum.energies - levels) <= 3 * spectrum.errors + 1e-3).all()
+    assert spectrum.units == "cm^-1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"points": 5}, "at least 24 an axis, got 5"),
+        ({"points": (40, 40)}, "points has 2 entries, the domain has 1 axes"),
+        ({"order": 3}, "order must be one of"),
+        ({"extra": -1}, "extra must be"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        solve(harmonic([1.0]), 2, **settings)
+
+
+def test_what_a_grid_cannot_hold_is_refused_with_the_numbers() -> None:
+    with pytest.raises(ValueError, match=r"n_states = 500 .*256 points"):
+        solve(harmonic([1.0]), 500)
+    with pytest.raises(MemoryError, match=r"400 x 400 x 400 points .* GB"):
+        solve(harmonic([1.0] * 3), 5, points=400)
+    with pytest.raises(ValueError, match=r"1 to 3 dimensions, got 4"):
+        solve(harmonic([1.0] * 4), 2)
