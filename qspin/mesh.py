@@ -1,232 +1,266 @@
-"""`Axis` and `Mesh`: tensor-product points in one to three dimensions; the one owner of points, spacing and weights.
+"""Tensor-product meshes in one to three dimensions: one owner of points, cell widths and difference matrices.
 
-The unknown of a matrix is y = √w ψ, w the quadrature weight of a point, so that ∫ψ² dx = Σ y². Then every operator
-is a symmetric matrix, V is diagonal, and the kinetic energy is a Kronecker sum of one-dimensional matrices. On uniform
-axes w is one number, and `H.matrix(mesh) @ f(points) ≈ H(f)(points)` holds as it stands; on graded ones it reads
-`H.matrix(mesh) @ (√w f) ≈ √w H(f)`.
+On every axis the unknowns are √w_i ψ(x_i), w_i the width of cell i, and the matrix of -d²/dx² for them is symmetric, so in
+several dimensions the kinetic energy is a Kronecker sum and V is diagonal. On uniform axes w is constant, and
+matrices act on plain values just as well: `H.matrix(mesh) @ f(points) ≈ (Hf)(points)`.
+
+With hard walls only inner points are unknowns: n points make n + 1 intervals, so the spacing is length/(n + 1), and no point
+lies on a wall. Near a declared centre axes can be graded: a smooth map crowds the points, each centre falls
+midway between two of them, and V is averaged over the cells around it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import product
+from math import prod
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse as sp
 
-from qspin.domain import Box
+from qspin.domain import Box, Centre
 from qspin.runtime import double_precision
 
-__all__ = ["ORDERS", "Axis", "Mesh"]
+__all__ = ["ORDERS", "Axis", "Mesh", "graded_axis", "uniform_axis"]
 
-# Central differences of -u'' on a unit grid: offset 0, then ±1, ±2, … (Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0).
+# Central second differences: weights of ψ(x), ψ(x ± h), ψ(x ± 2h), … for ψ''h² (Fornberg 1988).
 _STENCILS = {
-    2: (2, -1),
-    4: (5 / 2, -4 / 3, 1 / 12),
-    6: (49 / 18, -3 / 2, 3 / 20, -1 / 90),
-    8: (205 / 72, -8 / 5, 1 / 5, -8 / 315, 1 / 560),
+    2: (-2.0, 1.0),
+    4: (-5 / 2, 4 / 3, -1 / 12),
+    6: (-49 / 18, 3 / 2, -3 / 20, 1 / 90),
+    8: (-205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560),
 }
 ORDERS = tuple(_STENCILS)
-
-_BACKGROUND = (
-    6.0  # share of uniform spacing in a graded axis: points per unit of s, against one per e-folding
-)
-_LENGTH = 0.7  # width of the clustering about a centre, in lengths of its wavefunction
-_NEAR = 3  # cells to each side of a centre that get the finer rule
-_CHUNK = 1 << 18  # points at once, so that a V with large intermediate arrays does not fill the memory
+_NEAR = 5  # V is averaged in cells within this many of a centre, on every axis
+_NODES = 10  # quadrature nodes for that, on every axis of a cell
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
-    """Points along one coordinate.
+    """Points (n,), cell edges (n + 1,), and the symmetric matrix of -d²/dx² for √w ψ."""
 
-    Walls: interior points only, x_i = X(i/n), n = points + 1 intervals, i = 1 … points: ψ = 0 on both walls is built in.
-    Without centres X is linear and -∂² is the central difference of `order`, with ψ continued as an odd function
-    beyond a wall. That is ψ's own symmetry where V has no slope at the wall, or where ψ never gets there; elsewhere
-    the order falls towards 4 at best, as it does for any V with a kink.
-
-    With centres X is a smooth map that clusters points, dX/ds ≈ √((x - c)² + a²), and -∂² is the symmetric weak form of
-    order 2: stiffness 1/(J_{i+1/2} h), lumped mass J_i h, h = 1/n. The map is bent a little so that every centre falls
-    midway between two points. Meshes of n = odd × `base` intervals share one map, so that their errors form one series.
-
-    Periodic: n = points, order as given, staggered about a centre where there is one.
-
-    Args:
-        lower, upper: ends. points: number of unknowns. order: 2, 4, 6 or 8; 2 where walls and centres are.
-        centres, lengths: coordinates where V is singular, and over which distance ψ changes there.
-        base: intervals of the coarsest mesh with the same map; None: this one's own.
-
-    Raises:
-        ValueError: an order that is not there, too few points, or centres too close for the points to separate.
-    """
-
+    points: np.ndarray
+    edges: np.ndarray
+    matrix: sp.csr_array
     lower: float
     upper: float
-    points: int
-    periodic: bool = False
-    order: int = 2
-    centres: tuple[float, ...] = ()
-    lengths: tuple[float, ...] = ()
-    base: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise ValueError(f"Axis: order must be one of {ORDERS}, got {self.order!r}.")
-        if isinstance(self.points, bool) or not isinstance(self.points, int | np.integer):
-            raise ValueError(f"Axis: points must be an integer, got {self.points!r}.")
-        minimum = self.order + 2
-        if self.points < minimum:
-            raise ValueError(f"Axis: order {self.order} needs at least {minimum} points, got {self.points}.")
-        if len(self.centres) != len(self.lengths):
-            raise ValueError(f"Axis: {len(self.centres)} centres have {len(self.lengths)} lengths.")
-        if self.graded and self.order != 2:
-            raise ValueError(f"Axis: expected order 2 on an axis with walls and centres, got {self.order}.")
-        if self.base is not None and (self.intervals % self.base or self.intervals // self.base % 2 == 0):
-            raise ValueError(
-                f"Axis: expected points + 1 = an odd multiple of base = {self.base}, got {self.intervals}."
-            )
-        _ = self._bend  # fails here, not later, where centres cannot be told apart
+    periodic: bool
+    order: int
 
     @property
-    def graded(self) -> bool:
-        """Whether points cluster: walls on both ends and centres between."""
-        return bool(self.centres) and not self.periodic
+    def weights(self) -> np.ndarray:
+        """Cell widths (n,)."""
+        return np.diff(self.edges)
+
+
+def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, periodic: bool = False) -> Axis:
+    """Equal spacing h, differences of even order: error O(h^order) for smooth ψ.
+
+    At walls the stencil is completed by ψ's odd reflection, which is exact as far as V is even about the wall, and good
+    wherever ψ is small there.
+    """
+    stencil = _STENCILS[order]
+    h = (upper - lower) / (n_points if periodic else n_points + 1)
+    rows, columns, entries = [], [], []
+    index = np.arange(n_points)
+    for reach, weight in enumerate(stencil):
+        for shift in {reach, -reach}:
+            target, sign = index + shift, np.ones(n_points)
+            if periodic:
+                target = target % n_points
+            else:  # walls stand at -1 and n: ψ(-1-m) = -ψ(-1+m)
+                outside = (target < -1) | (target > n_points)
+                sign = np.where(outside, -1.0, 1.0)
+                target = np.where(
+                    target < -1, -2 - target, np.where(target > n_points, 2 * n_points - target, target)
+                )
+            kept = (target >= 0) & (target < n_points)
+            rows.append(index[kept])
+            columns.append(target[kept])
+            entries.append(-weight / h**2 * sign[kept])
+    matrix = sp.csr_array(
+        (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(n_points, n_points)
+    )
+    points = lower + h * (index + (0.5 if periodic else 1.0))
+    edges = np.append(points - h / 2, points[-1] + h / 2)
+    return Axis(points, edges, matrix, lower, upper, periodic, order)
+
+
+def graded_axis(lower: float, upper: float, n_points: int, centres: Sequence[tuple[float, float]]) -> Axis:
+    """Points crowded about `centres` = [(position, length), …], three-point differences, error O(h²) in the map's parameter.
+
+    The map is t(x) = Σ asinh((x - c)/length) + x/reach, moved a little so that each c lies midway between two points. Matrix
+    M^(-1/2) K M^(-1/2) with K the stiffness 1/(x_{i+1} - x_i) and M the cell widths.
+    """
+    fine = np.unique(
+        np.concatenate([
+            np.linspace(lower, upper, 4001),
+            *(c + sign * np.geomspace(1e-6 * length, upper - lower, 4001) for c, length in centres for sign in (-1, 1)),
+        ]).clip(lower, upper)
+    )  # fmt: skip
+    reach = (upper - lower) / 6
+
+    def raw(x: np.ndarray) -> np.ndarray:
+        return sum((np.arcsinh((x - c) / length) for c, length in centres), start=(x - lower) / reach)
+
+    ends = raw(np.array([lower, upper]))
+    h = (ends[1] - ends[0]) / (n_points + 1)
+    positions = np.array([c for c, _ in centres])
+    phase = (raw(positions) - ends[0]) / h
+    shifts = (np.floor(phase) + 0.5 - phase) * h
+
+    # The shifts are spread by bumps in t, of a width that does not depend on the number of points and dies out before
+    # the walls; their heights are such that together they shift each centre by what it needs.
+    marks = raw(positions) - ends[0]
+    width = min(marks.min(), ends[1] - ends[0] - marks.max()) / 4
+
+    def bumps(t: np.ndarray) -> np.ndarray:
+        return np.exp(-(((t[:, None] - marks) / width) ** 2))
+
+    heights = np.linalg.solve(bumps(marks), shifts)
+
+    def mapped(x: np.ndarray) -> np.ndarray:
+        t = raw(x) - ends[0]
+        return t + bumps(t) @ heights
+
+    # No two points that rounding cannot tell apart.
+    fine = fine[np.diff(fine, prepend=-np.inf) > 1e-10 * (upper - lower)]
+    t = mapped(fine)
+    if not (np.diff(t) > 0).all():
+        raise ValueError("Grid: too few points an axis to crowd them about the centres; use more points.")
+
+    def unmapped(t_wanted: np.ndarray) -> np.ndarray:
+        x = np.interp(t_wanted, t, fine)
+        for _ in range(4):  # Newton, from an interpolation that is already good to 1e-6
+            step = 1e-6 * (np.abs(x[:, None] - positions).min(1) + min(length for _, length in centres))
+            slope = (mapped(x + step) - mapped(x - step)) / (2 * step)
+            x = np.clip(x - (mapped(x) - t_wanted) / slope, lower, upper)
+        return x
+
+    nodes = np.concatenate([[lower], unmapped(h * np.arange(1, n_points + 1)), [upper]])
+    # The first and last cells end half an interval off the wall: the wall's own half cell belongs to no unknown.
+    edges = unmapped(h * (np.arange(n_points + 1) + 0.5))
+    stiffness, root = 1 / np.diff(nodes), np.sqrt(np.diff(edges))
+    diagonal = (stiffness[:-1] + stiffness[1:]) / root**2
+    neighbour = -stiffness[1:-1] / (root[:-1] * root[1:])
+    matrix = sp.csr_array(sp.diags_array([neighbour, diagonal, neighbour], offsets=[-1, 0, 1]))
+    return Axis(nodes[1:-1], edges, matrix, lower, upper, False, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """All combinations of the axes' points, the last axis fastest. Memory O(points · (order·dim + dim))."""
+
+    axes: tuple[Axis, ...]
+    centres: tuple[Centre, ...] = ()
+
+    @classmethod
+    def build(
+        cls, domain: Box, points: Sequence[int], order: int = 2, centres: Sequence[Centre] = ()
+    ) -> "Mesh":
+        """A mesh of a box: uniform axes of this order, or axes graded about the centres (of order 2)."""
+        axes = []
+        for axis, n_points in enumerate(points):
+            low, high, periodic = domain.lower[axis], domain.upper[axis], domain.periodic[axis]
+            if centres and not periodic:
+                positions: dict[float, float] = {}
+                for centre in centres:  # centres that share this coordinate count once
+                    position = round(centre.position[axis], 12)
+                    positions[position] = min(centre.length, positions.get(position, np.inf))
+                axes.append(graded_axis(low, high, n_points, sorted(positions.items())))
+            else:
+                axes.append(uniform_axis(low, high, n_points, order, periodic))
+        return cls(tuple(axes), tuple(centres))
 
     @property
-    def intervals(self) -> int:
-        """Steps from end to end."""
-        return self.points if self.periodic else self.points + 1
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self.axes)
 
     @property
-    def step(self) -> float:
-        """Spacing in the uniform parameter s in [0, 1]."""
-        return 1 / self.intervals
+    def shape(self) -> tuple[int, ...]:
+        """Points on each axis."""
+        return tuple(len(axis.points) for axis in self.axes)
 
     @property
-    def _first(self) -> float:
-        """The parameter of point 0, in steps."""
-        if not self.periodic:
-            return 1.0
-        if not self.centres:
-            return 0.0
-        places = (np.asarray(self.centres) - self.lower) / (self.upper - self.lower) * self.points
-        offsets = np.arange(64) / 64
-        away = np.abs((places[:, None] - offsets + 0.5) % 1 - 0.5).min(axis=0)
-        # Floating point must not decide between equals.
-        return float((offsets[np.argmax(away > away.max() - 1e-9)] + self._midway(places)) % 1)
-
-    @staticmethod
-    def _midway(places: np.ndarray) -> float:
-        """The part of 1/64 that the candidates of `_first` cannot resolve, where a single centre settles it."""
-        return float((places[0] * 64) % 1 / 64) if len(places) == 1 else 0.0
+    def size(self) -> int:
+        """Number of points, P."""
+        return prod(self.shape)
 
     @cached_property
-    def _bend(self) -> np.ndarray:
-        """Coefficients of s(f), ascending powers: the polynomial through the places where centres are to fall."""
-        if not self.graded:
-            return np.array([0.0, 1.0])
-        base = self.base or self.intervals
-        inside = [c for c in sorted(set(self.centres)) if self.lower < c < self.upper]
-        natural = np.concatenate([[0.0], self._natural(np.array(inside)), [1.0]])
-        halves = np.clip(np.floor(natural[1:-1] * base), 0, base - 1) + 0.5
-        if (np.diff(halves) < 1).any():
-            raise ValueError(
-                f"Axis: {self.points} points cannot tell the centres {inside} apart; take more points."
-            )
-        wanted = np.concatenate([[0.0], halves / base, [1.0]])
-        # s = f + f (1 - f) q(f): the ends stay where they are, q has one coefficient a centre.
-        f = natural[1:-1]
-        q = (
-            np.linalg.solve(np.vander(f, increasing=True), (wanted[1:-1] - f) / (f * (1 - f)))
-            if len(f)
-            else f
+    def points(self) -> np.ndarray:
+        """(P, dim)."""
+        return np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1).reshape(
+            -1, self.dim
         )
-        bend = np.polynomial.polynomial.polyadd(
-            [0.0, 1.0], np.polynomial.polynomial.polymul([0, 1, -1], [*q, 0.0])
-        )
-        if np.polynomial.polynomial.polyval(np.linspace(0, 1, 1001), _derivative(bend)).min() < 0.2:
-            raise ValueError(
-                f"Axis: {self.points} points are too few to put the centres {inside} between points; take more."
-            )
-        return bend
-
-    def _natural(self, x: np.ndarray) -> np.ndarray:
-        """The map before it is bent, rising from 0 to 1."""
-        c, a = np.asarray(self.centres), _LENGTH * np.asarray(self.lengths)
-
-        def rise(z: np.ndarray) -> np.ndarray:
-            hyperbolic = np.arcsinh((z[..., None] - c) / a).sum(axis=-1)
-            return hyperbolic + _BACKGROUND * (z - self.lower) / (self.upper - self.lower)
-
-        low, high = rise(np.array(self.lower)), rise(np.array(self.upper))
-        return (rise(x) - low) / (high - low)
-
-    def parameter(self, x: np.ndarray) -> np.ndarray:
-        """s in [0, 1] at coordinates x: the variable in which points are equally spaced."""
-        if not self.graded:
-            return (x - self.lower) / (self.upper - self.lower)
-        return np.polynomial.polynomial.polyval(self._natural(x), self._bend)
-
-    def position(self, s: np.ndarray) -> np.ndarray:
-        """x at parameters s: the inverse of `parameter`, by bisection to the last bit."""
-        s = np.asarray(s, dtype=float)
-        if not self.graded:
-            return self.lower + (self.upper - self.lower) * s
-        low, high = np.full(s.shape, self.lower), np.full(s.shape, self.upper)
-        for _ in range(64):
-            middle = (low + high) / 2
-            below = self.parameter(middle) < s
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return (low + high) / 2
-
-    def jacobian(self, s: np.ndarray) -> np.ndarray:
-        """dx/ds at parameters s."""
-        if not self.graded:
-            return np.full(np.shape(s), self.upper - self.lower)
-        x = self.position(s)
-        c, a = np.asarray(self.centres), _LENGTH * np.asarray(self.lengths)
-        ends = np.array([self.lower, self.upper])[:, None]
-        total = np.diff(np.arcsinh((ends - c) / a).sum(axis=-1))[0] + _BACKGROUND
-        slope = (1 / np.hypot(x[..., None] - c, a)).sum(axis=-1) + _BACKGROUND / (self.upper - self.lower)
-        return total / slope / np.polynomial.polynomial.polyval(self._natural(x), _derivative(self._bend))
-
-    @cached_property
-    def parameters(self) -> np.ndarray:
-        """s at the points, (points,)."""
-        return (np.arange(self.points) + self._first) * self.step
-
-    @cached_property
-    def coordinates(self) -> np.ndarray:
-        """x at the points, (points,)."""
-        return self.position(self.parameters)
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """dx/ds · step, (points,): Σ w f ≈ ∫ f dx for f that vanishes on the walls, or is periodic."""
-        return self.jacobian(self.parameters) * self.step
+        """Cell volumes (P,): Σ_p w_p f(x_p) ≈ ∫ f dx."""
+        volumes = np.ones(1)
+        for axis in self.axes:
+            volumes = np.multiply.outer(volumes, axis.weights).ravel()
+        return volumes
 
-    @cached_property
-    def second_derivative(self) -> Any:
-        """-∂² for y = √w ψ, sparse symmetric (points, points)."""
-        from scipy import sparse
+    @double_precision()
+    def values(self, function: Callable[..., jax.Array]) -> np.ndarray:
+        """A function of one point at all points, (P,) float64; cell averages around centres, where it is singular."""
+        evaluate = jax.jit(jax.vmap(function))
+        values = _evaluated(evaluate, self.points)
+        for centre in self.centres:
+            self._average_around(centre, evaluate, values)
+        return values
 
-        n, stencil = self.points, _STENCILS[self.order]
-        if self.graded:
-            stiffness = 1 / (self.jacobian((np.arange(n + 1) + 0.5) * self.step) * self.step)
-            root = np.sqrt(self.weights)
-            coupling = -stiffness[1:-1] / (root[1:] * root[:-1])
-            diagonal = (stiffness[1:] + stiffness[:-1]) / self.weights
-            return sparse.diags_array([coupling, diagonal, coupling], offsets=[-1, 0, 1], format="csr")
-        matrix = np.zeros((n, n)) if n <= 2 * self.order else sparse.lil_array((n, n))
-        here = np.arange(n)
-        for offset, weight in enumerate(stencil):
-            for place in {here.tobytes(): here} if offset == 0 else (here - offset, here + offset):
-                there, sign = (here, 1.0) if offset == 0 else self._fold(place)
-                _add(matrix, here, there, weight * sign)
-        return sparse.csr_array(matrix) / ((self.upper - self.lower) * self.step) ** 2
+    def _average_around(self, centre: Centre, evaluate: Callable[..., jax.Array], values: np.ndarray) -> None:
+        nodes, weights, indices = [], [], []
+        s, share = np.polynomial.legendre.leggauss(_NODES)
+        s, share = (s + 1) / 2, share / 2
+        for axis, position in zip(self.axes, centre.position, strict=True):
+            place = int(np.searchsorted(axis.points, position))
+            near = np.arange(max(place - _NEAR, 0), min(place + _NEAR, len(axis.points)))
+            low, high = axis.edges[near], axis.edges[near + 1]
+            # Nodes crowd towards the end of the cell that is nearest to the centre: x = end ± width s³.
+            towards_low = (low + high) / 2 >= position
+            end, sign = np.where(towards_low, low, high), np.where(towards_low, 1.0, -1.0)
+            nodes.append(end[:, None] + (sign * (high - low))[:, None] * s**3)
+            weights.append(np.broadcast_to(3 * s**2 * share, nodes[-1].shape))
+            indices.append(near)
+        # All cells and all nodes in them: shape (cells of axis 1, …, nodes of axis 1, …), flattened.
+        cells = [np.arange(len(near)) for near in indices]
+        for cell in product(*cells):
+            at = [nodes[i][c] for i, c in enumerate(cell)]
+            w = [weights[i][c] for i, c in enumerate(cell)]
+            where = np.ravel_multi_index([indices[i][c] for i, c in enumerate(cell)], self.shape)
+            values[where] = self._cell_average(at, w, evaluate)
 
-    def _fold(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+    def _cell_average(
+        self, nodes: list[np.ndarray], weights: list[np.ndarray], evaluate: Callable[..., jax.Array]
+    ) -> float:
+        points = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, self.dim)
+        share = weights[0]
+        for weight in weights[1:]:
+            share = np.multiply.outer(share, weight)
+        return float(share.ravel() @ np.asarray(evaluate(jnp.asarray(points))))
+
+    def kinetic(self, coefficients: np.ndarray) -> sp.csr_array:
+        """Σ_i c_i (-∂²/∂x_i²), symmetric sparse (P, P)."""
+        total: sp.csr_array | None = None
+        for i, (axis, coefficient) in enumerate(zip(self.axes, coefficients, strict=True)):
+            before, after = prod(self.shape[:i]), prod(self.shape[i + 1 :])
+            part = sp.kron(
+                sp.kron(sp.eye_array(before), coefficient * axis.matrix), sp.eye_array(after), format="csr"
+            )
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def diagonal(self, values: np.ndarray) -> sp.dia_array:
+        """Multiplication by values (P,)."""
+        return sp.diags_array(values)
+
+
+def _evaluated(evaluate: Callable[..., jax.Array], points: np.ndarray, batch: int = 65_536) -> np.ndarray:
+    parts = [np.asarray(evaluate(jnp.asarray(points[i : i + batch]))) for i in range(0, len(points), batch)]
+    return np.concatenate(parts).astype(float)
