@@ -1,6 +1,6 @@
 """Final evaluation of trained wavefunctions: fresh points, Rayleigh–Ritz, an error for each energy."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -100,11 +100,22 @@ class VariationalFunctions(Eigenfunctions):
             "cloud": None if self.wavefunction.cloud is None else asdict(self.wavefunction.cloud),
             "input_range": self.wavefunction.input_range,
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in centres],
-            "sampler": type(self.sampler).__name__,
+            "sampler": _sampler_record(self.sampler),
             "seed": self.seed,
         }
         leaves = {f"params/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(self.params))}
         return settings, {"rotation": self.rotation, **leaves}
+
+
+def _sampler_record(sampler: Sampler) -> dict[str, Any]:
+    """Class name and settings; a sampler within a sampler likewise."""
+    settings: dict[str, Any] = (
+        {f.name: getattr(sampler, f.name) for f in fields(sampler)} if is_dataclass(sampler) else {}
+    )
+    return {
+        "class": type(sampler).__name__,
+        "settings": {k: _sampler_record(v) if isinstance(v, Sampler) else v for k, v in settings.items()},
+    }
 
 
 def _in_batches(function: Any, points: np.ndarray) -> np.ndarray:

@@ -90,6 +90,11 @@ def _activation(name: str) -> Callable[..., Any]:
     return found
 
 
+def _sampler(record: Mapping[str, Any]) -> sampling.Sampler:
+    settings = {k: _sampler(v) if isinstance(v, dict) else v for k, v in record["settings"].items()}
+    return _known(_SAMPLERS, record["class"], "sampler")(**settings)
+
+
 def _eigenfunctions(settings: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Eigenfunctions:
     domain = _domain(settings["domain"])
     centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
@@ -109,5 +114,5 @@ def _eigenfunctions(settings: Mapping[str, Any], arrays: dict[str, np.ndarray]) 
     params = jax.tree.unflatten(
         jax.tree.structure(shape), [arrays[f"params/{i}"] for i in range(len(jax.tree.leaves(shape)))]
     )
-    sampler = _known(_SAMPLERS, settings["sampler"], "sampler")()
+    sampler = _sampler(settings["sampler"])
     return VariationalFunctions(wavefunction, params, rotation, sampler, settings["seed"])

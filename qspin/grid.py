@@ -15,7 +15,7 @@ from qspin.hamiltonian import Operator
 from qspin.mesh import ORDERS, Mesh
 from qspin.method import DirectMethod
 from qspin.problem import Problem
-from qspin.spectrum import Eigenfunctions, Spectrum, describe_domain
+from qspin.spectrum import Eigenfunctions, Spectrum, describe_domain, energy_scale
 
 __all__ = ["Grid", "GridFunctions"]
 
@@ -126,7 +126,7 @@ class Grid(DirectMethod):
             shift = energies[0] - self.shift_margin * max(energies[-1] - energies[0], 1e-3 * abs(energies[0]))
         residuals = np.linalg.norm(matrix @ vectors - vectors * energies, axis=0)[:n_states]
         finest, extrapolated, errors, settled = _extrapolate(levels, spacings, order, residuals)
-        scale = np.ptp(finest) if n_states > 1 else abs(finest[0])
+        scale = energy_scale(finest)
         converged = (errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
         status = (
             "all levels settle at the expected rate."

@@ -4,6 +4,7 @@ gradient, Rayleigh–Ritz. No physics: u and Hu are arrays (batch, states).
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,7 @@ def moment(
     return (f * weights[:, None]).T @ g
 
 
-class Average(NamedTuple):
+class Average(eqx.Module):
     """An exponential moving average with the share of it that is data: total/mass has no start-up bias."""
 
     total: Float[Array, "..."]

@@ -240,6 +240,13 @@ def _sampled_potential(spectrum: Spectrum) -> np.ndarray | None:
     return np.stack([x, spectrum.potential(inner[:, None])])
 
 
+def energy_scale(energies: np.ndarray) -> float:
+    """What an error is small against: the energies' range, or their size where they are all (nearly) one level."""
+    size = float(np.abs(energies).max())
+    spread = float(np.ptp(energies))
+    return spread if spread > 1e-3 * size else size
+
+
 def _digits(error: float) -> int:
     """Decimals to print, so that the claimed error shows in the last two."""
     return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,7 @@ from qspin.spectral import (
     order,
     orthogonalise_upwards,
 )
-from qspin.spectrum import Spectrum
+from qspin.spectrum import Spectrum, energy_scale
 from qspin.wavefunction import Wavefunction, WavefunctionParams
 
 __all__ = [
@@ -48,7 +49,7 @@ _SNAPSHOT_AT = 0.4  # of the steps: late enough to resemble the end, early enoug
 Pullback = Callable[[Float[Array, "batch states"]], Any]
 
 
-class SpinState(NamedTuple):
+class SpinState(eqx.Module):
     """Everything that training carries from step to step; a pytree of arrays."""
 
     params: WavefunctionParams
@@ -61,7 +62,7 @@ class SpinState(NamedTuple):
     seed: UInt[Array, ""]
 
 
-class SpinInfo(NamedTuple):
+class SpinInfo(eqx.Module):
     """What a step reports. `energies` are the running diagonal of Λ; they lag, and are not variational."""
 
     energies: Float[Array, "... states"]
@@ -354,7 +355,7 @@ class SpIN(IterativeMethod):
             with precision(self.dtype):
                 taken = min(chunk, self.steps - int(state.step))
                 state, info = compiled(state)
-                return state, {name: np.asarray(a)[:taken] for name, a in info._asdict().items()}
+                return state, {name: np.asarray(a)[:taken] for name, a in vars(info).items()}
 
         def finish(state: SpinState, history: Mapping[str, np.ndarray]) -> Spectrum:
             return self._spectrum(problem, wavefunction, state, history)
@@ -378,7 +379,7 @@ class SpIN(IterativeMethod):
             seed=int(state.seed),
             earlier=jax.tree.map(np.asarray, state.snapshot),
         )
-        scale = np.ptp(found.energies) if len(found.energies) > 1 else abs(found.energies[0])
+        scale = energy_scale(found.energies)
         converged = np.isfinite(found.errors) & (found.errors <= self.tolerance * scale)
         if converged.all():
             status = f"all states converged: errors below {self.tolerance:.0%} of the energies' range."

@@ -84,3 +84,27 @@ def test_bad_problem_files_say_what_is_wrong(tmp_path: Path, text: str, said: st
 def test_missing_problem_file_names_the_shipped_ones() -> None:
     with pytest.raises(ProblemFileError, match=r"nowhere.py does not exist.*hydrogen_2d"):
         load_problem("nowhere.py")
+
+
+def test_the_main_job() -> None:
+    """SpIN on 2D hydrogen, half the default steps: 2 %, three claimed errors, the groups, and the grid's eigenspaces."""
+    file = load_problem("hydrogen_2d")
+    spin = qspin.solve(file.problem, 9, qspin.SpIN(steps=10_000))
+    exact = np.repeat([-1, -1 / 9, -1 / 25], [1, 3, 5])
+    assert (np.abs(spin.energies - exact) <= 3 * spin.errors).all()
+    assert np.max(np.abs(spin.energies / exact - 1)) < 0.005
+    assert np.max(spin.errors / np.abs(exact)) < 0.02  # and not by claiming nothing
+    assert [len(group) for group in spin.groups()] == [1, 3, 5]
+    comparison = spin.compare(qspin.solve(file.problem, 9, qspin.Grid(points=160)))
+    assert comparison.agrees.all()
+    assert comparison.angles.max() < 0.05
+
+
+@pytest.mark.parametrize("name", ["harmonic_2d", "box_2d", "hydrogen_3d"])
+def test_spin_is_honest_after_short_training(name: str) -> None:
+    """Errors large enough to see: nine in ten within two claimed errors, all within four."""
+    file = load_problem(name)
+    spectrum = qspin.solve(file.problem, file.n_states, qspin.SpIN(steps=2_500))
+    ratio = np.abs(spectrum.energies - spectrum.exact[: file.n_states]) / spectrum.errors
+    assert (ratio < 2).mean() >= 0.9
+    assert (ratio < 4).all()

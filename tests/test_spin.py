@@ -158,7 +158,7 @@ def test_a_lower_state_never_feels_a_higher_one(estimator):
         with runtime.precision("float32"):
             state = spin.init(HARMONIC, 3, seed=0)
             params = jax.tree.map(lambda p: p.at[2].add(disturbance), state.params)
-            state = state._replace(params=params)
+            state = dataclasses.replace(state, params=params)
             for _ in range(5):
                 state = step(state)
             return plain(state.params)
