@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from scipy.interpolate import NdBSpline, make_interp_spline
+from threadpoolctl import threadpool_limits
 
 from qspin.domain import Box
 from qspin.hamiltonian import Operator
@@ -186,6 +187,7 @@ def _extrapolate(
     return fine, (fine - step)[order_of], errors[order_of], settled[order_of]
 
 
+@threadpool_limits.wrap(limits=1)  # vectors this short are slower on many threads, ten times so on busy cores
 def _lowest(
     problem: Problem, mesh: Mesh, matrix: Any, values: np.ndarray, k: int, shift: float | None, margin: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
