@@ -71,6 +71,8 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: shift_margin must be positive, got {self.shift_margin!r}.")
 
     def check(self, problem: Problem, n_states: int) -> None:
+        if n_states < 1:
+            raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.SpIN().")
         if problem.centres and self.order not in (None, 2):
@@ -83,9 +85,9 @@ class Grid(DirectMethod):
                 f"({coarsest} points, {self.extra} extra states); use more points."
             )
         size = float(np.prod(shape))
-        fill = {1: 30, 2: 12 * np.log2(size + 1), 3: 40}[
-            problem.dim
-        ]  # numbers kept a point, from measured factorisations
+        order = 2 if problem.centres else (self.order or 8)
+        # Numbers kept a point, measured: fill of the factorisation with its indices, or the matrix itself.
+        fill = {1: 30, 2: (6 + 5 * order) * np.log2(size + 1), 3: 40}[problem.dim]
         need = 8 * size * (fill + 4 * (n_states + self.extra))
         if need > _MEMORY:
             raise MemoryError(

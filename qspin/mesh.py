@@ -107,14 +107,14 @@ def graded_axis(lower: float, upper: float, n_points: int, centres: Sequence[tup
 
     ends = raw(np.array([lower, upper]))
     h = (ends[1] - ends[0]) / (n_points + 1)
-    positions = np.array([c for c, _ in centres])
+    positions = np.array([c for c, _ in centres if lower < c < upper])  # on a wall nothing needs to be moved
     phase = (raw(positions) - ends[0]) / h
     shifts = (np.floor(phase) + 0.5 - phase) * h
 
     # The shifts are spread by bumps in t, of a width that does not depend on the number of points and dies out before
     # the walls; their heights are such that together they shift each centre by what it needs.
     marks = raw(positions) - ends[0]
-    width = min(marks.min(), ends[1] - ends[0] - marks.max()) / 4
+    width = min(marks.min(), ends[1] - ends[0] - marks.max()) / 4 if len(marks) else 1.0
 
     def bumps(t: np.ndarray) -> np.ndarray:
         return np.exp(-(((t[:, None] - marks) / width) ** 2))
@@ -134,7 +134,9 @@ def graded_axis(lower: float, upper: float, n_points: int, centres: Sequence[tup
     def unmapped(t_wanted: np.ndarray) -> np.ndarray:
         x = np.interp(t_wanted, t, fine)
         for _ in range(4):  # Newton, from an interpolation that is already good to 1e-6
-            step = 1e-6 * (np.abs(x[:, None] - positions).min(1) + min(length for _, length in centres))
+            step = 1e-6 * (
+                np.abs(x[:, None] - [c for c, _ in centres]).min(1) + min(length for _, length in centres)
+            )
             slope = (mapped(x + step) - mapped(x - step)) / (2 * step)
             x = np.clip(x - (mapped(x) - t_wanted) / slope, lower, upper)
         return x

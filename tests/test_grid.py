@@ -160,3 +160,12 @@ def test_what_a_grid_cannot_hold_is_refused_with_the_numbers() -> None:
         solve(harmonic([1.0] * 3), 5, points=400)
     with pytest.raises(ValueError, match=r"1 to 3 dimensions, got 4"):
         solve(harmonic([1.0] * 4), 2)
+
+
+def test_a_centre_on_a_wall() -> None:
+    """The s states of hydrogen on the half-line, u'' with u(0) = 0: -1/(2n²)."""
+    v = qspin.Potential(lambda x: -1 / jnp.abs(x[0]), singularities=[(0.0,)])
+    spectrum = solve(qspin.Problem(qspin.Kinetic() + v, qspin.Box([0.0], [80.0])), 2)
+    assert np.allclose(spectrum.energies, [-0.5, -0.125], rtol=1e-4)
+    with pytest.raises(ValueError, match="no lowest level"):
+        solve(qspin.Problem(qspin.Kinetic() + v, qspin.Box([-80.0], [80.0])), 2)
