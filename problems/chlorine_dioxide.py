@@ -14,6 +14,6 @@ problem = qspin.Problem(
     hamiltonian=qspin.Kinetic(mass=field.masses) + qspin.Potential(field),
     domain=qspin.Box([-7.0, -5.0, -5.5], [7.0, 6.5, 5.5]),
     name="chlorine_dioxide",
-    units=field.units,
+    units="cm⁻¹",
 )
 n_states = 20

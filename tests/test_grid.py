@@ -136,7 +136,7 @@ def test_chlorine_dioxide_against_an_oscillator_basis() -> None:
     levels = 1264.48690 + np.array([0, 449.51346, 898.02839, 940.65449, 1105.14092, 1345.52031, 1386.07296])
     assert np.allclose(spectrum.energies, levels, atol=0.5)
     assert (np.abs(spectrum.energies - levels) <= 3 * spectrum.errors + 1e-3).all()
-    assert spectrum.units == "cm^-1"
+    assert spectrum.units == "cm⁻¹"
 
 
 @pytest.mark.parametrize(
