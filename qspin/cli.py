@@ -253,12 +253,11 @@ def _validate(options: argparse.Namespace) -> int:
     problem, method = _choose(options, file)
     n_states = _states(options, file)
     progress = False if options.quiet or options.json else None
-    reference = solve(problem, n_states, _grid(options), seed=options.seed) if problem.dim <= 3 else None
-    if options.method == "grid" or reference is None:
-        spectrum = solve(problem, n_states, method, seed=options.seed, progress=progress)
-        comparison: Comparison | None = None
-    else:
-        spectrum = solve(problem, n_states, method, seed=options.seed, progress=progress)
+    spectrum = solve(problem, n_states, method, seed=options.seed, progress=progress)
+    reference: Spectrum | None = None
+    comparison: Comparison | None = None
+    if spectrum.method != "grid" and problem.dim <= 3:
+        reference = solve(problem, n_states, _grid(options), seed=options.seed)
         comparison = spectrum.compare(reference)
     solved = [s for s in (spectrum, reference) if s is not None and s.exact is not None]
     agrees = all(bool(_agrees_with_exact(s).all()) for s in solved)

@@ -107,8 +107,9 @@ class AveragedCovariance(Estimator):
     the averages this is unbiased for the paper's masked gradient (Eq. 12), and it vanishes at every sample
     where v_k is an eigenfunction.
 
-    Two additions keep it stable at learning rates a hundred times the paper's; neither moves a fixed point,
-    and in both state k feels only states j ≤ k:
+    Two additions keep it stable at learning rates a hundred times the paper's. Exact eigenfunctions stay a
+    fixed point; for networks that cannot represent them the projection adds a bias of order N/batch. In both
+    state k feels only states j ≤ k:
 
     - `project`: r_k is made orthogonal to v_1 … v_k on the minibatch itself. Averages are taken over past
       parameters, and a set of functions that swing in time can be orthogonal on average while each of them is
