@@ -10,15 +10,18 @@ import importlib as _importlib  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
 from qspin import exact, potentials, presets  # noqa: E402
-from qspin.domain import Box, PolynomialMask, SquareRootMask  # noqa: E402
+from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, SquareRootMask  # noqa: E402
+from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
 from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
 from qspin.laplacian import autodiff, finite_difference  # noqa: E402
-from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs  # noqa: E402
+from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
+from qspin.operators import KernelOperator, MatrixOperator, graph_laplacian, slowness  # noqa: E402
 from qspin.problem import Problem  # noqa: E402
+from qspin.rivals import NestedLoRA, NeuralEF  # noqa: E402
 from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
 from qspin.solve import TrainingError, solve  # noqa: E402
 from qspin.spectrum import Comparison, Spectrum  # noqa: E402
-from qspin.spin import AveragedCovariance, AveragedJacobian, SpIN  # noqa: E402
+from qspin.spin import SpIN  # noqa: E402
 
 if _TYPE_CHECKING:
     from qspin.files import load as load
@@ -32,8 +35,14 @@ __all__ = [
     "Box",
     "Clustered",
     "Comparison",
+    "Gaussian",
     "Grid",
+    "KernelOperator",
     "Kinetic",
+    "MatrixOperator",
+    "NestedLoRA",
+    "NeuralEF",
+    "Nodes",
     "Operator",
     "PolynomialMask",
     "Potential",
@@ -49,9 +58,12 @@ __all__ = [
     "autodiff",
     "exact",
     "finite_difference",
+    "graph_laplacian",
     "load",
     "potentials",
     "presets",
+    "slowness",
+    "softplus",
     "solve",
 ]
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from qspin import runtime
+from qspin.estimators import AveragedCovariance, AveragedJacobian
 from qspin.method import Method
 from qspin.problem import Problem
 from qspin.problem_file import ProblemFile, ProblemFileError, load_problem, shipped_problems
 from qspin.solve import TrainingError, solve
 from qspin.spectrum import Comparison, Spectrum
-from qspin.spin import AveragedJacobian, SpIN
+from qspin.spin import SpIN
 
 __all__ = ["main"]
 
@@ -133,8 +134,9 @@ def _choose(options: argparse.Namespace, file: ProblemFile) -> tuple[Problem, Me
         return problem, _grid(options)
     given = {name: getattr(options, name) for name in ("steps", "batch_size", "averaging")}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if options.estimator == "jacobian":
-        settings["estimator"] = AveragedJacobian()
+    if options.estimator is not None:
+        chosen = {"covariance": AveragedCovariance, "jacobian": AveragedJacobian}
+        settings["estimator"] = chosen[options.estimator]()
     assert not isinstance(method, Grid)
     return problem, replace(method, **settings)
 

@@ -1,16 +1,32 @@
-"""Where wavefunctions live: a box with walls or periodic axes, its boundary mask, and centres inside it."""
+"""Where functions live: a box with walls or periodic axes, space under a normal density, a finite set of nodes.
 
+Each is a set of points x (dim,) with a measure; a box also has boundary masks and centres inside it.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-__all__ = ["Box", "Centre", "Cloud", "Mask", "PolynomialMask", "SquareRootMask"]
+__all__ = [
+    "Box",
+    "Centre",
+    "Cloud",
+    "Domain",
+    "Gaussian",
+    "Mask",
+    "Nodes",
+    "PolynomialMask",
+    "SquareRootMask",
+]
 
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
@@ -18,8 +34,39 @@ if TYPE_CHECKING:
     Number = float
     Numbers = Sequence[float] | float
     Flags = Sequence[bool] | bool
+    Table = np.ndarray | int
 else:
-    Count = Number = Numbers = Flags = Any
+    Count = Number = Numbers = Flags = Table = Any
+
+
+class Domain(ABC):
+    """A set of points x (dim,) with a measure dμ: inner products are ⟨f, g⟩ = ∫ f g dμ."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of coordinates of a point."""
+
+    @property
+    @abstractmethod
+    def volume(self) -> float:
+        """The measure of the whole."""
+
+    @abstractmethod
+    def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+        """Points spread as the measure, from points spread evenly over the unit cube."""
+
+    @abstractmethod
+    def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
+        """What a network sees of x, where nothing more is known; a bounded axis fills [-span, span]."""
+
+    def boundary_mask(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        """A factor that vanishes where functions must; here nowhere."""
+        return jnp.ones((), x.dtype)
+
+    def all_points(self) -> np.ndarray | None:
+        """Every point (n, dim) of a finite domain, each of measure 1; None where there are infinitely many."""
+        return None
 
 
 @runtime_checkable
@@ -69,7 +116,7 @@ class Cloud:
 
 
 @dataclass(frozen=True)
-class Box:
+class Box(Domain):
     """A box ∏_i [lower_i, upper_i]: hard walls (ψ = 0) on every axis, except those that are periodic.
 
     Args:
@@ -155,13 +202,133 @@ class Box:
         walled = ~np.asarray(self.periodic)
         return jnp.prod(jnp.where(walled, self.mask(self.scaled(x)), 1))
 
+    def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+        """Uniform in the box."""
+        return jnp.asarray(self.lower, unit.dtype) + unit * jnp.asarray(self.lengths, unit.dtype)
+
+    def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
+        """Walled axes scaled to [-span, span], then cosine and sine of the periodic ones."""
+        t, turning = self.scaled(x), np.asarray(self.periodic)
+        angle = jnp.pi * t[np.flatnonzero(turning)]
+        return jnp.concatenate([span * t[np.flatnonzero(~turning)], jnp.cos(angle), jnp.sin(angle)])
+
     def contains(self, x: Any) -> Any:
         """Whether points (..., dim) lie inside or on the walls; (...)."""
         return np.all((np.asarray(self.lower) <= x) & (x <= np.asarray(self.upper)), axis=-1)
 
 
-def _numbers(name: str, values: Any) -> tuple[float, ...]:
+@dataclass(frozen=True)
+class Gaussian(Domain):
+    """Space under a normal density of independent coordinates: ⟨f, g⟩ = E[f(x) g(x)], x ~ N(mean, deviation²).
+
+    Args:
+        mean: (dim,); a number stands for one dimension.
+        deviation: standard deviation of every coordinate, or one a coordinate.
+
+    Raises ValueError for numbers of the wrong count, or a deviation that is not positive.
+
+    >>> Gaussian([0.0, 0.0], 2.0).dim
+    2
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __init__(self, mean: Numbers = 0.0, deviation: Numbers = 1.0) -> None:
+        mean, deviations = _numbers("mean", mean, "Gaussian"), _numbers("deviation", deviation, "Gaussian")
+        deviations = deviations * len(mean) if len(deviations) == 1 else deviations
+        if len(deviations) != len(mean) or min(deviations) <= 0:
+            raise ValueError(
+                f"Gaussian: deviation must be one positive number or {len(mean)} of them, got {deviation!r}."
+            )
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "deviation", deviations)
+
+    @property
+    def dim(self) -> int:
+        return len(self.mean)
+
+    @property
+    def volume(self) -> float:
+        return 1.0
+
+    def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+        normal = jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))  # single precision ends there
+        return jnp.asarray(self.mean, unit.dtype) + normal * jnp.asarray(self.deviation, unit.dtype)
+
+    def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
+        """Standardised coordinates."""
+        return (x - jnp.asarray(self.mean, x.dtype)) / jnp.asarray(self.deviation, x.dtype)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Nodes(Domain):
+    """A finite set of n points, each counted once: ⟨f, g⟩ = Σ_i f(i) g(i). A point x (1,) is an index.
+
+    Args:
+        features: (n, features), what a network sees of each node, of order one: coordinates, or the frames of a
+            film. A number n stands for one indicator a node, with which any function of the nodes can be formed.
+
+    Raises ValueError for features that are not a finite table.
+
+    >>> Nodes(5).volume
+    5.0
+    """
+
+    features: np.ndarray
+
+    def __init__(self, features: Table) -> None:
+        if isinstance(features, int | np.integer) and not isinstance(features, bool) and features > 0:
+            table = np.eye(features)
+        else:
+            table = np.asarray(features, dtype=float)
+            table = table[:, None] if table.ndim == 1 else table
+            if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
+                raise ValueError(
+                    "Nodes: features must be a number of nodes, or a finite table (nodes, features), got "
+                    f"{features!r}."
+                )
+        object.__setattr__(self, "features", table)
+
+    @property
+    def dim(self) -> int:
+        return 1
+
+    @property
+    def volume(self) -> float:
+        return float(len(self.features))
+
+    def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+        return jnp.minimum(jnp.floor(unit * len(self.features)), len(self.features) - 1)
+
+    def index(self, x: Float[Array, "..."]) -> Any:
+        """Node numbers of points."""
+        return jnp.round(x).astype(jnp.int32)
+
+    def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
+        """The node's features."""
+        return jnp.asarray(self.features, x.dtype)[self.index(x[0])]
+
+    def all_points(self) -> np.ndarray:
+        return np.arange(float(len(self.features)))[:, None]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Nodes) and np.array_equal(self.features, other.features)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        n, width = self.features.shape
+        return (
+            f"Nodes({n} nodes, {width} features, {hashlib.sha256(self.features.tobytes()).hexdigest()[:8]})"
+        )
+
+
+def _numbers(name: str, values: Any, owner: str = "Box") -> tuple[float, ...]:
     array = np.atleast_1d(np.asarray(values, dtype=float))
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"Box: {name} must be a sequence of finite numbers, one an axis, got {values!r}.")
+        raise ValueError(
+            f"{owner}: {name} must be a sequence of finite numbers, one an axis, got {values!r}."
+        )
     return tuple(float(value) for value in array)

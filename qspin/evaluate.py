@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from qspin.hamiltonian import Operator
 from qspin.laplacian import Function
 from qspin.problem import Problem
 from qspin.runtime import double_precision
-from qspin.sampling import Sampler
+from qspin.sampling import Points, Sampler
 from qspin.spectral import moment, rayleigh_ritz
 from qspin.spectrum import Eigenfunctions, describe_domain
 from qspin.wavefunction import Wavefunction
@@ -70,6 +70,9 @@ class VariationalFunctions(Eigenfunctions):
 
     @double_precision()
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        every = self.wavefunction.domain.all_points()
+        if every is not None:
+            return every, np.ones(len(every))
         points = self.sampler.draw(
             jax.random.key(self.seed + 1), 32_768, self.wavefunction.domain, self.wavefunction.landmarks
         )
@@ -77,7 +80,10 @@ class VariationalFunctions(Eigenfunctions):
 
     @double_precision()
     def image(self, operator: Operator) -> np.ndarray:
-        return _in_batches(operator.exact()(self._psi()), self.quadrature()[0])
+        points, weights = self.quadrature()
+        others = None if operator.is_local else Points(jnp.asarray(points), jnp.asarray(weights))
+        exact, psi = operator.exact(), self._psi()
+        return _in_batches(lambda x: exact.image(psi, x[None], others)[0], points)
 
     def _psi(self) -> Function:
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), self.params)
@@ -144,13 +150,16 @@ def evaluate(
     """Rayleigh–Ritz over the N wavefunctions on points that training never saw, in float64.
 
     - energies: stationary values of cᵀΠc/cᵀΣc over all points, Σ = ∫uuᵀ, Π = ∫u(Hu)ᵀ, H with exact
-      derivatives;
+      derivatives; the lowest of `problem.minimised`, times its sign;
     - statistical error: jackknife over `n_blocks` independent point sets;
     - variational error: the larger of two estimates of how far E still lies above the exact energy: how far
       it falls when the space is enlarged by the networks' last hidden functions; and, given parameters from
       `earlier` in the training, the extrapolation of E to zero variance ‖Hψ - Eψ‖² along the line through
       then and now;
     - residual: ‖Hψ - Eψ‖.
+
+    A finite domain is summed over, not sampled: no statistical error. Integrals Hu are means over other points; each
+    minibatch draws two sets of them, so that the residual is not raised by their noise.
 
     Time O(n_points · (network + M²)), M ≤ 256 + N; memory O(1024 · M · dim) whatever n_points is.
     Raises ValueError where the N functions are not linearly independent, or a number is not finite.
@@ -160,9 +169,11 @@ def evaluate(
     blocks = _blocks(problem, wavefunction, params, sampler, n_points, n_blocks, seed, larger=True)
     mean = _Moments(*(m.mean(0) for m in blocks))
     energies, rotation, residuals = _ritz(mean, n_states)
-    left_out = [_Moments(*((m.sum(0) - m[b]) / (n_blocks - 1) for m in blocks)) for b in range(n_blocks)]
-    jackknife = np.stack([_ritz(part, n_states)[0] for part in left_out])
-    statistical = np.sqrt((n_blocks - 1) * jackknife.var(0))
+    statistical = np.zeros(n_states)
+    if problem.domain.all_points() is None:
+        left_out = [_Moments(*((m.sum(0) - m[b]) / (n_blocks - 1) for m in blocks)) for b in range(n_blocks)]
+        jackknife = np.stack([_ritz(part, n_states)[0] for part in left_out])
+        statistical = np.sqrt((n_blocks - 1) * jackknife.var(0))
 
     lower, _ = rayleigh_ritz(mean.sigma, mean.pi, n_states, rank_tolerance=1e-8)
     variational = np.maximum(energies - lower, 0)
@@ -180,7 +191,7 @@ def evaluate(
     psi = functions(functions.quadrature()[0][:4096])
     signs = np.sign(psi[np.abs(psi).argmax(0), np.arange(n_states)])  # largest value positive
     functions = replace(functions, rotation=rotation * np.where(signs == 0, 1, signs))
-    return Evaluation(energies, statistical, variational, residuals, functions)
+    return Evaluation(problem.sign * energies, statistical, variational, residuals, functions)
 
 
 def _extrapolated_fall(
@@ -224,11 +235,12 @@ def _blocks(
     larger: bool,
 ) -> _Moments:
     """Moments of each of `n_blocks` independent point sets; `larger` adds the hidden functions."""
-    hamiltonian = problem.hamiltonian.exact()
+    hamiltonian = problem.minimised.exact()
     n_states = wavefunction.n_states
     hidden = jax.eval_shape(wavefunction.hidden_functions, params, jnp.zeros(problem.dim)).size
     chosen = np.unique(np.linspace(0, hidden - 1, min(hidden, _MOST_FUNCTIONS)).round().astype(int))
     block_size = max(_BATCH, n_points // n_blocks // _BATCH * _BATCH)
+    every = problem.domain.all_points()
 
     def functions(x: Float[Array, " dim"]) -> Float[Array, " functions"]:
         u = wavefunction(params, x)
@@ -238,15 +250,32 @@ def _blocks(
             else u
         )
 
-    def batch_moments(x: Float[Array, "batch dim"], weights: Float[Array, " batch"]) -> _Moments:
-        f, hf = jax.vmap(functions)(x), jax.vmap(hamiltonian(functions))(x)
-        hu = hf[:, :n_states]
-        return _Moments(moment(f, f, weights), moment(f, hf, weights), moment(hu, hu, weights))
+    def draw(key: PRNGKeyArray, count: int) -> Points:
+        if every is None:
+            return sampler.draw(key, count, problem.domain, wavefunction.landmarks)
+        missing = -len(every) % count  # all nodes; the last batch is filled up with points of weight zero
+        padded = np.concatenate([every, np.zeros((missing, 1))])
+        return Points(jnp.asarray(padded), jnp.asarray(np.arange(len(padded)) < len(every), float))
+
+    def batch_moments(
+        x: Float[Array, "batch dim"], weights: Float[Array, " batch"], key: PRNGKeyArray
+    ) -> _Moments:
+        f = jax.vmap(functions)(x)
+        others = None if hamiltonian.is_local else draw(jax.random.fold_in(key, 0), _BATCH)
+        hf = hamiltonian.image(functions, x, others)
+        hu = again = hf[:, :n_states]
+        if others is not None and every is None:
+            again = hamiltonian.image(functions, x, draw(jax.random.fold_in(key, 1), _BATCH))[:, :n_states]
+        return _Moments(moment(f, f, weights), moment(f, hf, weights), moment(hu, again, weights))
 
     @jax.jit
     def block_moments(block_seed: Array) -> _Moments:
-        points = sampler.draw(jax.random.key(block_seed), block_size, problem.domain, wavefunction.landmarks)
-        batches = (points.x.reshape(-1, _BATCH, problem.dim), points.weights.reshape(-1, _BATCH))
+        points = draw(jax.random.key(block_seed), block_size if every is None else _BATCH)
+        batches = (
+            points.x.reshape(-1, _BATCH, problem.dim),
+            points.weights.reshape(-1, _BATCH),
+            jax.random.split(jax.random.key(block_seed + 1), len(points.x) // _BATCH),
+        )
         shapes = jax.eval_shape(batch_moments, *jax.tree.map(lambda b: b[0], batches))
         total, _ = jax.lax.scan(
             lambda sums, batch: (jax.tree.map(jnp.add, sums, batch_moments(*batch)), None),
@@ -256,6 +285,7 @@ def _blocks(
         return total
 
     # Other seeds than training's, and other points in each block.
+    n_blocks = n_blocks if every is None else 1
     blocks = [block_moments(jnp.uint32((seed * 7919 + 2**31 + b) % 2**32)) for b in range(n_blocks)]
     moments = _Moments(*(np.stack([np.asarray(block[i]) for block in blocks]) for i in range(3)))
     if not all(np.isfinite(m).all() for m in moments):

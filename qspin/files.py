@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin import networks, sampling
-from qspin.domain import Box, Centre, Cloud, Mask, PolynomialMask, SquareRootMask
+from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, PolynomialMask, SquareRootMask
 from qspin.evaluate import VariationalFunctions
 from qspin.grid import GridFunctions
 from qspin.mesh import Mesh
@@ -48,11 +48,11 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
         raise ValueError(
             f"load: {path} has format {meta['format']}, this qspin reads up to {FORMAT_VERSION}: update qspin."
         )
-    domain = _domain(meta["domain"])
+    domain = _domain(meta["domain"], contents.get("domain/features"))
     return Spectrum(
         **{name: contents[name] for name in ("energies", "errors", "residuals", "converged")},
         status=meta["status"],
-        eigenfunctions=_eigenfunctions(meta["eigenfunctions"], _under("eigenfunctions/", contents)),
+        eigenfunctions=_eigenfunctions(meta["eigenfunctions"], _under("eigenfunctions/", contents), domain),
         domain=domain,
         name=meta["name"],
         units=meta["units"],
@@ -68,7 +68,14 @@ def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     return {name.removeprefix(prefix): array for name, array in contents.items() if name.startswith(prefix)}
 
 
-def _domain(record: Mapping[str, Any]) -> Box:
+def _domain(record: Mapping[str, Any], features: np.ndarray | None) -> Domain:
+    kind = record.get("kind", "Box")
+    if kind == "Gaussian":
+        return Gaussian(record["mean"], record["deviation"])
+    if kind == "Nodes" and features is not None:
+        return Nodes(features)
+    if kind != "Box":
+        raise ValueError(f"load: unknown domain {kind!r}; known are Box, Gaussian, Nodes.")
     mask: Mask = _known(_MASKS, record["mask"], "mask")()
     return Box(record["lower"], record["upper"], record["periodic"], mask)
 
@@ -84,7 +91,7 @@ def _interpolated(sampled: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _activation(name: str) -> Callable[..., Any]:
-    found = getattr(jnp, name, None) or getattr(jax.nn, name, None)
+    found = getattr(networks, name, None) or getattr(jnp, name, None) or getattr(jax.nn, name, None)
     if found is None:
         raise ValueError(f"load: unknown activation {name!r}; it must be a function of jax.numpy or jax.nn.")
     return found
@@ -95,10 +102,12 @@ def _sampler(record: Mapping[str, Any]) -> sampling.Sampler:
     return _known(_SAMPLERS, record["class"], "sampler")(**settings)
 
 
-def _eigenfunctions(settings: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Eigenfunctions:
-    domain = _domain(settings["domain"])
+def _eigenfunctions(
+    settings: Mapping[str, Any], arrays: dict[str, np.ndarray], domain: Domain
+) -> Eigenfunctions:
     centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
+        assert isinstance(domain, Box)
         mesh = Mesh.build(domain, settings["shape"], settings["order"], centres)
         return GridFunctions(mesh, arrays["values"], domain)
     network = _known(_NETWORKS, settings["network"]["class"], "network")(

@@ -71,6 +71,11 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: shift_margin must be positive, got {self.shift_margin!r}.")
 
     def check(self, problem: Problem, n_states: int) -> None:
+        if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
+            raise ValueError(
+                "Grid: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and largest "
+                "eigenvalues use qspin.SpIN()."
+            )
         if n_states < 1:
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
@@ -119,7 +124,7 @@ class Grid(DirectMethod):
         shift: float | None = None
         levels, spacings = [], []
         for shape in self._resolutions(self._shape(problem)):
-            mesh = Mesh.build(problem.domain, shape, order, problem.centres)
+            mesh = Mesh.build(_box(problem), shape, order, problem.centres)
             matrix, values = problem.hamiltonian.matrix(mesh), mesh.values(problem.hamiltonian.potential)
             if not np.isfinite(values).all():
                 problem.potential_values(mesh.points)  # names the point
@@ -147,7 +152,7 @@ class Grid(DirectMethod):
             residuals=residuals,
             converged=converged,
             status=status,
-            eigenfunctions=GridFunctions(mesh, functions, problem.domain),
+            eigenfunctions=GridFunctions(mesh, functions, _box(problem)),
             domain=problem.domain,
             name=problem.name,
             units=problem.units,
@@ -286,6 +291,11 @@ class _SeparableInverse:
         for i, vectors in enumerate(self.vectors):
             x = np.moveaxis(np.tensordot(vectors, x, axes=(1, i)), 0, i)
         return x.ravel()
+
+
+def _box(problem: Problem) -> Box:
+    assert isinstance(problem.domain, Box)  # `check` has seen to it
+    return problem.domain
 
 
 @dataclass(frozen=True, eq=False)

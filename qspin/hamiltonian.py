@@ -1,4 +1,4 @@
-"""Operators: kinetic energy, potential, sums, multiples. `H(f)` is the function Hf, `H.matrix` sparse."""
+"""Operators: what all of them offer, sums, multiples, kinetic energy, potential. `H(f)` is the function Hf."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qspin.domain import Box, Domain
 from qspin.laplacian import Function, Laplacian, autodiff
 
 __all__ = ["Kinetic", "Operator", "Potential", "Scaled", "Sum"]
@@ -27,19 +28,29 @@ else:
 
 
 class Operator(ABC):
-    """A linear, local, symmetric operator. Operators add, subtract and take real factors: H = 2.0 * T + V."""
+    """A linear symmetric operator. Operators add, subtract and take real factors: H = 2.0 * T + V."""
 
     @abstractmethod
     def __call__(self, f: Function) -> Function:
-        """The function Hf, for f of one point (dim,) -> () or (N,)."""
+        """The function Hf, for f of one point (dim,) -> () or (N,). TypeError where Hf is an integral."""
 
     @abstractmethod
     def matrix(self, mesh: Any) -> Any:
         """The same operator on a mesh (`qspin.mesh.Mesh`): a sparse symmetric matrix, (points, points)."""
 
     @abstractmethod
-    def check(self, dim: int) -> None:
-        """Raise ValueError or TypeError where the operator does not fit `dim` coordinates."""
+    def check(self, domain: Domain) -> None:
+        """Raise ValueError or TypeError where the operator does not fit the domain."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether Hf at a point follows from f close by; False where it is an integral over the domain."""
+        return True
+
+    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
+        """Hf at many points. An integral is estimated from `others`, independent `Points` of the domain."""
+        del others
+        return jax.vmap(self(f))(x)
 
     def exact(self) -> Operator:
         """The same operator with exact derivatives, whatever the training uses: for reported energies."""
@@ -95,9 +106,17 @@ class Sum(Operator):
         first, *rest = (term.matrix(mesh) for term in self.terms)
         return sum(rest, start=first)
 
-    def check(self, dim: int) -> None:
+    def check(self, domain: Domain) -> None:
         for term in self.terms:
-            term.check(dim)
+            term.check(domain)
+
+    @property
+    def is_local(self) -> bool:
+        return all(term.is_local for term in self.terms)
+
+    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
+        first, *rest = (term.image(f, x, others) for term in self.terms)
+        return sum(rest, start=first)
 
     def exact(self) -> Operator:
         return Sum(tuple(term.exact() for term in self.terms))
@@ -127,8 +146,15 @@ class Scaled(Operator):
     def matrix(self, mesh: Any) -> Any:
         return self.factor * self.operator.matrix(mesh)
 
-    def check(self, dim: int) -> None:
-        self.operator.check(dim)
+    def check(self, domain: Domain) -> None:
+        self.operator.check(domain)
+
+    @property
+    def is_local(self) -> bool:
+        return self.operator.is_local
+
+    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
+        return self.factor * self.operator.image(f, x, others)
 
     def exact(self) -> Operator:
         return Scaled(self.factor, self.operator.exact())
@@ -180,15 +206,17 @@ class Kinetic(Operator):
     def matrix(self, mesh: Any) -> Any:
         return mesh.kinetic(self.kinetic_coefficients(mesh.dim))
 
-    def check(self, dim: int) -> None:
-        if isinstance(self.mass, tuple) and len(self.mass) != dim:
-            raise ValueError(f"Kinetic: mass has {len(self.mass)} entries, the domain has {dim} axes.")
+    def check(self, domain: Domain) -> None:
+        if not isinstance(domain, Box):
+            raise TypeError(f"Kinetic: the domain must be a Box, got {domain!r}.")
+        self.kinetic_coefficients(domain.dim)
 
     def exact(self) -> Operator:
         return Kinetic(self.mass)
 
     def kinetic_coefficients(self, dim: int) -> np.ndarray:
-        self.check(dim)
+        if isinstance(self.mass, tuple) and len(self.mass) != dim:
+            raise ValueError(f"Kinetic: mass has {len(self.mass)} entries, the domain has {dim} axes.")
         return np.broadcast_to(0.5 / np.asarray(self.mass), (dim,)).copy()
 
 
@@ -243,7 +271,8 @@ class Potential(Operator):
     def matrix(self, mesh: Any) -> Any:
         return mesh.diagonal(mesh.values(self.potential))
 
-    def check(self, dim: int) -> None:
+    def check(self, domain: Domain) -> None:
+        dim = domain.dim
         for point in self.singularities:
             if len(point) != dim:
                 raise ValueError(

@@ -38,13 +38,13 @@ class Run:
     """A method bound to a problem, compiled: what the loop in `solve` drives.
 
     `init(seed)` -> state, a pytree of arrays with a counter `state.step`. `advance(state)` -> (state, info)
-    does one chunk of compiled steps, fewer at the end of `steps`, and consumes the state it is given; `info`
-    maps names to arrays with one row a step, and `info["ok"]` is False from the step on at which numbers
-    stopped being finite. `finish(state, history)` -> Spectrum evaluates afresh.
+    does one chunk of compiled steps, fewer at the end of `steps`, and `advance(state, until)` none beyond step
+    `until`. `info` maps names to arrays with one row a step, and `info["ok"]` is False from the step on at which
+    numbers stopped being finite. `finish(state, history)` -> Spectrum evaluates afresh.
     """
 
     init: Callable[[int], Any]
-    advance: Callable[[Any], tuple[Any, Mapping[str, np.ndarray]]]
+    advance: Callable[..., tuple[Any, Mapping[str, np.ndarray]]]
     finish: Callable[[Any, Mapping[str, np.ndarray]], Spectrum]
     steps: int
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-__all__ = ["MLP", "BlockSparseMLP", "Network", "SeparateMLPs"]
+__all__ = ["MLP", "BlockSparseMLP", "Factors", "Layered", "Network", "SeparateMLPs", "softplus"]
 
 # Checked by value, with a message that says what is wrong; a run-time check of types would come first.
 if TYPE_CHECKING:
@@ -25,6 +25,29 @@ else:
     Widths = Any
 
 Layers = tuple[tuple[Float[Array, "..."], Float[Array, "..."]], ...]  # ((weight, bias), ...)
+# For each layer: what its weights multiply, (1 or N, batch, rows), and the derivative of each output by its
+# pre-activations, (N, batch, columns). Their product at a point is ∂(output)/∂(weight).
+Factors = tuple[tuple[Float[Array, "groups batch rows"], Float[Array, "outputs batch columns"]], ...]
+
+
+@jax.custom_jvp
+def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log(1 + eˣ) to rounding, as `jax.nn.softplus`, in arithmetic that CPUs vectorise (log1p they do not).
+
+    max(x, 0) + 2 artanh(s), s = e/(2 + e) ≤ 1/3 with e = exp(-|x|); the series ends below eps.
+    """
+    e = jnp.exp(-jnp.abs(x))
+    s = e / (2 + e)
+    square, series = s * s, jnp.zeros_like(s)
+    for n in range(17 if x.dtype == jnp.float64 else 8, 0, -1):
+        series = square * (1 / (2 * n + 1) + series)
+    return jnp.maximum(x, 0) + 2 * s * (1 + series)
+
+
+@softplus.defjvp
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (t,) = primals, tangents
+    return softplus(x), t * (0.5 + 0.5 * jnp.tanh(0.5 * x))
 
 
 def _check_hidden(name: str, hidden: Any) -> tuple[int, ...]:
@@ -53,6 +76,32 @@ def _hidden(
     return z
 
 
+def _tapped(
+    layers: Layers, z: Float[Array, "batch inputs"], activation: Callable[..., Any], taps: Any
+) -> tuple[Float[Array, "batch outputs"], list[Float[Array, "batch width"]]]:
+    """Outputs, and what each layer's weights multiply; `taps` are added to the pre-activations."""
+    read = []
+    for depth, ((weight, bias), tap) in enumerate(zip(layers, taps, strict=True)):
+        z = activation(z) if depth else z
+        read.append(z)
+        z = z @ weight + bias + tap
+    return z, read
+
+
+def _dense_factors(
+    layers: Layers,
+    z: Float[Array, "batch inputs"],
+    activation: Callable[..., Any],
+    cotangents: Float[Array, "batch outputs"],
+) -> Factors:
+    """One backward pass for each output, under one vmap."""
+    taps = tuple(jnp.zeros((len(z), bias.size), z.dtype) for _, bias in layers)
+    outputs, pullback, read = jax.vjp(lambda t: _tapped(layers, z, activation, t), taps, has_aux=True)
+    one_at_a_time = jnp.eye(outputs.shape[1], dtype=z.dtype)
+    (deltas,) = jax.vmap(lambda only: pullback(cotangents * only))(one_at_a_time)
+    return tuple((h[None], delta) for h, delta in zip(read, deltas, strict=True))
+
+
 class Network(ABC):
     """Settings of a network. `init` makes its parameters; calling it maps one z (inputs,) to (outputs,)."""
 
@@ -69,9 +118,31 @@ class Network(ABC):
         """The outputs at one point."""
 
 
+class Layered(Network):
+    """A network of dense layers that shows the two factors of ∂(output)/∂(weight).
+
+    In each layer it may leave out weights that an output does not depend on: output k then has a window of its
+    own, of the same size for all k.
+    """
+
+    @abstractmethod
+    def factors(
+        self, params: Any, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
+    ) -> Factors:
+        """For every layer (inputs, deltas): cotangents[b, k] · ∂(output k)/∂(weight) = inputs ⊗ deltas at b.
+
+        Cost: one forward and N backward passes, none of them over the weights.
+        """
+
+    @abstractmethod
+    def assemble(self, params: Any, windows: Any) -> Any:
+        """Σ over outputs of gradients ((weight (N, rows, columns), bias (N, columns)), …) in their windows, as
+        a pytree like the parameters."""
+
+
 @dataclass(frozen=True)
-class MLP(Network):
-    """Fully connected layers that all outputs share. `MLP((128,) * 4, jax.nn.softplus)` is the paper's size.
+class MLP(Layered):
+    """Fully connected layers that all outputs share. `MLP((128,) * 4, softplus)` is the paper's size.
 
     Cost and memory a point: Σ widths products of neighbouring layers, whatever the number of outputs.
     """
@@ -92,9 +163,17 @@ class MLP(Network):
         weight, bias = params[-1]
         return _hidden(params, z, self.activation) @ weight + bias
 
+    def factors(
+        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
+    ) -> Factors:
+        return _dense_factors(params, z, self.activation, cotangents)
+
+    def assemble(self, params: Layers, windows: Any) -> Layers:
+        return jax.tree.map(lambda g: g.sum(0), windows)
+
 
 @dataclass(frozen=True)
-class BlockSparseMLP(Network):
+class BlockSparseMLP(Layered):
     """The SpIN paper's MLP (appendix C.1): overlapping blocks of weights, one an output, parting with depth.
 
     In layer l of L the block of output k spans a share (L - l + 1)/L of the layer's inputs and of its
@@ -103,7 +182,7 @@ class BlockSparseMLP(Network):
     """
 
     hidden: Widths = (128, 128, 128, 128)
-    activation: Callable[..., Any] = jax.nn.softplus
+    activation: Callable[..., Any] = softplus
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", _check_hidden("BlockSparseMLP", self.hidden))
@@ -144,6 +223,70 @@ class BlockSparseMLP(Network):
         weight, bias = layers[-1]
         return _hidden(layers, z, self.activation) @ weight + bias
 
+    def windows(self, n_inputs: int, n_outputs: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """For each layer the rows (N, R) and columns (N, C) of the weights that each output depends on.
+
+        Blocks overlap, so an output also sees neighbours of its own block in the layers below. The windows of
+        all outputs have the size of the largest.
+        """
+        found = []
+        reached = np.eye(n_outputs, dtype=bool)  # (outputs, units of the layer above that they depend on)
+        for mask in reversed(self.masks(n_inputs, n_outputs)):
+            columns, reached = reached, reached @ mask.T
+            found.append((_window(reached), _window(columns)))
+        return tuple(reversed(found))
+
+    def factors(
+        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
+    ) -> Factors:
+        n_outputs = cotangents.shape[1]
+        layers = self._masked(params, z.shape[1], n_outputs)
+        cut = []
+        for (inputs, deltas), (rows, columns) in zip(
+            _dense_factors(layers, z, self.activation, cotangents),
+            self.windows(z.shape[1], n_outputs),
+            strict=True,
+        ):
+            if rows.shape[1] < inputs.shape[2]:
+                inputs = jnp.moveaxis(inputs[0][:, rows], 1, 0)
+            if columns.shape[1] < deltas.shape[2]:
+                deltas = jnp.take_along_axis(deltas, columns[:, None, :], axis=2)
+            cut.append((inputs, deltas))
+        return tuple(cut)
+
+    def assemble(self, params: Layers, windows: Any) -> Layers:
+        n_inputs, n_outputs = params[0][0].shape[0], params[-1][1].size
+        placed = []
+        for (weight, bias), (weights, biases), (rows, columns) in zip(
+            params, windows, self.windows(n_inputs, n_outputs), strict=True
+        ):
+            corners = jnp.stack([rows[:, 0], columns[:, 0]], axis=1)
+            placed.append(
+                (_add_windows(weight, weights, corners), _add_windows(bias, biases, corners[:, 1:]))
+            )
+        return self._masked(tuple(placed), n_inputs, n_outputs)
+
+
+def _window(reached: np.ndarray) -> np.ndarray:
+    """Indices (N, width) of equally wide runs that cover the True entries of each row of (N, size)."""
+    size = reached.shape[1]
+    first, last = reached.argmax(1), size - 1 - reached[:, ::-1].argmax(1)
+    width = int((last - first).max()) + 1
+    return np.minimum(first, size - width)[:, None] + np.arange(width)
+
+
+def _add_windows(
+    like: Float[Array, "..."], windows: Float[Array, "outputs ..."], corners: Any
+) -> Float[Array, "..."]:
+    """Σ_k of windows, each at its own corner of an array of zeros."""
+
+    def add(total: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
+        window, corner = one
+        here = jax.lax.dynamic_slice(total, corner, window.shape)
+        return jax.lax.dynamic_update_slice(total, here + window, corner), None
+
+    return jax.lax.scan(add, jnp.zeros_like(like), (windows, corners))[0]
+
 
 def _span(start: float, share: float, size: int) -> slice:
     first = int(np.floor(start * size + 1e-9))
@@ -151,7 +294,7 @@ def _span(start: float, share: float, size: int) -> slice:
 
 
 @dataclass(frozen=True)
-class SeparateMLPs(Network):
+class SeparateMLPs(Layered):
     """One small MLP for each output, evaluated together by one vmap over stacked parameters.
 
     No output disturbs another's parameters, so with the masked gradient a lower state never feels a higher
@@ -175,3 +318,17 @@ class SeparateMLPs(Network):
         weight, bias = params[-1]
         hidden = self.hidden_activations(params, z)
         return jnp.einsum("kw,kw->k", hidden, weight[..., 0]) + bias[:, 0]
+
+    def factors(
+        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
+    ) -> Factors:
+        # No output depends on another's parameters: one backward pass serves them all.
+        taps = tuple(jnp.zeros((len(bias), len(z), bias.shape[1]), z.dtype) for _, bias in params)
+        _, pullback, read = jax.vjp(
+            jax.vmap(lambda layers, t: _tapped(layers, z, self.activation, t)), params, taps, has_aux=True
+        )
+        _, deltas = pullback(cotangents.T[:, :, None])
+        return tuple(zip(read, deltas, strict=True))
+
+    def assemble(self, params: Layers, windows: Any) -> Layers:
+        return windows

@@ -72,12 +72,11 @@ def _orbitals(
     window: Any = None,
     contours: int = 0,
 ) -> Any:
+    box = _box(spectrum)
     chosen = _chosen_states(spectrum, states)
     if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 2:
         raise ValueError(f"orbitals: points must be an integer of at least 2, got {points!r}.")
-    windows = (
-        _windows(spectrum, chosen) if window is None else _given_window(spectrum.domain, window, len(chosen))
-    )
+    windows = _windows(spectrum, chosen) if window is None else _given_window(box, window, len(chosen))
     if spectrum.domain.dim == 1:
         return _draw_lifted(
             _one_axes(ax, make_figure, len(chosen)), spectrum, chosen, windows[0, 0], 5 * int(points)
@@ -291,6 +290,12 @@ def _chosen_states(spectrum: Spectrum, states: Sequence[int] | np.ndarray | None
     return [int(k) for k in chosen]
 
 
+def _box(spectrum: Spectrum) -> Box:
+    if not isinstance(spectrum.domain, Box):
+        raise TypeError(f"orbitals: can draw functions in a Box, got {spectrum.domain!r}; use spectrum(x).")
+    return spectrum.domain
+
+
 def _groups(spectrum: Spectrum) -> list[list[int]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the last group is cut is the table's business
@@ -339,7 +344,7 @@ def _windows(spectrum: Spectrum, chosen: list[int]) -> np.ndarray:
     extents = _extents(spectrum)[chosen]
     sizes = np.diff(extents, axis=2)[:, :, 0].max(axis=1)
     if spectrum.domain.dim == 1 or sizes.max() <= 2.5 * sizes.min():
-        return np.repeat(_framed(extents, spectrum.domain)[None], len(chosen), axis=0)
+        return np.repeat(_framed(extents, _box(spectrum))[None], len(chosen), axis=0)
     # A single window would shrink the small states to a dot; states of one level stay comparable.
     windows = np.empty_like(extents)
     for group in _groups(spectrum):
@@ -347,7 +352,7 @@ def _windows(spectrum: Spectrum, chosen: list[int]) -> np.ndarray:
         if members:
             together = sizes[members].max() <= 2.5 * sizes[members].min()
             for part in [members] if together else [[i] for i in members]:
-                windows[part] = _framed(extents[part], spectrum.domain)
+                windows[part] = _framed(extents[part], _box(spectrum))
     return windows
 
 
@@ -414,7 +419,7 @@ def _potential(spectrum: Spectrum, points: np.ndarray) -> np.ndarray | None:
     """V at points (P, dim); None where it is not known, or not finite there even after a nudge."""
     if spectrum.potential is None:
         return None
-    nudge = 1e-6 * np.asarray(spectrum.domain.lengths) / np.sqrt(2)
+    nudge = 1e-6 * np.asarray(_box(spectrum).lengths) / np.sqrt(2)
     for shifted in (points, points + nudge):
         try:
             values = np.asarray(spectrum.potential(shifted), dtype=float)
@@ -429,7 +434,7 @@ def _potential(spectrum: Spectrum, points: np.ndarray) -> np.ndarray | None:
 
 
 def _draw_lifted(ax: Any, spectrum: Spectrum, chosen: list[int], window: np.ndarray, points: int) -> Any:
-    domain = spectrum.domain
+    domain = _box(spectrum)
     x = np.linspace(max(window[0], domain.lower[0]), min(window[1], domain.upper[0]), points)
     psi = spectrum(x[:, None])[:, chosen]
     energies = spectrum.energies[chosen]
@@ -502,7 +507,7 @@ def _names(dim: int) -> list[str]:
 
 def _planes(spectrum: Spectrum, chosen: list[int], windows: np.ndarray) -> list[_Plane]:
     """For each state a plane where it does not vanish: through the middle, or else through its maximum."""
-    dim, middle = spectrum.domain.dim, np.asarray(spectrum.domain.centre)
+    dim, middle = spectrum.domain.dim, np.asarray(_box(spectrum).centre)
     if dim == 2:
         return [_Plane((0, 1), middle)] * len(chosen)
     points, _ = spectrum.eigenfunctions.quadrature()
@@ -523,7 +528,7 @@ def _planes(spectrum: Spectrum, chosen: list[int], windows: np.ndarray) -> list[
 def _draw_panels(
     axes: np.ndarray, spectrum: Spectrum, chosen: list[int], windows: np.ndarray, points: int, contours: int
 ) -> np.ndarray:
-    domain, names = spectrum.domain, _names(spectrum.domain.dim)
+    domain, names = _box(spectrum), _names(spectrum.domain.dim)
     planes = _planes(spectrum, chosen, windows)
     units = f" {spectrum.units}" if spectrum.units else ""
     shown = np.clip(windows, np.array([domain.lower]).T, np.array([domain.upper]).T)

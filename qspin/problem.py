@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.domain import Box, Centre
+from qspin.domain import Box, Centre, Domain
 from qspin.hamiltonian import Operator
 from qspin.runtime import double_precision
 
@@ -17,14 +17,16 @@ __all__ = ["Problem"]
 
 @dataclass(frozen=True)
 class Problem:
-    """A Hamiltonian on a domain.
+    """A Hamiltonian, or another symmetric operator, on a domain.
 
     Args:
         hamiltonian: an operator bounded below, e.g. `Kinetic() + Potential(V)`.
-        domain: a `Box`.
-        exact: optional closed form: exact(n) -> the lowest n energies, degenerate ones repeated.
+        domain: a `Box`; `Gaussian` and `Nodes` for integral operators and matrices.
+        exact: optional closed form: exact(n) -> the first n energies, degenerate ones repeated.
         name: for titles and files.
         units: of the energies, for tables and axes (a label: nothing is converted).
+        largest: False for the lowest eigenvalues, ascending; True for the largest, descending (of an operator
+            bounded above, such as a kernel).
 
     Raises:
         TypeError, ValueError: at once, where an operator does not fit the domain, or V cannot be used (see
@@ -32,10 +34,11 @@ class Problem:
     """
 
     hamiltonian: Operator
-    domain: Box
+    domain: Domain
     exact: Callable[[int], np.ndarray] | None = None
     name: str = "problem"
     units: str = ""
+    largest: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.hamiltonian, Operator):
@@ -43,26 +46,39 @@ class Problem:
                 "Problem: hamiltonian must be an operator such as Kinetic() + Potential(V), "
                 f"got {self.hamiltonian!r}."
             )
-        if not isinstance(self.domain, Box):
-            raise TypeError(f"Problem: domain must be a Box, got {self.domain!r}.")
+        if not isinstance(self.domain, Domain):
+            raise TypeError(f"Problem: domain must be a Box (or Gaussian, or Nodes), got {self.domain!r}.")
+        if not isinstance(self.largest, bool):
+            raise TypeError(f"Problem: largest must be True or False, got {self.largest!r}.")
         if self.exact is not None and not callable(self.exact):
             raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
-        self.hamiltonian.check(self.domain.dim)
-        if not (self.hamiltonian.kinetic_coefficients(self.domain.dim) > 0).all():
-            raise ValueError(
-                "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
-            )
-        for point in self.hamiltonian.singularities:
-            if not self.domain.contains(np.asarray(point)):
-                raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
+        self.hamiltonian.check(self.domain)
+        if isinstance(self.domain, Box) and self.hamiltonian.is_local:
+            if not (self.minimised.kinetic_coefficients(self.dim) > 0).all():
+                raise ValueError(
+                    "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
+                )
+            for point in self.hamiltonian.singularities:
+                if not self.domain.contains(np.asarray(point)):
+                    raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
 
     @property
     def dim(self) -> int:
         """Number of coordinates."""
         return self.domain.dim
 
+    @property
+    def minimised(self) -> Operator:
+        """The operator whose lowest eigenvalues are wanted: H, or -H where its largest are."""
+        return -self.hamiltonian if self.largest else self.hamiltonian
+
+    @property
+    def sign(self) -> float:
+        """Eigenvalues of the problem are this times those of `minimised`."""
+        return -1.0 if self.largest else 1.0
+
     def exact_energies(self, n_states: int) -> np.ndarray | None:
-        """The lowest levels of `exact`, one more than asked where it has one more; None without `exact`."""
+        """The first levels of `exact`, one more than asked where it has one more; None without `exact`."""
         if self.exact is None:
             return None
         for n in (n_states + 1, n_states):
@@ -87,8 +103,13 @@ class Problem:
         return values
 
     def check_potential(self, n_points: int = 4096) -> None:
-        """Raise ValueError where V is nan or inf in the middle, in two corners or at random points; and for an attractive
-        1/|x| inside a one-dimensional box, whose energy is not bounded below."""
+        """Raise ValueError where V is nan or inf in the middle, in two corners or at random points; and for an
+        attractive 1/|x| inside a one-dimensional box, whose energy is not bounded below.
+
+        Only in a box: elsewhere operators have no V that can be singular.
+        """
+        if not isinstance(self.domain, Box):
+            return
         rng = np.random.default_rng(0)
         lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
         points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (n_points, self.dim))
@@ -113,6 +134,7 @@ class Problem:
         return tuple(self._centre(point) for point in self.hamiltonian.singularities)
 
     def _centre(self, point: tuple[float, ...]) -> Centre:
+        assert isinstance(self.domain, Box)
         coefficients = self.hamiltonian.kinetic_coefficients(self.dim)
         extent = min(self.domain.lengths)
         radius = 1e-7 * extent

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qspin.domain import Box, Centre, Cloud
+from qspin.domain import Box, Centre, Cloud, Domain
 
 __all__ = ["Clustered", "Points", "QuasiRandom", "Sampler", "Stratified", "Uniform", "effective_sample_size"]
 
@@ -36,10 +36,10 @@ class Sampler(ABC):
         """Points of the unit cube [0, 1)^dim, each uniformly distributed."""
 
     def draw(
-        self, key: PRNGKeyArray, n_points: int, domain: Box, landmarks: Sequence[Landmark] = ()
+        self, key: PRNGKeyArray, n_points: int, domain: Domain, landmarks: Sequence[Landmark] = ()
     ) -> Points:
         """`n_points` points of the domain with weights; cost and memory O(n_points · dim)."""
-        x = _fill(domain, self.unit(key, n_points, domain.dim))
+        x = domain.from_unit(self.unit(key, n_points, domain.dim))
         return Points(x, jnp.full((n_points,), domain.volume / n_points, x.dtype))
 
 
@@ -103,13 +103,17 @@ class Clustered(Sampler):
         return self.base.unit(key, n_points, dim)
 
     def draw(
-        self, key: PRNGKeyArray, n_points: int, domain: Box, landmarks: Sequence[Landmark] = ()
+        self, key: PRNGKeyArray, n_points: int, domain: Domain, landmarks: Sequence[Landmark] = ()
     ) -> Points:
-        n_filling = int(np.ceil(self.fill * n_points)) if landmarks else n_points
-        shares = np.array_split(np.arange(n_points - n_filling), len(landmarks)) if landmarks else []
+        if not landmarks:
+            return super().draw(key, n_points, domain)
+        if not isinstance(domain, Box):
+            raise TypeError(f"Clustered: landmarks need a Box, got {domain!r}.")
+        n_filling = int(np.ceil(self.fill * n_points))
+        shares = np.array_split(np.arange(n_points - n_filling), len(landmarks))
         counts = [n_filling, *map(len, shares)]
         keys = jax.random.split(key, len(counts))
-        parts = [_fill(domain, self.base.unit(keys[0], n_filling, domain.dim))]
+        parts = [domain.from_unit(self.base.unit(keys[0], n_filling, domain.dim))]
         for landmark, count, part_key in zip(landmarks, counts[1:], keys[1:], strict=True):
             parts.append(_around(landmark, domain, self.base.unit(part_key, count, domain.dim + 1)))
         x = jnp.concatenate(parts)
@@ -134,10 +138,6 @@ def golden_slopes(dim: int) -> np.ndarray:
     for _ in range(64):
         phi = (1 + phi) ** (1 / (dim + 1))
     return phi ** -np.arange(1.0, dim + 1)
-
-
-def _fill(domain: Box, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
-    return jnp.asarray(domain.lower, unit.dtype) + unit * jnp.asarray(domain.lengths, unit.dtype)
 
 
 def _around(

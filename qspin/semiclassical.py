@@ -9,7 +9,7 @@ from math import gamma, pi
 
 import numpy as np
 
-from qspin.domain import Cloud
+from qspin.domain import Box, Cloud
 from qspin.problem import Problem
 from qspin.sampling import golden_slopes
 
@@ -20,10 +20,13 @@ _PASSES = 4
 
 
 def thomas_fermi(problem: Problem, n_states: int) -> Cloud | None:
-    """Mean and covariance of the semiclassical density of the lowest states; None with singular centres or periodic axes.
+    """Mean and covariance of the semiclassical density of the lowest states; None with singular centres or periodic
+    axes, and for anything but a Hamiltonian in a box.
 
     Costs at most 4 · 16,384 evaluations of V. The estimate only sets scales: nothing is assumed of it beyond that.
     """
+    if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
+        return None
     if problem.hamiltonian.singularities or any(problem.domain.periodic):
         return None
     dim = problem.dim

@@ -39,7 +39,12 @@ else:
 
 
 class TrainingError(RuntimeError):
-    """Training produced numbers that are not finite; the message says when, and what to try."""
+    """Training produced numbers that are not finite; the message says when, and what to try.
+
+    `spectrum` is the evaluation of the last good state, where there is one.
+    """
+
+    spectrum: Spectrum | None = None
 
 
 def solve(
@@ -89,14 +94,24 @@ def solve(
         run = method.bind(problem, n_states)
         identity = _identity(problem, n_states, method, seed)
         with tqdm(total=run.steps, desc=problem.name, unit="step", disable=_quiet(progress)) as bar:
-            state, history = _train(run, int(seed), bar, callback, checkpoint, identity)
+            state, history, broken = _train(run, int(seed), bar, callback, checkpoint, identity)
         try:
             spectrum = run.finish(state, history)
         except ValueError as error:  # the input was checked; these are numbers that training left behind
             raise TrainingError(
-                f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
+                broken
+                or f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
                 "more steps, or a wider network."
             ) from error
+        if broken:
+            failure = TrainingError(broken)
+            failure.spectrum = replace(
+                spectrum,
+                status=broken,
+                converged=np.zeros(n_states, bool),
+                exact=problem.exact_energies(n_states),
+            )
+            raise failure
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
     provenance = {
@@ -119,7 +134,8 @@ def _train(
     callback: Callback | None,
     checkpoint: str | os.PathLike[str] | None,
     identity: str,
-) -> tuple[Any, dict[str, np.ndarray]]:
+) -> tuple[Any, dict[str, np.ndarray], str]:
+    """The last good state, the history, and what went wrong ("" for nothing)."""
     state, seconds = run.init(seed), 0.0
     records: list[dict[str, np.ndarray]] = []
     if checkpoint is not None and npz_path(checkpoint).exists():
@@ -127,17 +143,21 @@ def _train(
         bar.update(int(state.step))
     stride = max(1, run.steps // _MOST_RECORDS)
     clock = saved = time.perf_counter()
-    while int(state.step) < run.steps:
-        first = int(state.step)
-        state, info = run.advance(state)
-        taken = len(info["ok"])
+    failure = ""
+    while int(state.step) < run.steps and not failure:
+        first, before = int(state.step), state
+        state, info = run.advance(before)
         if not info["ok"].all():
             broken = first + int(np.argmin(info["ok"]))
-            raise TrainingError(
+            failure = (
                 f"Training broke down at step {broken}: the moments or the gradient are not finite, or "
                 "Σ lost its rank. Try a lower learning rate, a larger batch_size, or averaging closer to 1; "
                 "declare singular points of V through Potential(V, singularities=...)."
             )
+            if checkpoint is not None:
+                failure += f" The last good state is in {npz_path(checkpoint)}."
+            state, info = run.advance(before, until=broken)  # the same steps again, up to the last good one
+        taken = len(info["ok"])
         now = time.perf_counter()
         seconds, clock = seconds + now - clock, now
         steps = first + 1 + np.arange(taken)
@@ -146,15 +166,15 @@ def _train(
             rows = {name: values[kept] for name, values in info.items() if name != "ok"}
             records.append({"step": steps[kept], "seconds": np.full(len(kept), seconds), **rows})
         bar.update(taken)
-        bar.set_postfix_str("E " + " ".join(f"{e:.4g}" for e in info["energies"][-1][:9]))
-        if callback is not None:
+        bar.set_postfix_str("E " + " ".join(f"{e:.4g}" for e in info["energies"][-1:].ravel()[:9]))
+        if callback is not None and taken:
             callback(first + taken, state, info)
         if checkpoint is not None and now - saved > _CHECKPOINT_EVERY:
             _save(checkpoint, state, records, seconds, identity)
             saved = now
     if checkpoint is not None:
         _save(checkpoint, state, records, seconds, identity)
-    return state, _joined(records)
+    return state, _joined(records), failure
 
 
 def _joined(records: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -163,9 +183,12 @@ def _joined(records: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 def _identity(problem: Problem, n_states: int, method: Method, seed: int) -> str:
     """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
-    rng = np.random.default_rng(0)  # the first points at which `check_potential` found V finite
-    lower, lengths = np.asarray(problem.domain.lower), np.asarray(problem.domain.lengths)
-    points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (64, problem.dim))
+    rng = np.random.default_rng(0)
+    with runtime.double_precision():
+        unit = rng.uniform(
+            1e-9, 1 - 1e-9, (64, problem.dim)
+        )  # in a box `check_potential` found V finite there
+        points = np.asarray(problem.domain.from_unit(jnp.asarray(unit)))
     potential = " ".join(f"{v:.6g}" for v in problem.potential_values(points))
     text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{n_states}|{method}|{seed}"
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qspin.domain import Box
+from qspin.domain import Box, Domain, Gaussian, Nodes
 from qspin.hamiltonian import Operator
 from qspin.spectral import principal_angles
 
@@ -54,10 +54,10 @@ class Eigenfunctions(ABC):
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The lowest N states of a Hamiltonian.
+    """The lowest N states of a Hamiltonian, or the first N of another operator.
 
     Attributes:
-        energies: (N,) ascending, in the Hamiltonian's own units.
+        energies: (N,) ascending, in the Hamiltonian's own units; descending where the largest were asked for.
         errors: (N,) claimed error of each energy, same units. `SpIN`: √(statistical² + variational²), one
             sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: distance from
             the finest grid to the extrapolated energy. Walls belong to the problem: their shift is not in the
@@ -77,7 +77,7 @@ class Spectrum:
     converged: np.ndarray
     status: str
     eigenfunctions: Eigenfunctions
-    domain: Box
+    domain: Domain
     name: str = "problem"
     units: str = ""
     method: str = ""
@@ -125,7 +125,7 @@ class Spectrum:
         from qspin.hamiltonian import Potential
 
         operator = observable if isinstance(observable, Operator) else Potential(observable)
-        operator.check(self.domain.dim)
+        operator.check(self.domain)
         points, weights = self.eigenfunctions.quadrature()
         psi = self.eigenfunctions(points)
         norms = np.sqrt(weights @ psi**2)
@@ -194,6 +194,7 @@ class Spectrum:
             **{f"history/{key}": np.asarray(value) for key, value in self.history.items()},
             **{f"eigenfunctions/{key}": np.asarray(value) for key, value in arrays.items()},
             **({} if self.exact is None else {"exact": self.exact}),
+            **({"domain/features": self.domain.features} if isinstance(self.domain, Nodes) else {}),
             **({} if sampled is None else {"potential": sampled}),
         }
         return write_npz(path, contents)
@@ -220,8 +221,13 @@ def write_npz(path: str | os.PathLike[str], contents: Mapping[str, np.ndarray]) 
     return target
 
 
-def describe_domain(domain: Box) -> dict[str, Any]:
-    """A box as JSON: corners, periodic axes, and its mask by class name."""
+def describe_domain(domain: Domain) -> dict[str, Any]:
+    """A domain as JSON: of a box corners, periodic axes, and its mask by class name. The features of nodes are not
+    in it; a spectrum's file holds them as an array."""
+    if isinstance(domain, Gaussian):
+        return {"kind": "Gaussian", "mean": domain.mean, "deviation": domain.deviation}
+    if not isinstance(domain, Box):
+        return {"kind": type(domain).__name__}
     return {
         "lower": domain.lower,
         "upper": domain.upper,
@@ -232,7 +238,7 @@ def describe_domain(domain: Box) -> dict[str, Any]:
 
 def _sampled_potential(spectrum: Spectrum) -> np.ndarray | None:
     """V on 1001 points of a one-dimensional box, so that a loaded spectrum can still be drawn over it."""
-    if spectrum.potential is None or spectrum.domain.dim != 1:
+    if spectrum.potential is None or spectrum.domain.dim != 1 or not isinstance(spectrum.domain, Box):
         return None
     low, high = spectrum.domain.lower[0], spectrum.domain.upper[0]
     x = np.linspace(low, high, 1001)
@@ -268,7 +274,7 @@ def _groups(energies: np.ndarray, errors: np.ndarray, tolerance: float | None) -
     groups: list[list[int]] = [[0]]
     for k in range(1, len(energies)):
         allowed = tolerance if tolerance is not None else max(3 * np.hypot(errors[k - 1], errors[k]), floor)
-        if energies[k] - energies[k - 1] <= allowed:
+        if abs(energies[k] - energies[k - 1]) <= allowed:
             groups[-1].append(k)
         else:
             groups.append([k])
@@ -366,6 +372,11 @@ class Comparison:
         return "\n".join(lines)
 
 
+def _place(domain: Domain) -> Any:
+    """What two domains must share; the mask of a box is how a method meets its walls."""
+    return (domain.lower, domain.upper, domain.periodic) if isinstance(domain, Box) else domain
+
+
 def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     """Compare two spectra of one problem.
 
@@ -373,15 +384,14 @@ def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     and the largest principal angle between the spans is reported. Cost: evaluating both at those points.
     Raises ValueError where the domains differ.
     """
-    places = [(s.domain.lower, s.domain.upper, s.domain.periodic) for s in (spectrum, reference)]
-    if places[0] != places[1]:
+    if _place(spectrum.domain) != _place(reference.domain):
         raise ValueError(
             f"compare: the spectra live on different domains, {spectrum.domain!r} and {reference.domain!r}."
         )
     n = min(spectrum.n_states, reference.n_states)
     own, ref = spectrum.errors[:n], reference.errors[:n]
     # A level is in a group where either spectrum cannot tell it from its neighbour.
-    gaps = np.minimum(np.diff(spectrum.energies[:n]), np.diff(reference.energies[:n]))
+    gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
     width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
     if spectrum.exact is not None:
         gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qspin.domain import Box, Centre, Cloud
+from qspin.domain import Box, Centre, Cloud, Domain
 from qspin.networks import Network
 
 __all__ = ["Wavefunction", "WavefunctionParams"]
@@ -33,7 +33,8 @@ class Wavefunction:
 
     Args:
         network: settings of the network.
-        domain: the box, whose mask makes u vanish on hard walls; periodic axes enter as cosine and sine.
+        domain: a box, whose mask makes u vanish on hard walls; periodic axes enter as cosine and sine. Or any
+            other domain.
         n_states: N.
         centres: singular points; without any, the inputs are the box coordinates and cusp and decay are
         absent.
@@ -46,14 +47,17 @@ class Wavefunction:
     """
 
     network: Network
-    domain: Box
+    domain: Domain
     n_states: int
     centres: tuple[Centre, ...] = ()
     cloud: Cloud | None = None
     input_range: float = 3.0
 
     def __post_init__(self) -> None:
-        if (self.centres or self.cloud is not None) and any(self.domain.periodic):
+        placed = self.centres or self.cloud is not None
+        if placed and not isinstance(self.domain, Box):
+            raise TypeError(f"Wavefunction: centres and clouds need a Box, got {self.domain!r}.")
+        if placed and isinstance(self.domain, Box) and any(self.domain.periodic):
             raise ValueError(
                 "Wavefunction: centres or a cloud in a box with periodic axes are not supported: distances "
                 "from them are not periodic. Use hard walls, or a Potential without singularities."
@@ -62,14 +66,14 @@ class Wavefunction:
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> WavefunctionParams:
         """Fresh parameters; decay rates start at five e-foldings from the middle to the nearest wall."""
         n_inputs = jax.eval_shape(self.inputs, jax.ShapeDtypeStruct((self.domain.dim,), jnp.float32)).shape[0]
-        decay = 10.0 / min(self.domain.lengths)
+        decay = 10.0 / min(self.domain.lengths) if isinstance(self.domain, Box) else 1.0
         return WavefunctionParams(
             self.network.init(key, n_inputs, self.n_states, dtype),
             jnp.full((self.n_states,), np.log(decay), dtype),
         )
 
     def inputs(self, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
-        """What the network sees: scaled box coordinates, or direction and log-distance about each centre."""
+        """What the network sees: the domain's own inputs, or direction and log-distance about each centre."""
         if self.centres:
             return jnp.concatenate([self._about(centre, x) for centre in self.centres])
         if self.cloud is not None:
@@ -77,11 +81,7 @@ class Wavefunction:
             return (x - jnp.asarray(self.cloud.mean, x.dtype)) @ jnp.asarray(
                 axes / np.sqrt(variances), x.dtype
             )
-        t = self.domain.scaled(x)
-        walled = np.flatnonzero(~np.asarray(self.domain.periodic))
-        turning = np.flatnonzero(np.asarray(self.domain.periodic))
-        angle = jnp.pi * t[turning]
-        return jnp.concatenate([self.input_range * t[walled], jnp.cos(angle), jnp.sin(angle)])
+        return self.domain.inputs(x, self.input_range)
 
     @property
     def landmarks(self) -> tuple[Centre | Cloud, ...]:
@@ -113,9 +113,16 @@ class Wavefunction:
         ]
         return sum(softened, start=jnp.zeros((), x.dtype)) / len(softened)
 
+    def envelope(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
+        """What multiplies the network's outputs: decay · mask · cusp."""
+        return jnp.exp(-jnp.exp(params.log_decay) * self._distance(x)) * self._factor(x)
+
+    def decay_slope(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
+        """∂ ln u_k/∂ log_decay_k."""
+        return -jnp.exp(params.log_decay) * self._distance(x)
+
     def __call__(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
-        envelope = jnp.exp(-jnp.exp(params.log_decay) * self._distance(x))
-        return self.network(params.network, self.inputs(x)) * envelope * self._factor(x)
+        return self.network(params.network, self.inputs(x)) * self.envelope(params, x)
 
     def hidden_functions(
         self, params: WavefunctionParams, x: Float[Array, " dim"]

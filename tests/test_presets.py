@@ -17,7 +17,7 @@ def test_the_papers_settings():
     assert paper.batch_size == 128
     assert paper.averaging == 0.01
     assert paper.estimator == qspin.AveragedJacobian()
-    assert paper.network == qspin.BlockSparseMLP((128,) * 4, jax.nn.softplus)
+    assert paper.network == qspin.BlockSparseMLP((128,) * 4, qspin.softplus)
     assert paper.sampler == Uniform()
     shorter = qspin.presets.spin_paper_hydrogen(steps=10, averaging=1.0)
     assert (shorter.steps, shorter.averaging) == (10, 1.0)

@@ -71,8 +71,9 @@ class Toy(IterativeMethod):
         def init(seed):
             return ToyState(jnp.asarray(float(seed)), jnp.asarray(0))
 
-        def advance(state):
-            first, count = int(state.step), min(7, self.steps - int(state.step))
+        def advance(state, until=None):
+            end = self.steps if until is None else until
+            first, count = int(state.step), min(7, end - int(state.step))
             self.advances.append(first)
             steps = first + np.arange(count)
             total = float(state.total) + np.cumsum(steps + 1)
@@ -80,7 +81,8 @@ class Toy(IterativeMethod):
                 "energies": np.stack([total, total + 1], 1),
                 "ok": (steps < self.breaks_at) | (self.breaks_at < 0),
             }
-            return ToyState(jnp.asarray(total[-1]), jnp.asarray(first + count)), info
+            last = total[-1] if count else float(state.total)
+            return ToyState(jnp.asarray(last), jnp.asarray(first + count)), info
 
         def finish(state, history):
             if self.unusable:
@@ -182,11 +184,40 @@ def test_what_solve_adds_to_a_spectrum(method):
     np.testing.assert_allclose(spectrum.exact, np.pi**2 / 2 * np.array([1, 4, 9]))  # one more than asked
 
 
-def test_a_breakdown_names_the_step_and_what_to_try():
-    seen = []
-    with pytest.raises(qspin.TrainingError, match=r"at step 9:.*Try a lower learning rate"):
-        qspin.solve(BOX, 2, Toy(20, breaks_at=9), callback=lambda step, *_: seen.append(step))
-    assert seen == [7]
+@pytest.mark.parametrize("breaks_at", [9, 7, 0])
+def test_a_breakdown_names_the_step_and_what_to_try_and_keeps_the_last_good_state(tmp_path, breaks_at):
+    """9 is inside a chunk, 7 begins one; 1 + 2 + … up to the step before is the state then."""
+    seen, path = [], tmp_path / "run.npz"
+    with pytest.raises(
+        qspin.TrainingError,
+        match=rf"at step {breaks_at}:.*Try a lower learning rate.*last good state is in .*run.npz",
+    ) as caught:
+        qspin.solve(
+            BOX, 2, Toy(20, breaks_at), callback=lambda step, *_: seen.append(step), checkpoint=path, seed=0
+        )
+    assert seen == [step for step in (7, 9) if step <= breaks_at]
+    with np.load(path) as file:
+        assert int(file["state/1"]) == breaks_at
+    spectrum = caught.value.spectrum
+    assert spectrum.energies[0] == breaks_at * (breaks_at + 1) / 2
+    assert not spectrum.converged.any()
+    assert "broke down" in spectrum.status
+    assert len(spectrum.exact) == 3
+
+
+def test_the_last_good_state_is_the_one_before_the_first_step_that_is_not_finite(tmp_path):
+    """A learning rate that explodes after 12 good steps: training 12 steps with it gives the same parameters."""
+    rate = optax.piecewise_constant_schedule(1e-3, {11: 1e33})
+    method = dataclasses.replace(TINY, steps=60, optimizer=optax.sgd(rate))
+    with pytest.raises(qspin.TrainingError, match=r"at step 12:"):
+        qspin.solve(BOX, 2, method, checkpoint=tmp_path / "broken.npz")
+    run = method.bind(BOX, 2)
+    state = run.init(0)
+    while int(state.step) < 12:
+        state, _ = run.advance(state, until=12)
+    with np.load(tmp_path / "broken.npz") as file:
+        for i, leaf in enumerate(jax.tree.leaves(state)):
+            np.testing.assert_array_equal(file[f"state/{i}"], np.asarray(leaf))
 
 
 def test_functions_that_cannot_be_evaluated_are_a_breakdown_too():

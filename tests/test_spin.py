@@ -1,4 +1,4 @@
-"""The masked gradient against a naive one, what a lower state may feel, and SpIN where closed forms exist."""
+"""SpIN where closed forms exist: energies, errors, eigenfunctions; steps, chunks, seeds, settings."""
 
 import dataclasses
 
@@ -10,9 +10,6 @@ import pytest
 
 import qspin
 from qspin import runtime
-from qspin.sampling import Points
-from qspin.spectral import Average, moment
-from qspin.spin import Batch
 
 HARMONIC = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),
@@ -23,150 +20,11 @@ HARMONIC = qspin.Problem(
 BOX = qspin.Problem(
     qspin.Kinetic(), qspin.Box([0.0], [1.0]), exact=qspin.exact.box([1.0]), name="box"
 )  # walls far from zero, unlike the oscillator's
-BARE = qspin.AveragedCovariance(project=False, gauge=0.0)
 TINY = qspin.SpIN(steps=20, batch_size=32, network=qspin.SeparateMLPs((8,)), evaluation_points=1024)
 
 
 def plain(a):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(a)]
-
-
-def known(value):
-    """An average of exactly this value."""
-    return Average.zeros(value.shape, value.dtype).update(value, 1.0)
-
-
-# --- gradients, against a Hamiltonian that is symmetric on the batch itself
-
-
-@pytest.fixture
-def algebra(x64):
-    """(params, u of params, weights, H): 12 points, 3 states that share parameters, H = A/w with A = Aᵀ."""
-    rng = np.random.default_rng(0)
-    features, w = jnp.asarray(rng.normal(size=(12, 4))), jnp.asarray(rng.uniform(0.5, 2.0, 12))
-    a = jnp.asarray(rng.normal(size=(12, 12)))
-    params = {"inner": jnp.asarray(rng.normal(size=(4, 6))), "outer": jnp.asarray(rng.normal(size=(6, 3)))}
-
-    def u(p):
-        return jnp.tanh(features @ p["inner"]) @ p["outer"]
-
-    return params, u, w, lambda f: (a + a.T) @ f / w[:, None]
-
-
-def batch_of(algebra, rows=slice(None), weights=None):
-    params, u, w, apply = algebra
-    values, pullback = jax.vjp(lambda p: u(p)[rows], params)
-    weights = w[rows] if weights is None else weights
-    return Batch(
-        Points(jnp.zeros((len(weights), 1)), weights),
-        values,
-        apply(u(params))[rows],
-        lambda cotangent: pullback(cotangent)[0],
-    )
-
-
-def cotangent_of(estimator, batch, sigma, pi):
-    """What the estimator sends back to u, (batch, states)."""
-
-    def cotangent(points, u, hu, sigma, pi):
-        return estimator.gradient(Batch(points, u, hu, lambda c: c), sigma, pi, None, 1.0)[0]
-
-    return np.asarray(jax.jit(cotangent)(batch.points, batch.u, batch.hu, sigma, pi))
-
-
-@pytest.mark.parametrize("estimator", [BARE, qspin.AveragedJacobian()], ids=["covariance", "jacobian"])
-def test_without_averaging_the_gradient_is_that_of_the_masked_trace(algebra, estimator):
-    """Σ_k ∂Λ_kk/∂u_k · ∂u_k/∂θ, with Λ = L⁻¹ΠL⁻ᵀ differentiated through the Cholesky factor."""
-    params, u, w, apply = algebra
-
-    def level(k, p):
-        column = u(p)[:, k]
-        values = jax.lax.stop_gradient(u(p)).at[:, k].set(column)
-        chol = jnp.linalg.cholesky(moment(values, values, w))
-        inverse = jnp.linalg.inv(chol)
-        return (inverse @ moment(values, apply(values), w) @ inverse.T)[k, k]
-
-    expected = jax.jit(jax.grad(lambda p: sum(level(k, p) for k in range(3))))(params)
-    batch = batch_of(algebra)
-    sigma, pi = (known(moment(batch.u, f, w)) for f in (batch.u, batch.hu))
-    found, _, ordering = estimator.gradient(batch, sigma, pi, estimator.init(params, 3), 1.0)
-    for k in range(3):
-        assert ordering.eigenvalues[k, k] == pytest.approx(float(level(k, params)), rel=1e-10)
-    for a, b in zip(plain(found), plain(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10 * np.abs(b).max())  # eps × condition of Σ
-
-
-def test_given_the_averages_the_gradient_is_linear_in_the_batch(algebra):
-    """Hence unbiased: half batches of twice the weight average to the whole."""
-    w = algebra[2]
-    whole = batch_of(algebra)
-    sigma, pi = (known(moment(whole.u, f, w)) for f in (whole.u, whole.hu))
-    parts = [batch_of(algebra, rows, 2 * w[rows]) for rows in (slice(0, 6), slice(6, 12))]
-    gradients = [BARE.gradient(b, sigma, pi, None, 0.01)[0] for b in (whole, *parts)]
-    for a, b, c in zip(*map(plain, gradients), strict=True):
-        np.testing.assert_allclose((b + c) / 2, a, rtol=1e-9, atol=1e-10 * np.abs(a).max())
-
-
-def test_the_projected_residual_has_no_share_of_this_or_a_lower_state(algebra):
-    """Also where the averages come from other parameters, here those of a made-up Σ and Π."""
-    rng = np.random.default_rng(1)
-    m = jnp.asarray(rng.normal(size=(3, 3)))
-    batch = batch_of(algebra)
-    weights = batch.points.weights
-    sigma, pi = known(moment(batch.u, batch.u, weights) + m @ m.T), known(m + m.T)
-    lower = np.tril(np.ones((3, 3), bool))  # rows: states k, columns: u_j with j ≤ k
-    overlaps = {
-        project: np.asarray(
-            cotangent_of(qspin.AveragedCovariance(project, 0.0), batch, sigma, pi).T @ batch.u
-        )
-        for project in (True, False)
-    }
-    size = np.abs(overlaps[False]).max()
-    assert np.abs(overlaps[True][lower]).max() < 1e-11 * size
-    assert np.abs(overlaps[False][lower]).max() > 1e-2 * size
-
-
-@pytest.mark.parametrize("project", [True, False])
-def test_at_eigenfunctions_the_gradient_vanishes_at_every_sample(x64, project):
-    """u = T φ with φ_n = √2 sin nπx, T lower triangular: Σ = TTᵀ, Π = T diag(E) Tᵀ, and r = 0 pointwise."""
-    n = jnp.arange(1.0, 5.0)
-    energies = (jnp.pi * n) ** 2 / 2
-    mixing = jnp.tril(jnp.asarray(np.random.default_rng(2).normal(size=(4, 4)))) + 2 * jnp.eye(4)
-    x = jax.random.uniform(jax.random.key(0), (32, 1))
-    phi = jnp.sqrt(2.0) * jnp.sin(jnp.pi * n * x)
-    batch = Batch(Points(x, jnp.full(32, 1 / 32)), phi @ mixing.T, phi * energies @ mixing.T, lambda c: c)
-    sigma, pi = known(mixing @ mixing.T), known(mixing * energies @ mixing.T)
-    estimator = qspin.AveragedCovariance(project=project, gauge=0.0)
-    cotangent = np.asarray(cotangent_of(estimator, batch, sigma, pi))
-    assert np.abs(cotangent).max() < 1e-11 * float(energies[-1])  # eps × condition of T
-    elsewhere = batch._replace(hu=batch.hu + x * batch.u)  # no longer eigenfunctions
-    assert np.abs(cotangent_of(estimator, elsewhere, sigma, pi)).max() > 1e-3
-
-
-@pytest.mark.parametrize(
-    "estimator",
-    [qspin.AveragedCovariance(), qspin.AveragedJacobian()],
-    ids=["covariance", "jacobian"],
-)
-def test_a_lower_state_never_feels_a_higher_one(estimator):
-    """Bit for bit, through five steps: other parameters of the third network leave the first two alone."""
-    spin = dataclasses.replace(TINY, estimator=estimator, optimizer=optax.adam(1e-2))
-    wavefunction = spin.wavefunction(HARMONIC, 3)
-    step = jax.jit(lambda state: spin.step(HARMONIC, wavefunction, state)[0])
-
-    def trained(disturbance):
-        with runtime.precision("float32"):
-            state = spin.init(HARMONIC, 3, seed=0)
-            params = jax.tree.map(lambda p: p.at[2].add(disturbance), state.params)
-            state = dataclasses.replace(state, params=params)
-            for _ in range(5):
-                state = step(state)
-            return plain(state.params)
-
-    for a, b in zip(trained(0.0), trained(0.3), strict=True):
-        np.testing.assert_array_equal(a[:2], b[:2])
-        if a.ndim > 1:  # without centres, nothing depends on the decay rates
-            assert not np.array_equal(a[2], b[2])
 
 
 # --- training
@@ -388,3 +246,35 @@ def test_a_batch_too_small_to_tell_the_states_apart():
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         TINY.steps = 5
+
+
+class FourOutputs(qspin.networks.Network):
+    """A network of the user's own, which takes no notice of how many outputs are asked for."""
+
+    def init(self, key, n_inputs, n_outputs, dtype=jnp.float32):
+        return jax.random.normal(key, (n_inputs, 4), dtype)
+
+    def hidden_activations(self, params, z):
+        return jnp.tanh(z)[None]
+
+    def __call__(self, params, z):
+        return jnp.tanh(z @ params)
+
+
+def test_more_states_than_network_outputs():
+    method = dataclasses.replace(TINY, network=FourOutputs())
+    with pytest.raises(ValueError, match=r"outputs of shape \(4,\), but n_states=5 needs \(5,\)"):
+        qspin.solve(HARMONIC, 5, method)
+    method.check(HARMONIC, 4)
+
+
+def test_a_network_without_layers_takes_algorithm_1_by_pull_backs():
+    method = dataclasses.replace(TINY, network=FourOutputs(), estimator=qspin.AveragedJacobian())
+    state, _ = method.bind(HARMONIC, 4).advance(method.bind(HARMONIC, 4).init(0))
+    assert {leaf.shape[:2] for leaf in jax.tree.leaves(state.kept) if leaf.ndim > 2} == {(4, 4)}
+
+
+def test_more_states_than_nodes():
+    problem = qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3))
+    with pytest.raises(ValueError, match="n_states=4 is more than the 3 nodes"):
+        qspin.solve(problem, 4, TINY)
