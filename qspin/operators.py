@@ -23,9 +23,10 @@ __all__ = ["KernelOperator", "MatrixOperator", "graph_laplacian", "slowness"]
 
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
+    Kernel = Callable[..., Any]
     Lengths = int | Sequence[int]
 else:
-    Lengths = Any
+    Kernel = Lengths = Any
 
 _SAMPLE = 256  # pairs of points on which the symmetry of a kernel is checked
 
@@ -44,7 +45,7 @@ class KernelOperator(Operator):
     is not symmetric or not finite on a sample of pairs, with the pair.
     """
 
-    kernel: Callable[..., Any]
+    kernel: Kernel
 
     def __post_init__(self) -> None:
         if not callable(self.kernel):
