@@ -1,10 +1,11 @@
-"""The box, its masks and what is refused."""
+"""The box and its masks, the other domains, and what is refused."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import qspin
 from qspin.domain import Box, PolynomialMask, SquareRootMask
 
 MASKS = [SquareRootMask(), PolynomialMask()]
@@ -164,3 +165,75 @@ def test_wrong_boxes_are_refused(make, message):
     with pytest.raises(ValueError) as refused:
         make()
     assert message in str(refused.value)
+
+
+# --- other domains
+
+
+def spread(domain, n=4096):
+    """Points spread as the measure."""
+    return np.asarray(domain.from_unit(qspin.QuasiRandom().unit(jax.random.key(0), n, domain.dim)))
+
+
+def test_a_gaussian_is_a_normal_density():
+    """Moments of quasi-random points, whose error falls nearly as 1/n."""
+    domain = qspin.Gaussian([1.0, -2.0], [0.5, 2.0])
+    x = spread(domain)
+    assert (domain.dim, domain.volume) == (2, 1.0)
+    z = (x - np.array(domain.mean)) / np.array(domain.deviation)
+    for power, moment in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)):
+        np.testing.assert_allclose((z**power).mean(0), moment, atol=0.1)
+    np.testing.assert_allclose(np.mean(z[:, 0] * z[:, 1]), 0, atol=0.01)
+    np.testing.assert_allclose(jax.vmap(lambda p: domain.inputs(p, 3.0))(jnp.asarray(x)), z, atol=1e-5)
+    assert domain.all_points() is None
+    assert float(domain.boundary_mask(jnp.asarray([99.0, 99.0]))) == 1.0
+
+
+def test_one_deviation_serves_all_coordinates():
+    assert qspin.Gaussian([0.0, 0.0], 2.0) == qspin.Gaussian([0.0, 0.0], [2.0, 2.0])
+    assert qspin.Gaussian() == qspin.Gaussian([0.0], [1.0])
+
+
+def test_nodes_are_counted_once():
+    domain = qspin.Nodes(7)
+    nodes, counts = np.unique(spread(domain, 700), return_counts=True)
+    np.testing.assert_array_equal(nodes, np.arange(7))
+    assert (np.abs(counts - 100) <= 2).all()  # a lattice of golden slope
+    assert (domain.dim, domain.volume) == (1, 7.0)
+    np.testing.assert_array_equal(domain.all_points()[:, 0], np.arange(7))
+    assert float(domain.from_unit(jnp.ones((1, 1)))[0, 0]) == 6  # the end of the last cell
+
+
+@pytest.mark.parametrize(
+    ("features", "shape"), [(3, (3, 3)), (np.arange(4.0), (4, 1)), (np.ones((5, 2)), (5, 2))]
+)
+def test_what_a_network_sees_of_a_node(features, shape):
+    domain = qspin.Nodes(features)
+    assert domain.features.shape == shape
+    for i in range(shape[0]):
+        np.testing.assert_allclose(domain.inputs(jnp.asarray([float(i)]), 3.0), domain.features[i])
+
+
+def test_nodes_are_equal_where_their_features_are():
+    table = np.random.default_rng(0).normal(size=(4, 2))
+    same, other = qspin.Nodes(table.copy()), qspin.Nodes(table + 1)
+    assert qspin.Nodes(table) == same != other
+    assert hash(qspin.Nodes(table)) == hash(same)
+    assert repr(same) != repr(other)
+    assert "4 nodes, 2 features" in repr(same)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: qspin.Gaussian([0.0], 0.0), "Gaussian: deviation must be one positive number or 1 of them"),
+        (lambda: qspin.Gaussian([0.0, 0.0], [1.0] * 3), "one positive number or 2 of them"),
+        (lambda: qspin.Gaussian([np.inf]), "Gaussian: mean must be a sequence of finite numbers"),
+        (lambda: qspin.Nodes(0), "Nodes: features must be a number of nodes, or a finite table"),
+        (lambda: qspin.Nodes([[np.nan]]), "finite table"),
+        (lambda: qspin.Nodes(np.ones((2, 2, 2))), "finite table"),
+    ],
+)
+def test_bad_domains(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()

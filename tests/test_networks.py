@@ -1,4 +1,4 @@
-"""Shapes, blocks, and which parameters an output feels."""
+"""Shapes, blocks, which parameters an output feels, and the factors of its gradient."""
 
 import functools
 from itertools import pairwise
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs
+from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus
 
 INPUTS, OUTPUTS = 3, 5
 NETWORKS = [MLP((16, 12)), BlockSparseMLP((16, 12, 20)), SeparateMLPs((8, 6))]
@@ -206,3 +206,51 @@ def test_widths_that_are_none_are_refused(kind, hidden):
         ValueError, match=f"{kind.__name__}: hidden must be a sequence of positive layer widths"
     ):
         kind(hidden)
+
+
+# --- softplus, and the factors of a gradient
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_softplus_and_its_derivatives_to_rounding(x64, dtype):
+    """Against JAX's own; the derivative 1/(1 + e^-x) and the second one besides."""
+    x = jnp.asarray(np.concatenate([np.linspace(-60, 60, 2401), [0.0, -0.0, 1e-3]]), dtype)
+    eps = float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(softplus(x), jax.nn.softplus(x), rtol=4 * eps, atol=eps)
+    slope = jax.vmap(jax.grad(softplus))(x)
+    np.testing.assert_allclose(slope, jax.nn.sigmoid(x), rtol=4 * eps, atol=2 * eps)
+    curvature = jax.vmap(jax.grad(jax.grad(softplus)))(x)
+    np.testing.assert_allclose(curvature, jax.nn.sigmoid(x) * jax.nn.sigmoid(-x), rtol=8 * eps, atol=2 * eps)
+
+
+LAYERED = [MLP((5, 7)), SeparateMLPs((6, 4)), BlockSparseMLP((10, 10, 10)), BlockSparseMLP((8,), jnp.tanh)]
+
+
+@pytest.mark.parametrize("network", LAYERED, ids=lambda n: f"{type(n).__name__}-{len(n.hidden)}")
+@pytest.mark.parametrize("n_outputs", [1, 3, 5])
+def test_the_product_of_the_factors_is_the_gradient(x64, network, n_outputs):
+    """Summed over a batch and put in place, what vjp gives for the same cotangents."""
+    params = network.init(jax.random.key(0), 3, n_outputs, float)
+    z = jax.random.normal(jax.random.key(1), (9, 3))
+    cotangents = jax.random.normal(jax.random.key(2), (9, n_outputs))
+    windows = tuple(
+        (jnp.einsum("nbr,nbc->nrc", jnp.broadcast_to(h, (n_outputs, *h.shape[1:])), d), d.sum(1))
+        for h, d in network.factors(params, z, cotangents)
+    )
+    found = network.assemble(params, windows)
+    (expected,) = jax.vjp(lambda p: jax.vmap(lambda y: network(p, y))(z), params)[1](cotangents)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_windows_cover_every_weight_that_an_output_depends_on(x64):
+    network = BlockSparseMLP((24, 24, 24), jnp.tanh)
+    params = network.init(jax.random.key(0), 2, 5, float)
+    z = jax.random.normal(jax.random.key(1), (2,))
+    for k in range(5):
+        gradient = jax.grad(lambda p, k=k: network(p, z)[k])(params)
+        for (weight, _), (rows, columns) in zip(gradient, network.windows(2, 5), strict=True):
+            outside = np.ones(weight.shape, bool)
+            outside[np.ix_(rows[k], columns[k])] = False
+            assert (np.asarray(weight)[outside] == 0).all()
