@@ -1,249 +1,480 @@
-"""Kernels, matrices, graph Laplacians and slowness: what they do to functions, and SpIN where closed forms exist."""
+"""Kernels, matrices, graphs and films: the operators themselves, and SpIN on them against closed forms."""
+
+import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse
+from numpy.polynomial import hermite, hermite_e, legendre
 
 import qspin
+from qspin.sampling import Points, Uniform
 
-QUICK = qspin.SpIN(steps=2000, batch_size=128, network=qspin.SeparateMLPs((16, 16)))
-
-
-def symmetric(n, seed=0):
-    a = np.random.default_rng(seed).normal(size=(n, n))
-    return (a + a.T) / 2
+EPS = np.finfo(float).eps
+MATRIX = np.random.default_rng(0).normal(size=(5, 5))
+MATRIX = MATRIX + MATRIX.T
 
 
-def applied(operator, n, f):
-    """Af at every node, by the function and by the batch."""
-    x = jnp.arange(n, dtype=float)[:, None]
-    one_by_one = jax.vmap(operator(f))(x)
-    at_once = operator.image(f, x, None)
-    np.testing.assert_allclose(one_by_one, at_once, rtol=1e-12, atol=1e-12)
-    return np.asarray(at_once)
+def tabulated(table):
+    """The function of nodes that takes the rows of a table as its values."""
+    values = jnp.asarray(table)
+    return lambda x: values[jnp.round(x[0]).astype(int)]
 
 
-def table(values):
-    return lambda x: jnp.asarray(values)[jnp.round(x[0]).astype(int)]
+def as_points(numbers):
+    return jnp.asarray(numbers, float)[:, None]
+
+
+def tridiagonal(n):
+    return np.diag(np.arange(1.0, n + 1)) + np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1)
+
+
+def dense(operator):
+    """The matrix that is stored."""
+    n, _ = operator.entries.shape
+    matrix = np.zeros((n, n))
+    np.add.at(matrix, (np.arange(n)[:, None], operator.columns), operator.entries)
+    return matrix
 
 
 # --- matrices
 
 
-@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.coo_matrix])
-@pytest.mark.parametrize("shape", [(), (2,)], ids=["scalar", "vector"])
-def test_a_matrix_acts_as_the_matrix(x64, form, shape):
-    a = symmetric(6) * (np.random.default_rng(1).uniform(size=(6, 6)) > 0.4)
-    a = np.triu(a) + np.triu(a, 1).T
-    values = np.random.default_rng(2).normal(size=(6, *shape))
+@pytest.mark.parametrize(
+    "matrix", [MATRIX, tridiagonal(40), np.zeros((3, 3))], ids=["full", "narrow", "zero"]
+)
+@pytest.mark.parametrize(
+    "kind", [np.asarray, np.ndarray.tolist, scipy.sparse.csr_matrix, scipy.sparse.coo_array]
+)
+def test_dense_and_sparse_matrices_are_kept_as_they_are(kind, matrix):
+    assert np.array_equal(dense(qspin.MatrixOperator(kind(matrix))), matrix)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("matrix", [MATRIX, tridiagonal(40)], ids=["full", "narrow"])
+@pytest.mark.parametrize("shape", [(), (3,)], ids=["one", "three"])
+def test_a_matrix_acts_on_functions_of_nodes(matrix, shape):
+    """At few points (only their rows are read) and at many (f is evaluated everywhere once), and one by one."""
+    operator, n, rng = qspin.MatrixOperator(matrix), len(matrix), np.random.default_rng(1)
+    table = rng.normal(size=(n, *shape))
+    f, expected = tabulated(table), matrix @ table
+    near = 8 * EPS * n * np.abs(matrix).max() * np.abs(table).max()
+    few, many = [0, n - 1], rng.integers(n, size=3 * n)
+    for numbers in (few, many):
+        image = jax.jit(lambda x: operator.image(f, x, None))(as_points(numbers))
+        np.testing.assert_allclose(image, expected[numbers], rtol=0, atol=near)
     np.testing.assert_allclose(
-        applied(qspin.MatrixOperator(form(a)), 6, table(values)), a @ values, atol=1e-12
+        jax.jit(operator(f))(as_points([n - 1])[0]), expected[n - 1], rtol=0, atol=near
     )
+    assert operator.is_local
 
 
-def test_few_points_of_a_sparse_matrix(x64):
-    """Here only the neighbours are evaluated; Af at every node is the other route."""
-    operator = qspin.graph_laplacian(50, [(i, i + 1) for i in range(49)])
-    values = np.random.default_rng(0).normal(size=50)
-    some = np.array([0, 7, 49])
-    image = operator.image(table(values), jnp.asarray(some[:, None], float), None)
-    np.testing.assert_allclose(image, applied(operator, 50, table(values))[some], atol=1e-12)
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(("n_points", "everywhere"), [(13, False), (14, True)])
+def test_f_is_evaluated_no_more_often_than_there_are_nodes(n_points, everywhere):
+    """Rows of 3 entries and 40 nodes: 3 evaluations a point, until that is 40."""
+    evaluations = []
+
+    def f(x):
+        jax.debug.callback(lambda a: evaluations.append(float(a)), x[0])
+        return x[0]
+
+    jax.block_until_ready(
+        qspin.MatrixOperator(tridiagonal(40)).image(f, as_points(np.arange(n_points) % 40), None)
+    )
+    jax.effects_barrier()
+    assert len(evaluations) == (40 if everywhere else 3 * n_points)
 
 
-def test_sums_and_multiples(x64):
-    a, b, f = symmetric(5), symmetric(5, 1), np.random.default_rng(3).normal(size=5)
-    combined = 2.0 * qspin.MatrixOperator(a) - qspin.MatrixOperator(b)
-    np.testing.assert_allclose(applied(combined, 5, table(f)), (2 * a - b) @ f, atol=1e-12)
+def test_repeated_entries_add_up():
+    """As in SciPy, whatever their order; two that cancel leave a zero."""
+    rows, columns = [0, 1, 0, 1, 2, 0, 2, 2], [1, 0, 1, 0, 2, 0, 1, 1]
+    values = [1.0, 2.5, 2.0, 0.5, 4.0, -1.0, 3.0, -3.0]
+    coo = scipy.sparse.coo_matrix((values, (rows, columns)), shape=(3, 3))
+    assert np.array_equal(dense(qspin.MatrixOperator(coo)), [[-1, 3, 0], [3, 0, 0], [0, 0, 4]])
+
+
+@pytest.mark.usefixtures("x64")
+def test_matrices_add_with_each_other_and_with_a_potential():
+    """-3 L + V + L on a graph, with V diagonal."""
+    laplacian = qspin.graph_laplacian(5, [(0, 1), (1, 2), (0, 4)])
+    diagonal, table = np.array([1.0, -2.0, 0.5, 3.0, 7.0]), np.random.default_rng(0).normal(size=(5, 2))
+    operator = -3 * laplacian + qspin.Potential(tabulated(diagonal)) + laplacian
+    problem = qspin.Problem(operator, qspin.Nodes(5))
+    image = problem.hamiltonian.image(tabulated(table), as_points(range(5)), None)
+    expected = (np.diag(diagonal) - 2 * dense(laplacian)) @ table
+    np.testing.assert_allclose(image, expected, atol=64 * EPS)
 
 
 @pytest.mark.parametrize(
-    ("make", "match"),
+    ("matrix", "message"),
     [
-        (lambda: qspin.MatrixOperator(np.ones((2, 3))), r"square matrix, got shape \(2, 3\)"),
-        (lambda: qspin.MatrixOperator(np.ones(3)), r"square matrix, got an array of shape \(3,\)"),
-        (lambda: qspin.MatrixOperator([[1, np.nan], [np.nan, 1]]), "not finite"),
-        (lambda: qspin.MatrixOperator([[1, 2], [3, 1]]), r"A\[0, 1\] = 2 and A\[1, 0\] = 3"),
-        (lambda: qspin.MatrixOperator([[1, 2], [0, 1]]), r"A\[0, 1\] = 2 and A\[1, 0\] = 0"),
-        (lambda: qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(4)), "needs Nodes of 3 nodes"),
-        (lambda: qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Box([0.0], [1.0])), "needs Nodes"),
-        (lambda: qspin.graph_laplacian(3, [(0, 3)]), "node numbers from 0 to 2"),
-        (lambda: qspin.graph_laplacian(3, [0, 1]), "must be pairs"),
-        (lambda: qspin.graph_laplacian(3, [(0, 1)], [-1.0]), "1 numbers of at least 0"),
-        (lambda: qspin.slowness(1), "at least 2"),
-        (lambda: qspin.slowness([4, 1.5]), "number of frames"),
+        (np.ones((2, 3)), r"expected a square matrix, got shape \(2, 3\)"),
+        (scipy.sparse.csr_matrix(np.ones((2, 3))), r"expected a square matrix, got shape \(2, 3\)"),
+        (np.ones(3), r"expected a square matrix, got an array of shape \(3,\)"),
+        (np.zeros((0, 0)), r"expected a square matrix, got shape \(0, 0\)"),
+        ([[1.0, 2.0], [3.0, 1.0]], r"must be symmetric, but A\[0, 1\] = 2 and A\[1, 0\] = 3"),
+        ([[1.0, 0.0], [5.0, 1.0]], r"must be symmetric, but A\[1, 0\] = 5 and A\[0, 1\] = 0"),
+        (scipy.sparse.coo_matrix(([4.0], ([2], [0])), (3, 3)), r"A\[2, 0\] = 4 and A\[0, 2\] = 0"),
+        ([[1.0, 1.0], [1.0 + 1e-9, 1.0]], "must be symmetric"),
+        ([[np.nan, 0.0], [0.0, 1.0]], "not finite"),
+        ([[np.inf, 0.0], [0.0, 1.0]], "not finite"),
     ],
 )
-def test_bad_matrices(make, match):
-    with pytest.raises(ValueError, match=match):
-        make()
+def test_matrices_that_are_not_symmetric_and_finite_are_refused(matrix, message):
+    with pytest.raises(ValueError, match=f"MatrixOperator: .*{message}"):
+        qspin.MatrixOperator(matrix)
 
 
-def test_what_is_local_only_in_a_box_says_so():
-    with pytest.raises(TypeError, match="Kinetic: the domain must be a Box"):
-        qspin.Problem(qspin.Kinetic(), qspin.Nodes(3))
-    matrix = qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3))
-    with pytest.raises(ValueError, match="Grid: solves for the lowest states of a Hamiltonian in a Box"):
-        qspin.solve(matrix, 2, qspin.Grid())
+def test_rounding_does_not_count_as_asymmetry():
+    """A product such as QᵀDQ is symmetric up to eps."""
+    rng = np.random.default_rng(0)
+    q = rng.normal(size=(50, 50))
+    product = q.T @ np.diag(rng.normal(size=50)) @ q
+    product[0, 1] += 8 * EPS * np.abs(product).max()
+    assert len(qspin.MatrixOperator(product).entries) == 50
+
+
+@pytest.mark.parametrize("wrap", [lambda a: a, lambda a: 2 * a, lambda a: a + a], ids=["A", "2A", "A+A"])
+@pytest.mark.parametrize("domain", [qspin.Nodes(4), qspin.Box([0.0], [3.0]), qspin.Gaussian()], ids=repr)
+def test_a_matrix_needs_as_many_nodes_as_rows(wrap, domain):
+    with pytest.raises(
+        ValueError, match="a 3 × 3 matrix needs Nodes of 3 nodes, got " + type(domain).__name__
+    ):
+        qspin.Problem(wrap(qspin.MatrixOperator(np.eye(3))), domain)
+
+
+def test_the_repr_of_a_matrix_tells_matrices_apart():
+    one, same, other = (qspin.MatrixOperator(a) for a in (np.eye(3), scipy.sparse.eye(3), 2 * np.eye(3)))
+    assert re.fullmatch(r"MatrixOperator\(3 × 3, at most 1 entries a row, [0-9a-f]{8}\)", repr(one))
+    assert repr(one) == repr(same) != repr(other)
+    assert "at most 3 entries" in repr(qspin.MatrixOperator(tridiagonal(9)))
 
 
 # --- graphs and films
 
 
-def test_the_quadratic_form_of_a_graph(x64):
-    """fᵀLf = Σ w (f_i - f_j)²; edges that are named twice add up, a loop adds nothing."""
-    rng = np.random.default_rng(0)
-    edges, weights, f = rng.integers(0, 8, (30, 2)), rng.uniform(size=30), rng.normal(size=8)
-    image = applied(qspin.graph_laplacian(8, edges, weights), 8, table(f))
-    expected = np.sum(weights * (f[edges[:, 0]] - f[edges[:, 1]]) ** 2)
-    np.testing.assert_allclose(f @ image, expected, rtol=1e-12)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_graph_laplacian_sums_squares_over_edges(seed, weighted):
+    """fᵀLf = Σ weight (f_i - f_j)²: repeated edges add up, in either direction; a self-loop gives nothing."""
+    rng, n = np.random.default_rng(seed), 12
+    edges = rng.integers(n, size=(20, 2))
+    edges = np.concatenate([edges, edges[:5], edges[5:8, ::-1], [[4, 4]]])
+    weights = rng.uniform(0, 2, len(edges)) if weighted else None
+    laplacian = dense(qspin.graph_laplacian(n, edges, weights))
+    f = rng.normal(size=n)
+    expected = np.sum((1.0 if weights is None else weights) * (f[edges[:, 0]] - f[edges[:, 1]]) ** 2)
+    assert f @ laplacian @ f == pytest.approx(expected, rel=64 * EPS)
+    np.testing.assert_allclose(laplacian, laplacian.T, atol=64 * EPS)
+    np.testing.assert_allclose(laplacian.sum(1), 0, atol=64 * EPS)
 
 
-@pytest.mark.parametrize("clips", [7, [7], [3, 4], [2, 2, 3]])
-def test_slowness_is_the_sum_of_squared_steps_within_clips(x64, clips):
-    f = np.random.default_rng(0).normal(size=7)
-    image = applied(qspin.slowness(clips), 7, table(f))
-    steps = [np.diff(part) for part in np.split(f, np.cumsum(np.atleast_1d(clips))[:-1])]
-    np.testing.assert_allclose(f @ image, sum(np.sum(step**2) for step in steps), rtol=1e-12)
+@pytest.mark.parametrize("edges", [[(1, 1)], np.zeros((0, 2), int)], ids=["self-loop", "none"])
+def test_a_graph_without_edges_between_nodes_is_zero(edges):
+    assert np.array_equal(dense(qspin.graph_laplacian(3, edges)), np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("edges", [[(0, 3)], [(-1, 0)], [0, 1], [(0, 1, 2)], [[[0, 1]]], []])
+def test_edges_that_are_not_pairs_of_nodes_are_refused(edges):
+    with pytest.raises(ValueError, match=r"edges must be pairs \(m, 2\) of node numbers from 0 to 2, got"):
+        qspin.graph_laplacian(3, edges)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [1.0, np.nan], [[1.0, 1.0]], 1.0])
+def test_weights_that_are_negative_or_of_another_number_are_refused(weights):
+    with pytest.raises(ValueError, match="weights must be 2 numbers of at least 0, got"):
+        qspin.graph_laplacian(3, [(0, 1), (1, 2)], weights)
+
+
+def test_infinite_weights_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        qspin.graph_laplacian(3, [(0, 1)], [np.inf])
+
+
+@pytest.mark.parametrize("lengths", [7, [7], [3, 5, 2], (2, 2), np.array([4, 3], np.uint8)], ids=str)
+def test_slowness_sums_squared_steps_within_clips(lengths):
+    clips = np.split(
+        np.random.default_rng(0).normal(size=np.sum(lengths)), np.cumsum(np.atleast_1d(lengths))[:-1]
+    )
+    f = np.concatenate(clips)
+    expected = sum(np.sum(np.diff(clip) ** 2) for clip in clips)
+    assert f @ dense(qspin.slowness(lengths)) @ f == pytest.approx(expected, rel=64 * EPS)
+
+
+@pytest.mark.parametrize("lengths", [1, 0, -3, 2.0, [3, 1], [], [[2, 2]], True, "film", None])
+def test_films_without_two_frames_are_refused(lengths):
+    with pytest.raises(
+        ValueError, match="slowness: expected a number of frames of at least 2, or one a clip"
+    ):
+        qspin.slowness(lengths)
 
 
 # --- kernels
 
 
-@pytest.mark.parametrize(
-    "domain", [qspin.Box([0.0], [2.0]), qspin.Gaussian(0.5, 0.7)], ids=["box", "gaussian"]
-)
-def test_the_mean_over_other_points_is_the_integral(x64, domain):
-    """Of k = 1 + x x', f = (1, x): moments 0, 1, 2 of the measure. To five standard errors."""
-    moments = (2.0, 2.0, 8 / 3) if isinstance(domain, qspin.Box) else (1.0, 0.5, 0.25 + 0.49)
-    operator = 2.0 * qspin.KernelOperator(lambda a, b: 1 + a[0] * b[0])
-    x = jnp.asarray([[0.3], [1.1]])
-    n = 4000
-
-    def image(key):
-        others = qspin.Uniform().draw(key, 16, domain)
-        return operator.image(lambda y: jnp.stack([1.0, y[0]]), x, others)
-
-    found = np.asarray(jax.vmap(image)(jax.random.split(jax.random.key(0), n)))
-    expected = 2 * np.array([[moments[0] + p * moments[1], moments[1] + p * moments[2]] for p in (0.3, 1.1)])
-    assert (np.abs(found.mean(0) - expected) <= 5 * found.std(0) / np.sqrt(n)).all()
+def separable(x, y):
+    return x[0] * y[0] + 1.0
 
 
-def test_a_kernel_is_no_function_of_one_point():
-    operator = qspin.KernelOperator(lambda a, b: a[0] * b[0])
-    assert not operator.is_local
-    assert not (operator + operator).is_local
-    with pytest.raises(TypeError, match="integral over the domain"):
-        operator(lambda x: x[0])
+def functions(x):
+    return jnp.stack([x[0], x[0] ** 2 + x[1], x[0] * x[1] ** 2])
 
 
-@pytest.mark.parametrize(
-    ("kernel", "error", "match"),
-    [
-        (lambda a, b: a[0] - b[0], ValueError, r"symmetric, but k\(x, x'\) = .* at x = \("),
-        (lambda a, b: jnp.log(a[0] - b[0]) + jnp.log(b[0] - a[0]), ValueError, "finite and symmetric"),
-        (lambda a, b: a * b, TypeError, r"must be a scalar .* shape \(1,\)"),
-        ("rbf", TypeError, "expected a function k"),
-    ],
-)
-def test_bad_kernels(kernel, error, match):
-    with pytest.raises(error, match=match):
-        qspin.Problem(qspin.KernelOperator(kernel), qspin.Box([0.0], [1.0]))
+def quadrature(domain):
+    """A Gauss rule for the measure, exact for what `separable` and `functions` need."""
+    if isinstance(domain, qspin.Box):
+        nodes, weights = legendre.leggauss(6)
+        axes = [c + nodes * length / 2 for c, length in zip(domain.centre, domain.lengths, strict=True)]
+        weights = weights / weights.sum()
+    else:
+        nodes, weights = hermite_e.hermegauss(6)
+        axes = [m + nodes * s for m, s in zip(domain.mean, domain.deviation, strict=True)]
+        weights = weights / weights.sum()
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
+    return points, domain.volume * np.outer(weights, weights).ravel()
 
 
-# --- SpIN
+DOMAINS = [qspin.Box([0.0, -1.0], [2.0, 3.0]), qspin.Gaussian([0.5, -1.0], [1.0, 2.0])]
+each_domain = pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: type(domain).__name__)
+
+
+@pytest.mark.usefixtures("x64")
+@each_domain
+def test_the_image_under_a_kernel_is_unbiased(domain):
+    """Means over independent minibatches, against Gauss quadrature of the integral."""
+    operator, x = qspin.KernelOperator(separable), jnp.array([[0.3, 0.1], [-1.0, 2.0], [1.7, 0.0]])
+    points, weights = quadrature(domain)
+    f = np.asarray(jax.vmap(functions)(points))
+    exact = np.einsum("xp,p,pn->xn", 1 + np.outer(x[:, 0], points[:, 0]), weights, f)
+
+    def once(key):
+        return operator.image(functions, x, Uniform().draw(key, 32, domain))
+
+    found = np.asarray(jax.jit(jax.vmap(once))(jax.random.split(jax.random.key(0), 500)))
+    assert found.shape == (500, 3, 3)
+    standard_error = found.std(0) / np.sqrt(len(found))
+    assert (np.abs(found.mean(0) - exact) < 5 * standard_error).all()
+    assert (standard_error < 0.1 * np.abs(exact).max()).all()  # so that the line above says something
+
+
+@pytest.mark.usefixtures("x64")
+@each_domain
+def test_the_image_is_linear_in_kernel_and_function(domain):
+    """On the same points to rounding; sums and multiples of operators are those of their kernels."""
+    gauss = qspin.KernelOperator(lambda x, y: jnp.exp(-jnp.sum((x - y) ** 2)))
+    straight = qspin.KernelOperator(separable)
+    both = qspin.KernelOperator(lambda x, y: 2 * gauss.kernel(x, y) - 3 * separable(x, y))
+    here, there = (Uniform().draw(jax.random.key(seed), 20, domain) for seed in (1, 2))
+    g = lambda x: jnp.sin(x[:1])  # noqa: E731
+    image = functools.partial(gauss.image, x=here.x, others=there)
+    near = 1e3 * EPS * domain.volume
+    mixed = image(lambda x: 2 * functions(x) - 5 * g(x))
+    np.testing.assert_allclose(mixed, 2 * image(functions) - 5 * image(g), rtol=1e3 * EPS, atol=near)
+    for operator in (2 * gauss - 3 * straight, 2.0 * (gauss - straight) + (-straight)):
+        np.testing.assert_allclose(
+            operator.image(functions, here.x, there),
+            both.image(functions, here.x, there),
+            rtol=1e3 * EPS,
+            atol=1e2 * near,
+        )
+    np.testing.assert_allclose((2 * gauss + gauss).image(g, here.x, there), 3 * image(g), atol=near)
+
+
+def test_a_function_of_one_value_keeps_its_shape():
+    others = Points(jnp.zeros((6, 2)), jnp.zeros(6))
+    image = jax.eval_shape(
+        lambda x: qspin.KernelOperator(separable).image(lambda y: y[0], x, others), jnp.zeros((4, 2))
+    )
+    assert image.shape == (4,)
+
+
+def test_kernels_are_not_local_alone_or_in_sums():
+    kernel, potential = qspin.KernelOperator(separable), qspin.Potential(lambda x: x[0])
+    for operator in (kernel, -kernel, 2 * kernel + kernel, kernel + potential):
+        assert not operator.is_local
+        qspin.Problem(operator, DOMAINS[1], largest=True)
+        with pytest.raises(TypeError, match=r"KernelOperator: Kf is an integral.* use image\(f, x, others\)"):
+            operator(functions)
+
+
+@pytest.mark.parametrize("domain", [qspin.Box([0.0], [1.0]), qspin.Gaussian(), qspin.Nodes(9)], ids=repr)
+def test_an_asymmetric_kernel_is_refused_with_the_pair(domain):
+    """k(x, x') = x: the values named are the coordinates named."""
+    with pytest.raises(ValueError, match="KernelOperator: k must be finite and symmetric, but") as refused:
+        qspin.Problem(qspin.KernelOperator(lambda x, y: x[0]), domain)
+    pattern = r"k\(x, x'\) = (\S+) and k\(x', x\) = (\S+) at x = \((.+)\), x' = \((.+)\)\."
+    there, back, x, y = re.search(pattern, str(refused.value)).groups()
+    assert (there, back) == (x, y) and x != y
+
+
+def test_a_kernel_that_is_not_finite_is_refused():
+    kernel = qspin.KernelOperator(lambda x, y: jnp.where(x[0] * y[0] > 1, jnp.nan, 1.0))
+    with pytest.raises(ValueError, match=r"finite and symmetric, but k\(x, x'\) = nan and"):
+        qspin.Problem(kernel, qspin.Gaussian())
+
+
+@pytest.mark.parametrize(("kernel", "shape"), [(lambda x, y: x + y, r"\(2,\)"), (jnp.outer, r"\(2, 2\)")])
+def test_a_kernel_that_is_not_a_scalar_is_refused(kernel, shape):
+    message = rf"must be a scalar for two points of shape \(2,\), got an array of shape {shape}"
+    with pytest.raises(TypeError, match=message):
+        qspin.Problem(qspin.KernelOperator(kernel), qspin.Gaussian([0.0, 0.0]))
+
+
+def test_a_kernel_must_be_a_function():
+    with pytest.raises(TypeError, match=r"KernelOperator: expected a function k\(x, x'\) .* got array"):
+        qspin.KernelOperator(np.eye(3))
+
+
+# --- SpIN on them
+
+
+def spin(steps=2000, batch_size=64):
+    network = qspin.SeparateMLPs((16, 16))
+    return qspin.SpIN(steps=steps, batch_size=batch_size, network=network, evaluation_points=16_384)
+
+
+def overlaps(spectrum, expected, points, weights):
+    """|⟨ψ_k, expected_k⟩| by a quadrature on which both are normalised."""
+    found = spectrum(points)
+    found, expected = (f / np.sqrt(weights @ f**2) for f in (found, expected))
+    return np.abs(weights @ (found * expected))
+
+
+def on_nodes(spectrum, expected):
+    points = spectrum.domain.all_points()
+    return overlaps(spectrum, expected, points, np.ones(len(points)))
 
 
 @pytest.mark.parametrize("largest", [False, True], ids=["lowest", "largest"])
-def test_spin_on_a_5_by_5_matrix(largest):
-    a = symmetric(5)
-    exact = np.linalg.eigvalsh(a)[::-1] if largest else np.linalg.eigvalsh(a)
-    problem = qspin.Problem(
-        qspin.MatrixOperator(a), qspin.Nodes(5), exact=lambda n: exact[:n], largest=largest
-    )
-    spectrum = qspin.solve(problem, 3, QUICK)
+def test_spin_finds_the_eigenvectors_of_a_matrix(largest):
+    """Indicators of the nodes are features enough for any vector."""
+    values, vectors = np.linalg.eigh(MATRIX)
+    chosen = np.s_[:-4:-1] if largest else np.s_[:3]
+    operator = qspin.MatrixOperator(MATRIX)
+    spectrum = qspin.solve(qspin.Problem(operator, qspin.Nodes(5), largest=largest), 3, spin(1000))
     assert (np.diff(spectrum.energies) * (-1 if largest else 1) > 0).all()
-    np.testing.assert_allclose(spectrum.energies, exact[:3], atol=1e-4)
-    vectors = np.linalg.eigh(a)[1][:, :: -1 if largest else 1][:, :3]
-    overlaps = np.abs(np.sum(vectors * spectrum(np.arange(5.0)[:, None]), axis=0))
-    np.testing.assert_allclose(overlaps, 1, atol=1e-4)
-    assert spectrum.groups() == [[0], [1], [2]]
-    assert (spectrum.provenance["statistical_errors"] == np.zeros(3)).all()  # summed, not sampled
+    off = np.abs(spectrum.energies - values[chosen])
+    assert off.max() < 1e-4
+    assert (off < 3 * spectrum.errors + 1e-6).all()
+    assert (on_nodes(spectrum, vectors[:, chosen]) > 1 - 1e-4).all()
+    np.testing.assert_allclose(spectrum.expect(operator), spectrum.energies, rtol=1e-9)
 
 
-def mercer(length, deviation, n):
-    """Eigenvalues, and eigenfunctions up to their norm, of exp(-(x-x')²/(2 length²)) under a normal density
-    (Rasmussen and Williams 2006, section 4.3.1)."""
-    a, b = 1 / (4 * deviation**2), 1 / (2 * length**2)
-    c = np.sqrt(a * a + 2 * a * b)
-    total = a + b + c
-
-    def functions(x):
-        hermite = np.polynomial.hermite.hermval(np.sqrt(2 * c) * x, np.eye(n)).T
-        return np.exp(-(c - a) * x**2)[:, None] * hermite
-
-    return np.sqrt(2 * a / total) * (b / total) ** np.arange(n), functions
-
-
-def test_the_rbf_kernel_under_a_gaussian_density_against_mercer():
-    exact, functions = mercer(length=1.0, deviation=1.0, n=4)
-    kernel = qspin.KernelOperator(lambda a, b: jnp.exp(-jnp.sum((a - b) ** 2) / 2))
-    problem = qspin.Problem(kernel, qspin.Gaussian(0.0, 1.0), exact=lambda n: exact[:n], largest=True)
-    spectrum = qspin.solve(problem, 4, QUICK)
-    np.testing.assert_allclose(spectrum.energies, exact, rtol=0.01)
-    assert (np.abs(spectrum.energies - exact) <= 3 * spectrum.errors).all()
-    assert (spectrum.residuals > 0).all()
-    t, w = np.polynomial.hermite_e.hermegauss(60)  # weights of a normal density, up to their sum
-    psi, phi = spectrum(t[:, None]), functions(t)
-    overlaps = np.abs(w @ (psi * phi)) / np.sqrt((w @ psi**2) * (w @ phi**2))
-    assert (overlaps > 0.99).all()
+SIGMA, LENGTH = 1.0, 1.0
+RBF = qspin.Problem(
+    qspin.KernelOperator(lambda x, y: jnp.exp(-jnp.sum((x - y) ** 2) / (2 * LENGTH**2))),
+    qspin.Gaussian(0.0, SIGMA),
+    name="rbf",
+    largest=True,
+)
+PATH = qspin.Problem(
+    qspin.graph_laplacian(30, [(i, i + 1) for i in range(29)]),
+    qspin.Nodes(np.linspace(-1, 1, 30)),
+    name="path",
+)
 
 
-def test_a_path_graph_against_cosines():
-    n = 30
-    problem = qspin.Problem(
-        qspin.graph_laplacian(n, [(i, i + 1) for i in range(n - 1)]), qspin.Nodes(np.linspace(-1, 1, n))
-    )
-    spectrum = qspin.solve(problem, 4, QUICK)
-    k, i = np.arange(4), np.arange(n)[:, None]
-    np.testing.assert_allclose(spectrum.energies, 2 - 2 * np.cos(np.pi * k / n), rtol=0.02, atol=1e-5)
-    cosines = np.cos(np.pi * k * (i + 0.5) / n)
-    overlaps = np.abs(np.sum(spectrum(i.astype(float)) * cosines, axis=0)) / np.linalg.norm(cosines, axis=0)
-    assert (overlaps > 0.99).all()
+@pytest.fixture(scope="module")
+def solved():
+    """The path of 30 nodes and the squared exponential kernel, four states each."""
+    return {"path": qspin.solve(PATH, 4, spin(4000)), "rbf": qspin.solve(RBF, 4, spin(3000, 128))}
 
 
-def test_slow_features_of_a_mixture_of_sinusoids():
-    """After the constant the slowest function of the frames is the slow source, whatever mixed it."""
-    t = np.arange(400)
-    slow, fast = np.sin(2 * np.pi * 1.5 * t / 400 + 0.3), np.sin(2 * np.pi * 23 * t / 400)
-    frames = np.stack([slow, fast], axis=1) @ np.array([[1.0, 0.6], [-0.5, 1.2]])
-    spectrum = qspin.solve(qspin.Problem(qspin.slowness(400), qspin.Nodes(frames)), 2, QUICK)
-    features = spectrum(t[:, None].astype(float))
-    assert np.ptp(features[:, 0]) < 0.3 * np.abs(features[:, 0]).mean()
-    assert abs(np.corrcoef(features[:, 1], slow)[0, 1]) > 0.95
-    assert abs(np.corrcoef(features[:, 1], fast)[0, 1]) < 0.1
+def test_spin_finds_the_mercer_expansion_of_a_squared_exponential(solved):
+    """Under a normal density (Rasmussen & Williams 2006, 4.3.1): a geometric series, and Hermite functions."""
+    a, b = 1 / (4 * SIGMA**2), 1 / (2 * LENGTH**2)
+    c = np.sqrt(a**2 + 2 * a * b)
+    exact = np.sqrt(2 * a / (a + b + c)) * (b / (a + b + c)) ** np.arange(4)
+    spectrum = solved["rbf"]
+    off = np.abs(spectrum.energies - exact)
+    assert (off < np.maximum(0.01 * exact, 3 * spectrum.errors)).all()
+    assert (spectrum.errors < 0.05 * exact).all()  # so that three of them are not much to ask
+    assert (np.diff(spectrum.energies) < 0).all()
+    x, weights = hermite_e.hermegauss(60)
+    x = SIGMA * x
+    expected = np.exp(-(c - a) * x[:, None] ** 2) * hermite.hermvander(np.sqrt(2 * c) * x, 3)
+    assert (overlaps(spectrum, expected, x[:, None], weights / weights.sum()) > 0.99).all()
 
 
-# --- files and pictures
+def test_spin_finds_the_cosines_of_a_path(solved):
+    """Eigenvalues 2 - 2 cos(πk/n); the constant, of eigenvalue 0, first."""
+    n, k = 30, np.arange(4)
+    spectrum = solved["path"]
+    off = np.abs(spectrum.energies - (2 - 2 * np.cos(np.pi * k / n)))
+    assert off.max() < 2e-3  # the highest wanted eigenvalue is 0.098, of a range up to 4
+    assert (off < 3 * spectrum.errors + 1e-6).all()
+    cosines = np.cos(np.pi * k * (np.arange(n)[:, None] + 0.5) / n)
+    assert (on_nodes(spectrum, cosines) > 0.99).all()
 
 
-@pytest.mark.parametrize("which", ["nodes", "gaussian"])
-def test_spectra_on_other_domains_are_saved_and_loaded(tmp_path, which):
-    if which == "nodes":
-        problem = qspin.Problem(qspin.MatrixOperator(symmetric(5)), qspin.Nodes(np.linspace(-1, 1, 5)))
-        x = np.arange(5.0)[:, None]
-    else:
-        kernel = qspin.KernelOperator(lambda a, b: jnp.exp(-jnp.sum((a - b) ** 2)))
-        problem, x = qspin.Problem(kernel, qspin.Gaussian([0.0, 1.0]), largest=True), np.ones((3, 2))
-    short = qspin.SpIN(steps=20, batch_size=32, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
-    spectrum = qspin.solve(problem, 2, short)
-    loaded = qspin.load(spectrum.save(tmp_path / "s"))
-    assert loaded.domain == spectrum.domain
-    np.testing.assert_array_equal(loaded.energies, spectrum.energies)
-    np.testing.assert_array_equal(loaded(x), spectrum(x))
-    np.testing.assert_array_equal(loaded.expect(problem.hamiltonian), spectrum.expect(problem.hamiltonian))
-    assert loaded.compare(spectrum).agrees.all()
-    spectrum.plot_levels()
-    with pytest.raises(TypeError, match="can draw functions in a Box"):
-        spectrum.plot_orbitals()
+def test_functions_of_nodes_are_summed_over_not_sampled(solved):
+    """Orthonormal to rounding, upper bounds of the eigenvalues, and no statistical error."""
+    spectrum = solved["path"]
+    u = spectrum(PATH.domain.all_points())
+    np.testing.assert_allclose(u.T @ u, np.eye(4), atol=1e-9)
+    np.testing.assert_allclose(u.T @ dense(PATH.hamiltonian) @ u, np.diag(spectrum.energies), atol=1e-6)
+    assert (spectrum.energies > 2 - 2 * np.cos(np.pi * np.arange(4) / 30) - 1e-12).all()
+    assert spectrum.provenance["statistical_errors"] == [0.0] * 4
+
+
+def test_spin_finds_the_slow_source_of_a_mixture():
+    """Slow feature analysis: after the constant, of two mixed sinusoids the slow one."""
+    t = np.arange(400) / 400
+    slow, fast = np.sin(2 * np.pi * 2 * t), np.cos(2 * np.pi * 11 * t)
+    frames = np.stack([slow, fast], axis=1) @ [[1.0, 0.6], [-0.5, 1.0]] + 0.2
+    problem = qspin.Problem(qspin.slowness(400), qspin.Nodes(frames))
+    constant, feature = qspin.solve(problem, 2, spin())(problem.domain.all_points()).T
+    assert np.ptp(constant) < 0.1 * np.abs(constant).mean() * np.sqrt(len(t)) / 2
+    assert abs(np.corrcoef(feature, slow)[0, 1]) > 0.95
+
+
+@pytest.mark.parametrize("problem", [RBF, PATH], ids=lambda problem: problem.name)
+def test_a_saved_spectrum_comes_back(solved, problem, tmp_path):
+    spectrum = solved[problem.name]
+    loaded = qspin.load(spectrum.save(tmp_path / "spectrum"))
+    for name in ("energies", "errors", "residuals", "converged"):
+        assert np.array_equal(getattr(loaded, name), getattr(spectrum, name))
+    assert loaded.domain == spectrum.domain == problem.domain
+    points = np.array([[0.0], [3.0], [1.0]])
+    assert np.array_equal(loaded(points), spectrum(points))
+    assert not loaded.compare(spectrum).differences.any()
+    assert str(loaded) == str(spectrum)
+
+
+@pytest.mark.parametrize("name", ["rbf", "path"])
+def test_pictures_of_orbitals_need_a_box(solved, name):
+    with pytest.raises(
+        TypeError, match=f"orbitals: can draw functions in a Box, got {type(solved[name].domain).__name__}"
+    ):
+        solved[name].plot_orbitals()
+    solved[name].plot_levels()
+    solved[name].plot_history()
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        RBF,
+        PATH,
+        qspin.Problem(RBF.hamiltonian, qspin.Box([0.0], [1.0])),
+    ],
+    ids=["gaussian", "nodes", "kernel"],
+)
+def test_a_grid_solves_hamiltonians_only(problem):
+    with pytest.raises(ValueError, match=r"Grid: .* use qspin\.SpIN\(\)"):
+        qspin.solve(problem, 2, qspin.Grid())
+
+
+@pytest.mark.parametrize("operator", [RBF.hamiltonian, PATH.hamiltonian], ids=["kernel", "matrix"])
+def test_there_is_no_matrix_on_a_mesh(operator):
+    with pytest.raises(TypeError, match="a grid solves Hamiltonians, not"):
+        operator.matrix(None)
+
+
+def test_a_matrix_has_no_more_eigenvectors_than_rows():
+    with pytest.raises(ValueError, match="n_states=6 is more than the 5 nodes of the domain"):
+        qspin.solve(qspin.Problem(qspin.MatrixOperator(MATRIX), qspin.Nodes(5)), 6, spin())
