@@ -281,7 +281,7 @@ class Nodes(Domain):
         if isinstance(features, int | np.integer) and not isinstance(features, bool) and features > 0:
             table = np.eye(features)
         else:
-            table = np.asarray(features, dtype=float)
+            table = np.array(features, dtype=float) + 0.0  # a copy of its own, and no negative zeros
             table = table[:, None] if table.ndim == 1 else table
             if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
                 raise ValueError(

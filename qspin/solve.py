@@ -18,6 +18,7 @@ from tqdm import tqdm
 from qspin import runtime
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
 from qspin.problem import Problem
+from qspin.sampling import Points
 from qspin.spectrum import Spectrum, npz_path, write_npz
 from qspin.spin import SpIN
 
@@ -190,7 +191,18 @@ def _identity(problem: Problem, n_states: int, method: Method, seed: int) -> str
         )  # in a box `check_potential` found V finite there
         points = np.asarray(problem.domain.from_unit(jnp.asarray(unit)))
     potential = " ".join(f"{v:.6g}" for v in problem.potential_values(points))
-    text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{n_states}|{method}|{seed}"
+    with (
+        runtime.double_precision()
+    ):  # what an integral operator does to x ↦ x, from one half of the points to the other
+        halves = [Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2)]
+        image = (
+            []
+            if problem.hamiltonian.is_local
+            else problem.hamiltonian.image(lambda x: x, halves[0].x, halves[1])
+        )
+    potential += " ".join(f"{v:.6g}" for v in np.ravel(image))
+    asked = f"{n_states} {'largest' if problem.largest else 'lowest'}"
+    text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{asked}|{method}|{seed}"
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()
 
 

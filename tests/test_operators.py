@@ -319,7 +319,7 @@ def test_a_kernel_that_is_not_finite_is_refused():
 
 @pytest.mark.parametrize(("kernel", "shape"), [(lambda x, y: x + y, r"\(2,\)"), (jnp.outer, r"\(2, 2\)")])
 def test_a_kernel_that_is_not_a_scalar_is_refused(kernel, shape):
-    message = rf"must be a scalar for two points of shape \(2,\), got an array of shape {shape}"
+    message = rf"must be a real scalar for two points of shape \(2,\), got an array of shape {shape}"
     with pytest.raises(TypeError, match=message):
         qspin.Problem(qspin.KernelOperator(kernel), qspin.Gaussian([0.0, 0.0]))
 
@@ -478,3 +478,44 @@ def test_there_is_no_matrix_on_a_mesh(operator):
 def test_a_matrix_has_no_more_eigenvectors_than_rows():
     with pytest.raises(ValueError, match="n_states=6 is more than the 5 nodes of the domain"):
         qspin.solve(qspin.Problem(qspin.MatrixOperator(MATRIX), qspin.Nodes(5)), 6, spin())
+
+
+def test_a_checkpoint_of_another_kernel_or_of_the_other_end_is_refused(tmp_path):
+    def problem(rate, largest):
+        kernel = qspin.KernelOperator(lambda x, y: jnp.exp(-rate * jnp.sum((x - y) ** 2)))
+        return qspin.Problem(kernel, qspin.Gaussian(), largest=largest)
+
+    method = qspin.SpIN(steps=4, batch_size=16, network=qspin.MLP((4,)), evaluation_points=1024)
+    qspin.solve(problem(1.0, True), 1, method, checkpoint=tmp_path / "c.npz")
+    for other in (problem(9.0, True), problem(1.0, False)):
+        with pytest.raises(ValueError, match="belongs to a run with another problem"):
+            qspin.solve(other, 1, method, checkpoint=tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "error", "match"),
+    [
+        (lambda x, y: None, TypeError, "must be a real scalar .* got None"),
+        (lambda x, y: 1j * x[0] * y[0], TypeError, "must be a real scalar"),
+        (lambda x, y: jnp.where(x[0] * y[0] > 0.1, jnp.inf, 1.0), ValueError, "finite and symmetric"),
+    ],
+    ids=["nothing", "complex", "infinite"],
+)
+def test_kernels_that_are_no_numbers_are_refused(kernel, error, match):
+    with pytest.raises(error, match=match):
+        qspin.Problem(qspin.KernelOperator(kernel), qspin.Gaussian())
+
+
+def test_matrices_and_edges_that_would_be_rounded_are_refused():
+    with pytest.raises(ValueError, match="expected a real symmetric matrix, got a complex one"):
+        qspin.MatrixOperator(np.array([[1, 1j], [-1j, 1]]))
+    with pytest.raises(ValueError, match="edges must be pairs"):
+        qspin.graph_laplacian(3, [(0.5, 1.7)])
+
+
+def test_nodes_keep_their_own_copy():
+    table = np.zeros((3, 1))
+    nodes = qspin.Nodes(table)
+    table[0] = 1
+    assert nodes == qspin.Nodes(np.zeros((3, 1)))
+    assert hash(qspin.Nodes([0.0, 1.0])) == hash(qspin.Nodes([-0.0, 1.0]))
