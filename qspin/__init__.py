@@ -26,6 +26,9 @@ from qspin.spin import SpIN  # noqa: E402
 if _TYPE_CHECKING:
     from qspin.files import load as load
     from qspin.grid import Grid as Grid
+    from qspin.mesh import differences as differences
+    from qspin.mesh import dvr as dvr
+    from qspin.mesh import elements as elements
 
 __all__ = [
     "MLP",
@@ -56,6 +59,9 @@ __all__ = [
     "TrainingError",
     "Uniform",
     "autodiff",
+    "differences",
+    "dvr",
+    "elements",
     "exact",
     "finite_difference",
     "graph_laplacian",
@@ -68,7 +74,13 @@ __all__ = [
 ]
 
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
-_LAZY = {"Grid": "qspin.grid", "load": "qspin.files"}
+_LAZY = {
+    "Grid": "qspin.grid",
+    "load": "qspin.files",
+    "differences": "qspin.mesh",
+    "dvr": "qspin.mesh",
+    "elements": "qspin.mesh",
+}
 
 
 def __getattr__(name: str) -> object:

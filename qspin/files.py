@@ -14,7 +14,7 @@ from qspin import networks, sampling
 from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, PolynomialMask, SquareRootMask
 from qspin.evaluate import VariationalFunctions
 from qspin.grid import GridFunctions
-from qspin.mesh import Mesh
+from qspin.mesh import Mesh, axis_of
 from qspin.runtime import double_precision
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
 from qspin.wavefunction import Wavefunction
@@ -108,7 +108,7 @@ def _eigenfunctions(
     centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
         assert isinstance(domain, Box)
-        mesh = Mesh.build(domain, settings["shape"], settings["order"], centres)
+        mesh = Mesh(tuple(axis_of(axis) for axis in settings["axes"]), centres)
         return GridFunctions(mesh, arrays["values"], domain)
     network = _known(_NETWORKS, settings["network"]["class"], "network")(
         tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"])

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from qspin.domain import Box
 from qspin.hamiltonian import Operator
-from qspin.mesh import ORDERS, Mesh
+from qspin.mesh import Differences, Elements, Mesh, Scheme
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.spectrum import Eigenfunctions, Spectrum, describe_domain, energy_scale
@@ -23,9 +23,9 @@ __all__ = ["Grid", "GridFunctions"]
 _RATIO = 1.25  # of spacings between resolutions
 _FEWEST = 12  # points an axis of the coarsest mesh
 _MEMORY = 12e9  # bytes a solve may be expected to need
-# Points an axis by dimension: smooth potentials (order 8), and graded about centres (order 2).
-_SMOOTH = {1: 400, 2: 90, 3: 44}
-_GRADED = {1: 2000, 2: 260, 3: 64}
+_SMOOTH = {1: 400, 2: 90, 3: 44}  # points an axis by dimension, differences of order 8
+# Elements about centres, by dimension: degree, and the smallest of them in units of the centre's length.
+_GRADED = {1: (8, 0.1), 2: (6, 0.1), 3: (4, 0.2)}
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,19 @@ class Grid(DirectMethod):
     """Sparse grid diagonalisation, in one to three dimensions.
 
     Args:
-        points: points an axis of the finest mesh, one number or one an axis; by default from the dimension.
-        order: 2, 4, 6 or 8, of the central differences on uniform axes; 8 by default. With declared singularities the
-            axes are graded about them instead, with three-point differences (order 2).
+        points: points an axis of the finest mesh, one number or one an axis; by default from the dimension. Of elements about
+            centres it sets how small the smallest are; the number is then met only about.
+        scheme: `differences(order)`, `elements(degree)` or `dvr()`; by default elements that shrink towards declared
+            centres, and without any differences of order 8.
         extra: states solved for beyond those asked, so that a degenerate group is not cut inside.
         shift_margin: how far below the lowest level the matrix is inverted, as a share of the levels' range.
 
-    Three meshes are solved, each coarser by 1.25. Where the energies settle as a power of the spacing they are extrapolated,
-    and `errors` is the distance from the finest mesh to the extrapolated energy; elsewhere it is four
-    times the sum of the steps between meshes, and `status` says so. `residuals` are those of the matrix problem.
+    Three meshes are solved: equal spacings each 1.25 times the next, or smallest elements each `ratio` times the next.
+    Where the energies settle as a power of the spacing they are extrapolated, and `errors` is the distance from the
+    finest mesh to the extrapolated energy (of a DVR, and of elements of equal length, the last step); elsewhere it
+    is four times the sum of the steps between meshes, and `status` says so. Elements about centres are solved once
+    more with one degree less, and the difference is added: it is what the smooth parts of the functions may still be
+    off by. `residuals` are those of the matrix problem.
 
     Time and memory: a sparse factorisation in one and two dimensions, O(P) and O(P^1.5) for P points; in three dimensions
     conjugate gradients preconditioned by the inverse of the separable part, O(P^(4/3)) a step and O(P) memory.
@@ -49,8 +53,8 @@ class Grid(DirectMethod):
     where the estimate exceeds 12 GB.
     """
 
-    points: int | tuple[int, ...] | None = None
-    order: int | None = None
+    points: Any = None
+    scheme: Any = None
     extra: int = 4
     shift_margin: float = 0.1
     name = "grid"
@@ -63,8 +67,11 @@ class Grid(DirectMethod):
                 raise ValueError(
                     f"Grid: points must be an integer of at least {2 * _FEWEST} an axis, got {self.points!r}."
                 )
-        if self.order is not None and self.order not in ORDERS:
-            raise ValueError(f"Grid: order must be one of {ORDERS}, got {self.order!r}.")
+        if self.scheme is not None and not isinstance(self.scheme, Scheme):
+            raise TypeError(
+                "Grid: scheme must be qspin.differences(order), qspin.elements(degree) or qspin.dvr(), got "
+                f"{self.scheme!r}."
+            )
         if not isinstance(self.extra, int | np.integer) or self.extra < 0:
             raise ValueError(f"Grid: extra must be an integer of at least 0, got {self.extra!r}.")
         if not self.shift_margin > 0:
@@ -80,60 +87,89 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.SpIN().")
-        if problem.centres and self.order not in (None, 2):
-            raise ValueError(f"Grid: graded axes about singularities have order 2, got order={self.order}.")
-        shape = self._shape(problem)
-        coarsest = int(np.prod(self._resolutions(shape)[0]))
-        if n_states + self.extra + 1 >= coarsest:
+        shapes = [np.prod(shape) for shape in self._shapes(problem)]
+        if n_states + self.extra + 1 >= min(shapes):
             raise ValueError(
-                f"Grid: n_states = {n_states} is more than the coarsest of the three meshes holds "
-                f"({coarsest} points, {self.extra} extra states); use more points."
+                f"Grid: n_states = {n_states} is more than the coarsest of the meshes holds "
+                f"({min(shapes)} points, {self.extra} extra states); use more points."
             )
-        size = float(np.prod(shape))
-        order = 2 if problem.centres else (self.order or 8)
+        size, neighbours = float(max(shapes)), self._scheme(problem).neighbours
+        row = problem.dim * neighbours if neighbours else problem.dim * max(shapes) ** (1 / problem.dim)
         # Numbers kept a point, measured: fill of the factorisation with its indices, or the matrix itself.
-        fill = {1: 30, 2: (6 + 5 * order) * np.log2(size + 1), 3: 40}[problem.dim]
+        fill = {1: 3 * row, 2: (6 + 2.5 * row) * np.log2(size + 1), 3: 1.5 * row}[problem.dim]
         need = 8 * size * (fill + 4 * (n_states + self.extra))
         if need > _MEMORY:
+            finest = self._shapes(problem)[-1]
             raise MemoryError(
-                f"Grid: {' x '.join(map(str, shape))} points and {n_states} states need about {need / 1e9:.1f} GB, "
+                f"Grid: {' x '.join(map(str, finest))} points and {n_states} states need about {need / 1e9:.1f} GB, "
                 f"more than {_MEMORY / 1e9:.0f} GB; use fewer points."
             )
 
-    def _shape(self, problem: Problem) -> tuple[int, ...]:
-        points = (
-            self.points if self.points is not None else (_GRADED if problem.centres else _SMOOTH)[problem.dim]
-        )
-        shape = points if isinstance(points, tuple) else (int(points),) * problem.dim
+    def _scheme(self, problem: Problem) -> Scheme:
+        if self.scheme is not None:
+            return self.scheme
+        return Elements(_GRADED[problem.dim][0]) if problem.centres else Differences(8)
+
+    def _given(self, problem: Problem) -> tuple[int, ...] | None:
+        if self.points is None:
+            return None
+        shape = self.points if isinstance(self.points, tuple) else (int(self.points),) * problem.dim
         if len(shape) != problem.dim:
             raise ValueError(f"Grid: points has {len(shape)} entries, the domain has {problem.dim} axes.")
         return shape
 
-    @staticmethod
-    def _resolutions(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Three shapes, coarsest first; odd stays odd and even even, so that a symmetric mesh stays symmetric."""
+    def _meshes(self, problem: Problem) -> list[Mesh]:
+        """Three meshes, coarsest first; of elements about centres before them one like the middle one, of lower degree."""
+        scheme, box, given = self._scheme(problem), _box(problem), self._given(problem)
+        if not (scheme.graded and problem.centres):
+            finest = (_SMOOTH[problem.dim],) * problem.dim if given is None else given
+            return [Mesh.build(box, shape, scheme, problem.centres) for shape in _coarser(finest)]
+        assert isinstance(scheme, Elements)
+        smallest = _GRADED[problem.dim][1]
+        if given is not None:  # the smallest elements that this many points allow
 
-        def coarser(n: int, factor: float) -> int:
-            return max(_FEWEST + n % 2, n - 2 * round((n + 1) * (1 - 1 / factor) / 2))
+            def points(size: float) -> int:
+                return max(Mesh.build(box, given, scheme, problem.centres, size).shape)
 
-        return [*(tuple(coarser(n, _RATIO**k) for n in shape) for k in (2, 1)), shape]
+            sizes = np.geomspace(1e-4, 10, 60)
+            smallest = next((s for s in sizes if points(s) <= max(given)), sizes[-1])
+        family = [
+            Mesh.build(box, (0,) * problem.dim, scheme, problem.centres, smallest * scheme.ratio**k)
+            for k in (2, 1, 0)
+        ]
+        lower = Elements(max(scheme.degree - 1, 1), scheme.ratio)
+        return [
+            Mesh.build(box, (0,) * problem.dim, lower, problem.centres, smallest * scheme.ratio),
+            *family,
+        ]
+
+    def _shapes(self, problem: Problem) -> list[tuple[int, ...]]:
+        return [mesh.shape for mesh in self._meshes(problem)]
 
     def solve(self, problem: Problem, n_states: int) -> Spectrum:
-        order = 2 if problem.centres else (self.order or 8)
+        scheme = self._scheme(problem)
+        graded = scheme.graded and bool(problem.centres)
         k = n_states + self.extra
         shift: float | None = None
-        levels, spacings = [], []
-        for shape in self._resolutions(self._shape(problem)):
-            mesh = Mesh.build(_box(problem), shape, order, problem.centres)
-            matrix, values = problem.hamiltonian.matrix(mesh), mesh.values(problem.hamiltonian.potential)
+        levels = []
+        meshes = self._meshes(problem)
+        for mesh in meshes:
+            matrix = problem.hamiltonian.matrix(mesh)
+            kinetic = mesh.kinetic(problem.hamiltonian.kinetic_coefficients(problem.dim))
+            values = matrix.diagonal() - kinetic.diagonal()
             if not np.isfinite(values).all():
                 problem.potential_values(mesh.points)  # names the point
             energies, vectors, shift = _lowest(problem, mesh, matrix, values, k, shift, self.shift_margin)
             levels.append(energies[:n_states])
-            spacings.append(1 / (shape[0] + 1))
             shift = energies[0] - self.shift_margin * max(energies[-1] - energies[0], 1e-3 * abs(energies[0]))
+        # About centres the cusp's error falls as (smallest element)^dim.
+        order, spacings = scheme.order, [1 / (mesh.shape[0] + 1) for mesh in meshes[-3:]]
+        smooth = np.zeros(n_states)
+        if isinstance(scheme, Elements) and problem.centres:
+            order, spacings = max(problem.dim, 2), [scheme.ratio**j for j in (2, 1, 0)]
+            smooth = np.abs(levels[0] - levels[2])
         residuals = np.linalg.norm(matrix @ vectors - vectors * energies, axis=0)[:n_states]
-        finest, extrapolated, errors, settled = _extrapolate(levels, spacings, order, residuals)
+        finest, extrapolated, errors, settled = _extrapolate(levels[-3:], spacings, order, residuals, smooth)
         scale = energy_scale(finest)
         converged = (errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
         status = (
@@ -159,9 +195,9 @@ class Grid(DirectMethod):
             method=self.name,
             provenance={
                 "method": repr(self),
-                "points": [list(shape) for shape in self._resolutions(self._shape(problem))],
-                "order": order,
-                "graded": bool(problem.centres),
+                "points": [list(mesh.shape) for mesh in meshes],
+                "scheme": repr(scheme),
+                "graded": graded,
                 "solver": "eigsh, factorised" if problem.dim < 3 else "eigsh, conjugate gradients",
                 "precision": "float64",
                 "finest": finest.tolist(),
@@ -170,12 +206,27 @@ class Grid(DirectMethod):
         )
 
 
+def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Three shapes, coarsest first; odd stays odd and even even, so that a symmetric mesh stays symmetric."""
+
+    def fewer(n: int, factor: float) -> int:
+        return max(_FEWEST + n % 2, n - 2 * round((n + 1) * (1 - 1 / factor) / 2))
+
+    return [*(tuple(fewer(n, _RATIO**k) for n in shape) for k in (2, 1)), shape]
+
+
 def _extrapolate(
-    levels: list[np.ndarray], spacings: list[float], order: int, residuals: np.ndarray
+    levels: list[np.ndarray],
+    spacings: list[float],
+    order: int,
+    residuals: np.ndarray,
+    smooth: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Finest and extrapolated energies, errors, and whether each level settles as a power of the spacing.
 
     E(h) = E + C h^p through three spacings gives p; extrapolated where 1 ≤ p ≤ 1.75·order, with p at most the order.
+    Beyond order 8 the last step itself is the error.
+    `smooth` is an error that does not depend on h: steps smaller than it are not asked for a power.
     """
     coarse, middle, fine = levels
     ratio = spacings[1] / spacings[2]
@@ -185,11 +236,16 @@ def _extrapolate(
         observed = np.log(np.abs(first / second)) / np.log(ratio)
     tiny = np.abs(second) <= 10 * floor
     # An order far above the scheme's is two errors of opposite sign passing through zero, not accuracy.
-    settled = ((first * second > 0) & (observed >= 1) & (observed <= 1.75 * order)) | tiny
+    regular = (first * second > 0) & (observed >= 1) & (observed <= 1.75 * order)
+    tiny |= ~regular & (np.abs(first) + np.abs(second) <= smooth)
+    settled = regular | tiny
     power = np.clip(np.where(np.isfinite(observed), observed, order), 1, order)
+    if order > 8:  # meshes this coarse are seldom on the asymptote: nothing is extrapolated
+        settled = tiny | (np.abs(second) <= np.abs(first))
+        tiny = settled
     step = np.where(settled & ~tiny, second / (ratio**power - 1), 0)
     wandering = 4 * (np.abs(first) + np.abs(second))
-    errors = np.where(settled, np.abs(step) + np.where(tiny, np.abs(second), 0), wandering) + floor
+    errors = np.where(settled, np.abs(step) + np.where(tiny, np.abs(second), 0), wandering) + floor + smooth
     order_of = np.argsort(fine - step, kind="stable")  # extrapolation may swap levels that nearly touch
     return fine, (fine - step)[order_of], errors[order_of], settled[order_of]
 
@@ -200,9 +256,9 @@ def _lowest(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """The k lowest eigenpairs, energies ascending, vectors (P, k) orthonormal, and the shift."""
     if shift is None:
-        shift = float(values.min()) - 1e-3 * (
-            1 + abs(float(values.min()))
-        )  # below every eigenvalue: kinetic energy ≥ 0
+        shift = float(values.min()) - 1e-3 * (1 + abs(float(values.min())))  # kinetic energy ≥ 0
+        if problem.centres:
+            shift = max(shift, _below_centres(problem, mesh, values))
         if mesh.dim < 3:
             shift = _first_shift(matrix, shift)
     start = np.random.default_rng(0).normal(size=mesh.size)
@@ -219,6 +275,17 @@ def _lowest(
         shift = energies[0] - max(margin * (energies[-1] - energies[0]), 1e-3 * abs(energies[0]))
     vectors, _ = np.linalg.qr(vectors)
     return energies, vectors, shift
+
+
+def _below_centres(problem: Problem, mesh: Mesh, values: np.ndarray) -> float:
+    """Below all levels: of all charges in one place, which -(ΣZ)²/(c (dim - 1)²) is exact for, and V away from them."""
+    stiffness = problem.hamiltonian.kinetic_coefficients(mesh.dim).min()
+    charge = sum(max(centre.strength, 0.0) for centre in problem.centres)
+    away = np.ones(mesh.size, bool)
+    for centre in problem.centres:
+        away &= np.linalg.norm(mesh.points - centre.position, axis=1) > centre.length
+    rest = min(float(values[away].min()), 0.0) if away.any() else 0.0
+    return rest - 1.5 * charge**2 / (stiffness * max(mesh.dim - 1, 1) ** 2)
 
 
 def _first_shift(matrix: Any, bound: float) -> float:
@@ -300,7 +367,7 @@ def _box(problem: Problem) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class GridFunctions(Eigenfunctions):
-    """Mesh values (P, N), interpolated by tensor-product splines: quintic on uniform axes, cubic on graded ones."""
+    """Mesh values (P, N): polynomials of their degree on elements, quintic tensor-product splines on equally spaced points."""
 
     mesh: Mesh
     values: np.ndarray
@@ -316,7 +383,7 @@ class GridFunctions(Eigenfunctions):
 
     @cached_property
     def _spline(self) -> NdBSpline:
-        degree = 3 if self.mesh.centres else 5
+        degree = 5
         coefficients = self.values.reshape(*self.mesh.shape, self.n_states)
         knots = []
         for i, axis in enumerate(self.mesh.axes):
@@ -343,8 +410,21 @@ class GridFunctions(Eigenfunctions):
         inside = self.domain.contains(x)
         values = np.zeros((len(x), self.n_states))
         if inside.any():
-            values[inside] = self._spline(x[inside])
+            on_elements = self.mesh.axes[0].edges is not None
+            values[inside] = (self._on_elements if on_elements else self._spline)(x[inside])
         return values
+
+    def _on_elements(self, x: np.ndarray) -> np.ndarray:
+        parts = [self._few_on_elements(x[i : i + 4096]) for i in range(0, len(x), 4096)]
+        return np.concatenate(parts)
+
+    def _few_on_elements(self, x: np.ndarray) -> np.ndarray:
+        places, shares = np.zeros((len(x), 1), int), np.ones((len(x), 1))
+        for i, axis in enumerate(self.mesh.axes):
+            index, share = axis.local_basis(x[:, i])
+            places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
+            shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
+        return np.einsum("pj,pjn->pn", shares, self.values[places])
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         return self.mesh.points, self.mesh.weights
@@ -357,8 +437,7 @@ class GridFunctions(Eigenfunctions):
         settings = {
             "kind": "grid",
             "domain": describe_domain(self.domain),
-            "shape": self.mesh.shape,
-            "order": max(axis.order for axis in self.mesh.axes),
+            "axes": [axis.record() for axis in self.mesh.axes],
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.mesh.centres],
         }
         return settings, {"values": self.values}

@@ -269,7 +269,7 @@ class Potential(Operator):
         return value
 
     def matrix(self, mesh: Any) -> Any:
-        return mesh.diagonal(mesh.values(self.potential))
+        return mesh.multiplication(self.potential)
 
     def check(self, domain: Domain) -> None:
         dim = domain.dim

@@ -1,19 +1,23 @@
-"""Tensor-product meshes in one to three dimensions: one owner of points, cell widths and difference matrices.
+"""Tensor-product meshes in one to three dimensions: one owner of points, weights and derivative matrices.
 
-On every axis the unknowns are √w_i ψ(x_i), w_i the width of cell i, and the matrix of -d²/dx² for them is symmetric, so in
-several dimensions the kinetic energy is a Kronecker sum and V is diagonal. On uniform axes w is constant, and
-matrices act on plain values just as well: `H.matrix(mesh) @ f(points) ≈ (Hf)(points)`.
+On every axis the unknowns are √w_i ψ(x_i), w_i the weight of point i, and the matrix of -d²/dx² for them is symmetric, so
+in several dimensions the kinetic energy is a Kronecker sum. On uniform axes w is constant, and matrices act on plain values
+just as well: `H.matrix(mesh) @ f(points) ≈ (Hf)(points)`.
 
-With hard walls only inner points are unknowns: n points make n + 1 intervals, so the spacing is length/(n + 1), and no point
-lies on a wall. Near a declared centre axes can be graded: a smooth map crowds the points, each centre falls
-midway between two of them, and V is averaged over the cells around it.
+With hard walls only inner points are unknowns. Three schemes:
+
+- `differences(order)`: equal spacing, central differences;
+- `dvr()`: the same points, the exact derivative of the sine (walls) or Fourier (periodic) series through them;
+- `elements(degree)`: spectral elements, which shrink towards declared centres; see `finite_elements`.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +25,33 @@ import numpy as np
 import scipy.sparse as sp
 
 from qspin.domain import Box, Centre
+from qspin.finite_elements import (
+    corner_quadrature,
+    gauss_lobatto,
+    graded_edges,
+    lagrange,
+    singular_products,
+    stiffness_and_mass,
+    touching,
+)
 from qspin.runtime import double_precision
 
-__all__ = ["ORDERS", "Axis", "Mesh", "graded_axis", "uniform_axis"]
+__all__ = [
+    "DVR",
+    "ORDERS",
+    "Axis",
+    "Differences",
+    "Elements",
+    "Mesh",
+    "Scheme",
+    "axis_of",
+    "differences",
+    "dvr",
+    "dvr_axis",
+    "element_axis",
+    "elements",
+    "uniform_axis",
+]
 
 # Central second differences: weights of ψ(x), ψ(x ± h), ψ(x ± 2h), … for ψ''h² (Fornberg 1988).
 _STENCILS = {
@@ -33,26 +61,159 @@ _STENCILS = {
     8: (-205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560),
 }
 ORDERS = tuple(_STENCILS)
-_NEAR = 5  # V is averaged in cells within this many of a centre, on every axis
-_NODES = 10  # quadrature nodes for that, on every axis of a cell
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Points (n,), cell edges (n + 1,), and the symmetric matrix of -d²/dx² for √w ψ."""
+    """Points (n,), weights (n,), and the symmetric matrix of -d²/dx² for √w ψ; of elements also edges and degree."""
 
     points: np.ndarray
-    edges: np.ndarray
+    weights: np.ndarray
     matrix: sp.csr_array
     lower: float
     upper: float
     periodic: bool
-    order: int
+    edges: np.ndarray | None = None
+    degree: int = 0
+    order: int = 0  # of the differences; 0 for the others
+
+    def record(self) -> dict[str, Any]:
+        """What `axis_of` makes it from again, as JSON."""
+        ends = {"lower": self.lower, "upper": self.upper, "periodic": self.periodic}
+        if self.edges is not None:
+            return {**ends, "edges": self.edges.tolist(), "degree": self.degree}
+        return {**ends, "points": len(self.points), "order": self.order}
+
+    def local_basis(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unknowns (P, degree + 1) that a function on elements depends on at points (P,), and how much; a wall's node, which
+        is no unknown, counts nothing."""
+        assert self.edges is not None
+        element = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
+        low, high = self.edges[element], self.edges[element + 1]
+        share = lagrange(gauss_lobatto(self.degree)[0], 2 * (x - low) / (high - low) - 1)
+        index = element[:, None] * self.degree + np.arange(self.degree + 1)
+        if self.periodic:
+            return index % len(self.points), share
+        known = (index >= 1) & (index <= len(self.points))
+        return np.where(known, index - 1, 0), np.where(known, share, 0.0)
+
+
+class Scheme(ABC):
+    """How an axis is discretised. Settings only."""
+
+    graded: bool = False
+
+    @abstractmethod
+    def axis(
+        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+    ) -> Axis:
+        """An axis of about `n_points` unknowns; `marks` = [(position, smallest element), …] of centres."""
 
     @property
-    def weights(self) -> np.ndarray:
-        """Cell widths (n,)."""
-        return np.diff(self.edges)
+    @abstractmethod
+    def order(self) -> int:
+        """Energies converge as spacing to this power, where functions are smooth."""
+
+    @property
+    @abstractmethod
+    def neighbours(self) -> int:
+        """Entries in a row of the derivative matrix, about; 0 for all of them."""
+
+
+@dataclass(frozen=True)
+class Differences(Scheme):
+    """See `differences`."""
+
+    accuracy: int = 8
+
+    def __post_init__(self) -> None:
+        if self.accuracy not in _STENCILS:
+            raise ValueError(f"differences: order must be one of {ORDERS}, got {self.accuracy!r}.")
+
+    def axis(
+        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+    ) -> Axis:
+        return uniform_axis(lower, upper, n_points, self.accuracy, periodic)
+
+    @property
+    def order(self) -> int:
+        return self.accuracy
+
+    @property
+    def neighbours(self) -> int:
+        return self.accuracy + 1
+
+
+@dataclass(frozen=True)
+class DVR(Scheme):
+    """See `dvr`."""
+
+    def axis(
+        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+    ) -> Axis:
+        return dvr_axis(lower, upper, n_points, periodic)
+
+    @property
+    def order(self) -> int:
+        return 24  # any power; far beyond what three resolutions can tell
+
+    @property
+    def neighbours(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class Elements(Scheme):
+    """See `elements`."""
+
+    degree: int = 8
+    ratio: float = 2.2
+    graded = True
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.degree, bool)
+            or not isinstance(self.degree, int | np.integer)
+            or not 1 <= self.degree <= 16
+        ):
+            raise ValueError(f"elements: degree must be an integer from 1 to 16, got {self.degree!r}.")
+        if not 1 < self.ratio <= 4:
+            raise ValueError(f"elements: ratio must be above 1 and at most 4, got {self.ratio!r}.")
+
+    def axis(
+        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+    ) -> Axis:
+        if marks and not periodic:
+            return element_axis(
+                lower, upper, False, graded_edges(lower, upper, marks, self.ratio), self.degree
+            )
+        n_elements = max(round((n_points + (0 if periodic else 1)) / self.degree), 2)
+        return element_axis(lower, upper, periodic, np.linspace(lower, upper, n_elements + 1), self.degree)
+
+    @property
+    def order(self) -> int:
+        return 2 * self.degree
+
+    @property
+    def neighbours(self) -> int:
+        return self.degree + 2
+
+
+def differences(order: int = 8) -> Differences:
+    """Central differences of order 2, 4, 6 or 8 on equally spaced points: sparse, O(h^order) for smooth ψ."""
+    return Differences(order)
+
+
+def dvr() -> DVR:
+    """Sine or Fourier collocation (a discrete-variable representation) on equally spaced points: dense along each axis,
+    error below any power of h for smooth ψ that is small at the walls (Colbert and Miller 1992)."""
+    return DVR()
+
+
+def elements(degree: int = 8, ratio: float = 2.2) -> Elements:
+    """DVR elements of a degree up to 16: O(h^(2 degree)) for smooth ψ, up to the walls. Towards declared centres they
+    shrink by about `ratio` from one to the next."""
+    return Elements(degree, ratio)
 
 
 def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, periodic: bool = False) -> Axis:
@@ -84,96 +245,81 @@ def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, peri
         (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(n_points, n_points)
     )
     points = lower + h * (index + (0.5 if periodic else 1.0))
-    edges = np.append(points - h / 2, points[-1] + h / 2)
-    return Axis(points, edges, matrix, lower, upper, periodic, order)
+    return Axis(points, np.full(n_points, h), matrix, lower, upper, periodic, order=order)
 
 
-def graded_axis(lower: float, upper: float, n_points: int, centres: Sequence[tuple[float, float]]) -> Axis:
-    """Points crowded about `centres` = [(position, length), …], three-point differences, error O(h²) in the map's parameter.
+def dvr_axis(lower: float, upper: float, n_points: int, periodic: bool = False) -> Axis:
+    """The points of `uniform_axis`, and -d²/dx² of the series through them."""
+    n = n_points
+    if periodic:
+        h = (upper - lower) / n
+        k = 2 * np.pi / (upper - lower) * np.minimum(np.arange(n), n - np.arange(n))
+        first = np.fft.ifft(k**2).real  # circulant: its first column
+        matrix = first[(np.arange(n)[:, None] - np.arange(n)) % n]
+        points = lower + h * (np.arange(n) + 0.5)
+    else:
+        h = (upper - lower) / (n + 1)
+        j = np.arange(1, n + 1)
+        sines = np.sqrt(2 / (n + 1)) * np.sin(np.pi * np.outer(j, j) / (n + 1))
+        matrix = (sines * (np.pi * j / (upper - lower)) ** 2) @ sines
+        points = lower + h * j
+    matrix = (matrix + matrix.T) / 2
+    return Axis(points, np.full(n, h), sp.csr_array(matrix), lower, upper, periodic)
 
-    The map is t(x) = Σ asinh((x - c)/length) + x/reach, moved a little so that each c lies midway between two points. Matrix
-    M^(-1/2) K M^(-1/2) with K the stiffness 1/(x_{i+1} - x_i) and M the cell widths.
-    """
-    fine = np.unique(
-        np.concatenate([
-            np.linspace(lower, upper, 4001),
-            *(c + sign * np.geomspace(1e-6 * length, upper - lower, 4001) for c, length in centres for sign in (-1, 1)),
-        ]).clip(lower, upper)
-    )  # fmt: skip
-    reach = (upper - lower) / 6
 
-    def raw(x: np.ndarray) -> np.ndarray:
-        return sum((np.arcsinh((x - c) / length) for c, length in centres), start=(x - lower) / reach)
+def element_axis(lower: float, upper: float, periodic: bool, edges: np.ndarray, degree: int) -> Axis:
+    """DVR elements between `edges`; at walls the end nodes are no unknowns."""
+    nodes, stiffness, mass = stiffness_and_mass(edges, degree, periodic)
+    kept = slice(None) if periodic else slice(1, -1)
+    nodes, stiffness, mass = nodes[kept], stiffness[kept, kept], mass[kept]
+    scale = sp.diags_array(1 / np.sqrt(mass))
+    matrix = sp.csr_array(scale @ stiffness @ scale)
+    return Axis(nodes, mass, matrix, lower, upper, periodic, edges, degree)
 
-    ends = raw(np.array([lower, upper]))
-    h = (ends[1] - ends[0]) / (n_points + 1)
-    positions = np.array([c for c, _ in centres if lower < c < upper])  # on a wall nothing needs to be moved
-    phase = (raw(positions) - ends[0]) / h
-    shifts = (np.floor(phase) + 0.5 - phase) * h
 
-    # The shifts are spread by bumps in t, of a width that does not depend on the number of points and dies out before
-    # the walls; their heights are such that together they shift each centre by what it needs.
-    marks = raw(positions) - ends[0]
-    width = min(marks.min(), ends[1] - ends[0] - marks.max()) / 4 if len(marks) else 1.0
-
-    def bumps(t: np.ndarray) -> np.ndarray:
-        return np.exp(-(((t[:, None] - marks) / width) ** 2))
-
-    heights = np.linalg.solve(bumps(marks), shifts)
-
-    def mapped(x: np.ndarray) -> np.ndarray:
-        t = raw(x) - ends[0]
-        return t + bumps(t) @ heights
-
-    # No two points that rounding cannot tell apart.
-    fine = fine[np.diff(fine, prepend=-np.inf) > 1e-10 * (upper - lower)]
-    t = mapped(fine)
-    if not (np.diff(t) > 0).all():
-        raise ValueError("Grid: too few points an axis to crowd them about the centres; use more points.")
-
-    def unmapped(t_wanted: np.ndarray) -> np.ndarray:
-        x = np.interp(t_wanted, t, fine)
-        for _ in range(4):  # Newton, from an interpolation that is already good to 1e-6
-            step = 1e-6 * (
-                np.abs(x[:, None] - [c for c, _ in centres]).min(1) + min(length for _, length in centres)
-            )
-            slope = (mapped(x + step) - mapped(x - step)) / (2 * step)
-            x = np.clip(x - (mapped(x) - t_wanted) / slope, lower, upper)
-        return x
-
-    nodes = np.concatenate([[lower], unmapped(h * np.arange(1, n_points + 1)), [upper]])
-    # The first and last cells end half an interval off the wall: the wall's own half cell belongs to no unknown.
-    edges = unmapped(h * (np.arange(n_points + 1) + 0.5))
-    stiffness, root = 1 / np.diff(nodes), np.sqrt(np.diff(edges))
-    diagonal = (stiffness[:-1] + stiffness[1:]) / root**2
-    neighbour = -stiffness[1:-1] / (root[:-1] * root[1:])
-    matrix = sp.csr_array(sp.diags_array([neighbour, diagonal, neighbour], offsets=[-1, 0, 1]))
-    return Axis(nodes[1:-1], edges, matrix, lower, upper, False, 2)
+def axis_of(record: Mapping[str, Any]) -> Axis:
+    """An axis from its `record`."""
+    lower, upper, periodic = record["lower"], record["upper"], record["periodic"]
+    if "edges" in record:
+        return element_axis(lower, upper, periodic, np.array(record["edges"]), record["degree"])
+    if record["order"]:
+        return uniform_axis(lower, upper, record["points"], record["order"], periodic)
+    return dvr_axis(lower, upper, record["points"], periodic)
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """All combinations of the axes' points, the last axis fastest. Memory O(points · (order·dim + dim))."""
+    """All combinations of the axes' points, the last axis fastest. Memory O(points · (neighbours·dim + dim))."""
 
     axes: tuple[Axis, ...]
     centres: tuple[Centre, ...] = ()
 
     @classmethod
     def build(
-        cls, domain: Box, points: Sequence[int], order: int = 2, centres: Sequence[Centre] = ()
+        cls,
+        domain: Box,
+        points: Sequence[int],
+        scheme: Scheme | None = None,
+        centres: Sequence[Centre] = (),
+        smallest: float = 0.1,
     ) -> "Mesh":
-        """A mesh of a box: uniform axes of this order, or axes graded about the centres (of order 2)."""
+        """A mesh of a box with about so many points an axis; elements beside a centre are `smallest` times its length."""
+        scheme = Differences() if scheme is None else scheme
         axes = []
         for axis, n_points in enumerate(points):
-            low, high, periodic = domain.lower[axis], domain.upper[axis], domain.periodic[axis]
-            if centres and not periodic:
-                positions: dict[float, float] = {}
-                for centre in centres:  # centres that share this coordinate count once
-                    position = round(centre.position[axis], 12)
-                    positions[position] = min(centre.length, positions.get(position, np.inf))
-                axes.append(graded_axis(low, high, n_points, sorted(positions.items())))
-            else:
-                axes.append(uniform_axis(low, high, n_points, order, periodic))
+            marks: dict[float, float] = {}
+            for centre in centres:  # centres that share this coordinate count once
+                position, length = round(centre.position[axis], 12), smallest * centre.length
+                marks[position] = min(length, marks.get(position, np.inf))
+            axes.append(
+                scheme.axis(
+                    domain.lower[axis],
+                    domain.upper[axis],
+                    domain.periodic[axis],
+                    n_points,
+                    sorted(marks.items()),
+                )
+            )
         return cls(tuple(axes), tuple(centres))
 
     @property
@@ -200,7 +346,7 @@ class Mesh:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Cell volumes (P,): Σ_p w_p f(x_p) ≈ ∫ f dx."""
+        """(P,): Σ_p w_p f(x_p) ≈ ∫ f dx."""
         volumes = np.ones(1)
         for axis in self.axes:
             volumes = np.multiply.outer(volumes, axis.weights).ravel()
@@ -208,43 +354,8 @@ class Mesh:
 
     @double_precision()
     def values(self, function: Callable[..., jax.Array]) -> np.ndarray:
-        """A function of one point at all points, (P,) float64; cell averages around centres, where it is singular."""
-        evaluate = jax.jit(jax.vmap(function))
-        values = _evaluated(evaluate, self.points)
-        for centre in self.centres:
-            self._average_around(centre, evaluate, values)
-        return values
-
-    def _average_around(self, centre: Centre, evaluate: Callable[..., jax.Array], values: np.ndarray) -> None:
-        nodes, weights, indices = [], [], []
-        s, share = np.polynomial.legendre.leggauss(_NODES)
-        s, share = (s + 1) / 2, share / 2
-        for axis, position in zip(self.axes, centre.position, strict=True):
-            place = int(np.searchsorted(axis.points, position))
-            near = np.arange(max(place - _NEAR, 0), min(place + _NEAR, len(axis.points)))
-            low, high = axis.edges[near], axis.edges[near + 1]
-            # Nodes crowd towards the end of the cell that is nearest to the centre: x = end ± width s³.
-            towards_low = (low + high) / 2 >= position
-            end, sign = np.where(towards_low, low, high), np.where(towards_low, 1.0, -1.0)
-            nodes.append(end[:, None] + (sign * (high - low))[:, None] * s**3)
-            weights.append(np.broadcast_to(3 * s**2 * share, nodes[-1].shape))
-            indices.append(near)
-        # All cells and all nodes in them: shape (cells of axis 1, …, nodes of axis 1, …), flattened.
-        cells = [np.arange(len(near)) for near in indices]
-        for cell in product(*cells):
-            at = [nodes[i][c] for i, c in enumerate(cell)]
-            w = [weights[i][c] for i, c in enumerate(cell)]
-            where = np.ravel_multi_index([indices[i][c] for i, c in enumerate(cell)], self.shape)
-            values[where] = self._cell_average(at, w, evaluate)
-
-    def _cell_average(
-        self, nodes: list[np.ndarray], weights: list[np.ndarray], evaluate: Callable[..., jax.Array]
-    ) -> float:
-        points = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, self.dim)
-        share = weights[0]
-        for weight in weights[1:]:
-            share = np.multiply.outer(share, weight)
-        return float(share.ravel() @ np.asarray(evaluate(jnp.asarray(points))))
+        """A function of one point at all points, (P,) float64."""
+        return _evaluated(jax.jit(jax.vmap(function)), self.points)
 
     def kinetic(self, coefficients: np.ndarray) -> sp.csr_array:
         """Σ_i c_i (-∂²/∂x_i²), symmetric sparse (P, P)."""
@@ -258,9 +369,87 @@ class Mesh:
         assert total is not None
         return total
 
-    def diagonal(self, values: np.ndarray) -> sp.dia_array:
-        """Multiplication by values (P,)."""
-        return sp.diags_array(values)
+    @double_precision()
+    def multiplication(self, function: Callable[..., jax.Array]) -> sp.csr_array:
+        """Multiplication by V, symmetric sparse (P, P): diagonal, but for the elements that touch a centre."""
+        evaluate = jax.jit(jax.vmap(function))
+        values = _evaluated(evaluate, self.points)
+        regular = np.ones(
+            self.size
+        )  # share of each point's weight that belongs to elements away from centres
+        rows, columns, entries = [], [], []
+        for centre in self.centres:
+            if self.axes[0].edges is None or any(axis.edges is None for axis in self.axes):
+                self._average_in_cell(centre, evaluate, values)
+                continue
+            for element in self._touching(centre):
+                places, share, block = self._singular_block(centre, element, evaluate)
+                regular[places] -= share
+                rows.append(np.repeat(places, len(places)))
+                columns.append(np.tile(places, len(places)))
+                entries.append(block.ravel())
+        away = regular > 1e-9
+        diagonal = np.where(away, regular, 0) * np.where(away, values, 0)
+        matrix = sp.csr_array(sp.diags_array(diagonal))
+        if entries:
+            added = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
+            matrix = sp.csr_array(matrix + sp.coo_array(added, shape=matrix.shape).tocsr())
+        return matrix
+
+    def _touching(self, centre: Centre) -> list[tuple[int, ...]]:
+        return touching([axis.edges for axis in self.axes if axis.edges is not None], centre.position)
+
+    def _singular_block(
+        self, centre: Centre, element: tuple[int, ...], evaluate: Callable[..., jax.Array]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Unknowns of one element, their weight in it as a share of the whole, and V between them."""
+        corner, sides, kept, local, total = np.array(centre.position), [], [], [], []
+        for axis, e, position in zip(self.axes, element, centre.position, strict=True):
+            assert axis.edges is not None
+            low, high = axis.edges[e], axis.edges[e + 1]
+            sides.append(high - low if abs(position - low) <= abs(position - high) else low - high)
+            places = e * axis.degree + np.arange(axis.degree + 1) - 1  # the wall's node is no unknown
+            kept.append((places >= 0) & (places < len(axis.points)))
+            local.append(places)
+            _, reference = gauss_lobatto(axis.degree)
+            total.append(np.abs(high - low) / 2 * reference)
+        degree = self.axes[0].degree
+
+        def potential(x: np.ndarray) -> np.ndarray:
+            return np.asarray(evaluate(jnp.asarray(x)), dtype=float)
+
+        block = singular_products(potential, corner, np.array(sides), degree, degree + 6)
+        inside = np.ones(1, bool)
+        weights, places = np.ones(1), np.zeros(1, int)
+        for axis, keep, place, weight in zip(self.axes, kept, local, total, strict=True):
+            inside = np.logical_and.outer(inside, keep).ravel()
+            weights = np.multiply.outer(weights, weight).ravel()
+            places = np.add.outer(places * len(axis.points), place).ravel()
+        places, weights, block = places[inside], weights[inside], block[np.ix_(inside, inside)]
+        root = np.sqrt(self.weights[places])
+        return places, weights / self.weights[places], block / root[:, None] / root
+
+    def _average_in_cell(
+        self, centre: Centre, evaluate: Callable[..., jax.Array], values: np.ndarray
+    ) -> None:
+        """On equally spaced points: V of the cell that holds the centre is its average there."""
+        place, low, high = [], [], []
+        for axis, position in zip(self.axes, centre.position, strict=True):
+            i = int(np.argmin(np.abs(axis.points - position)))
+            place.append(i)
+            low.append(axis.points[i] - axis.weights[i] / 2)
+            high.append(axis.points[i] + axis.weights[i] / 2)
+        t, w = corner_quadrature(self.dim, 10)
+        total = 0.0
+        for ends in product(*zip(low, high, strict=True)):
+            sides = np.array(ends) - centre.position
+            if np.abs(sides).min() > 0:
+                signed = np.prod(sides * np.where(np.array(ends) == high, 1.0, -1.0))
+                total += float(signed) * float(
+                    w @ np.asarray(evaluate(jnp.asarray(centre.position + t * sides)))
+                )
+        volume = float(np.prod(np.array(high) - low))
+        values[np.ravel_multi_index(place, self.shape)] = total / volume
 
 
 def _evaluated(evaluate: Callable[..., jax.Array], points: np.ndarray, batch: int = 65_536) -> np.ndarray:

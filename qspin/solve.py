@@ -195,11 +195,9 @@ def _identity(problem: Problem, n_states: int, method: Method, seed: int) -> str
         runtime.double_precision()
     ):  # what an integral operator does to x ↦ x, from one half of the points to the other
         halves = [Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2)]
-        image = (
-            []
-            if problem.hamiltonian.is_local
-            else problem.hamiltonian.image(lambda x: x, halves[0].x, halves[1])
-        )
+        image: Any = ()
+        if not problem.hamiltonian.is_local:
+            image = problem.hamiltonian.image(lambda x: x, halves[0].x, halves[1])
     potential += " ".join(f"{v:.6g}" for v in np.ravel(image))
     asked = f"{n_states} {'largest' if problem.largest else 'lowest'}"
     text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{asked}|{method}|{seed}"

@@ -34,6 +34,7 @@ ORDER = [
     "rivals",
     "evaluate",
     "spin",
+    "finite_elements",
     "mesh",
     "grid",
     "presets",
@@ -48,7 +49,7 @@ MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
     "spectrum": {"plot"}
 }  # spectrum.plot_levels() and its like; in function bodies only
-SPARSE = {"mesh", "grid"}
+SPARSE = {"finite_elements", "mesh", "grid"}
 PICTURES = {"plot"}
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
