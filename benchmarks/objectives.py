@@ -99,7 +99,9 @@ def compare(names: list[str], seconds: float, seed: int) -> None:
         exact = np.asarray(problem.exact(n_states))
         grid = qspin.solve(problem, n_states, qspin.Grid())
         print(f"\n{problem.name}, {n_states} states, seed {seed}\n")
-        print("| method | steps | s | own off: worst, median | overlap | Ritz off: worst, median | claimed, worst | angle |")
+        print(
+            "| method | steps | s | own off: worst, median | overlap | Ritz off: worst, median | claimed, worst | angle |"
+        )
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for name in names or list(methods(shift, 1)):
             steps = steps_within(seconds, methods(shift, 10**6)[name], problem, n_states)

@@ -6,6 +6,7 @@ from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from scipy.interpolate import NdBSpline, make_interp_spline
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from qspin.domain import Box
 from qspin.hamiltonian import Operator
-from qspin.mesh import Differences, Elements, Mesh, Scheme
+from qspin.mesh import DVR, Elements, Mesh, Scheme
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.spectrum import Eigenfunctions, Spectrum, describe_domain, energy_scale
@@ -22,8 +23,11 @@ __all__ = ["Grid", "GridFunctions"]
 
 _RATIO = 1.25  # of spacings between resolutions
 _FEWEST = 12  # points an axis of the coarsest mesh
+_DENSE = 1000  # points up to which the whole matrix is diagonalised
 _MEMORY = 12e9  # bytes a solve may be expected to need
-_SMOOTH = {1: 400, 2: 90, 3: 44}  # points an axis by dimension, differences of order 8
+# Points an axis to begin with, by dimension, and at most; between them by _RATIO.
+_FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 75, 3: 48}
+_ENOUGH = 1e-11  # of the energies: a step between meshes that asks for no finer one
 # Elements about centres, by dimension: degree, and the smallest of them in units of the centre's length.
 _GRADED = {1: (8, 0.1), 2: (6, 0.1), 3: (4, 0.2)}
 
@@ -33,16 +37,18 @@ class Grid(DirectMethod):
     """Sparse grid diagonalisation, in one to three dimensions.
 
     Args:
-        points: points an axis of the finest mesh, one number or one an axis; by default from the dimension. Of elements about
-            centres it sets how small the smallest are; the number is then met only about.
+        points: points an axis of the finest mesh, one number or one an axis; by default, where functions are smooth, as many
+            as it takes until the energies stand still, within bounds. Of elements about centres it sets how small the
+            smallest are; the number is then met only about.
         scheme: `differences(order)`, `elements(degree)` or `dvr()`; by default elements that shrink towards declared
-            centres, and without any differences of order 8.
+            centres, and without any a DVR.
         extra: states solved for beyond those asked, so that a degenerate group is not cut inside.
         shift_margin: how far below the lowest level the matrix is inverted, as a share of the levels' range.
 
-    Three meshes are solved: equal spacings each 1.25 times the next, or smallest elements each `ratio` times the next.
+    Three meshes or more are solved: equal spacings each 1.25 times the next, or smallest elements each `ratio` times
+    the next.
     Where the energies settle as a power of the spacing they are extrapolated, and `errors` is the distance from the
-    finest mesh to the extrapolated energy (of a DVR, and of elements of equal length, the last step); elsewhere it
+    finest mesh to the extrapolated energy (of a DVR, and of elements of equal length, about the last step); elsewhere it
     is four times the sum of the steps between meshes, and `status` says so. Elements about centres are solved once
     more with one degree less, and the difference is added: it is what the smooth parts of the functions may still be
     off by. `residuals` are those of the matrix problem.
@@ -87,7 +93,8 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.SpIN().")
-        shapes = [np.prod(shape) for shape in self._shapes(problem)]
+        meshes = self._meshes(problem, n_states)
+        shapes = [mesh.size for mesh in meshes]
         if n_states + self.extra + 1 >= min(shapes):
             raise ValueError(
                 f"Grid: n_states = {n_states} is more than the coarsest of the meshes holds "
@@ -99,7 +106,7 @@ class Grid(DirectMethod):
         fill = {1: 3 * row, 2: (6 + 2.5 * row) * np.log2(size + 1), 3: 1.5 * row}[problem.dim]
         need = 8 * size * (fill + 4 * (n_states + self.extra))
         if need > _MEMORY:
-            finest = self._shapes(problem)[-1]
+            finest = meshes[-1].shape
             raise MemoryError(
                 f"Grid: {' x '.join(map(str, finest))} points and {n_states} states need about {need / 1e9:.1f} GB, "
                 f"more than {_MEMORY / 1e9:.0f} GB; use fewer points."
@@ -108,7 +115,7 @@ class Grid(DirectMethod):
     def _scheme(self, problem: Problem) -> Scheme:
         if self.scheme is not None:
             return self.scheme
-        return Elements(_GRADED[problem.dim][0]) if problem.centres else Differences(8)
+        return Elements(_GRADED[problem.dim][0]) if problem.centres else DVR()
 
     def _given(self, problem: Problem) -> tuple[int, ...] | None:
         if self.points is None:
@@ -118,12 +125,12 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: points has {len(shape)} entries, the domain has {problem.dim} axes.")
         return shape
 
-    def _meshes(self, problem: Problem) -> list[Mesh]:
-        """Three meshes, coarsest first; of elements about centres before them one like the middle one, of lower degree."""
+    def _meshes(self, problem: Problem, n_states: int) -> list[Mesh]:
+        """Coarsest first; of elements about centres before them one like the middle one, of lower degree."""
         scheme, box, given = self._scheme(problem), _box(problem), self._given(problem)
         if not (scheme.graded and problem.centres):
-            finest = (_SMOOTH[problem.dim],) * problem.dim if given is None else given
-            return [Mesh.build(box, shape, scheme, problem.centres) for shape in _coarser(finest)]
+            shapes = self._growing(problem, n_states) if given is None else _coarser(given)
+            return [Mesh.build(box, shape, scheme, problem.centres) for shape in shapes]
         assert isinstance(scheme, Elements)
         smallest = _GRADED[problem.dim][1]
         if given is not None:  # the smallest elements that this many points allow
@@ -143,8 +150,13 @@ class Grid(DirectMethod):
             *family,
         ]
 
-    def _shapes(self, problem: Problem) -> list[tuple[int, ...]]:
-        return [mesh.shape for mesh in self._meshes(problem)]
+    def _growing(self, problem: Problem, n_states: int) -> list[tuple[int, ...]]:
+        dim = problem.dim
+        least = max(_FIRST[dim], int(np.ceil(3 * (n_states + self.extra) ** (1 / dim))))
+        counts = [least]
+        while len(counts) < 3 or counts[-1] * _RATIO <= _LAST[dim]:
+            counts.append(int(np.ceil(counts[-1] * _RATIO)))
+        return [(n,) * dim for n in counts]
 
     def solve(self, problem: Problem, n_states: int) -> Spectrum:
         scheme = self._scheme(problem)
@@ -152,8 +164,9 @@ class Grid(DirectMethod):
         k = n_states + self.extra
         shift: float | None = None
         levels = []
-        meshes = self._meshes(problem)
-        for mesh in meshes:
+        meshes = []
+        for mesh in self._meshes(problem, n_states):
+            meshes.append(mesh)
             matrix = problem.hamiltonian.matrix(mesh)
             kinetic = mesh.kinetic(problem.hamiltonian.kinetic_coefficients(problem.dim))
             values = matrix.diagonal() - kinetic.diagonal()
@@ -162,6 +175,9 @@ class Grid(DirectMethod):
             energies, vectors, shift = _lowest(problem, mesh, matrix, values, k, shift, self.shift_margin)
             levels.append(energies[:n_states])
             shift = energies[0] - self.shift_margin * max(energies[-1] - energies[0], 1e-3 * abs(energies[0]))
+            growing = self.points is None and not graded and len(levels) >= 3
+            if growing and np.abs(levels[-1] - levels[-2]).max() <= _ENOUGH * np.abs(levels[-1]).max():
+                break
         # About centres the cusp's error falls as (smallest element)^dim.
         order, spacings = scheme.order, [1 / (mesh.shape[0] + 1) for mesh in meshes[-3:]]
         smooth = np.zeros(n_states)
@@ -169,7 +185,9 @@ class Grid(DirectMethod):
             order, spacings = max(problem.dim, 2), [scheme.ratio**j for j in (2, 1, 0)]
             smooth = np.abs(levels[0] - levels[2])
         residuals = np.linalg.norm(matrix @ vectors - vectors * energies, axis=0)[:n_states]
-        finest, extrapolated, errors, settled = _extrapolate(levels[-3:], spacings, order, residuals, smooth)
+        finest, extrapolated, errors, settled = _extrapolate(
+            levels[-3:], spacings, order, scheme.caution, residuals, smooth
+        )
         scale = energy_scale(finest)
         converged = (errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
         status = (
@@ -182,6 +200,13 @@ class Grid(DirectMethod):
         )
         signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(k)])
         functions = (vectors * signs)[:, :n_states] / np.sqrt(mesh.weights)[:, None]
+        raised = wall_shifts(problem, mesh, finest, functions)
+        noticed = np.flatnonzero(np.isfinite(raised) & (raised > errors))
+        if len(noticed):
+            status += (
+                f" The walls raise levels {', '.join(map(str, noticed))} by up to {raised[noticed].max():.1e} over free "
+                "space: where they are not meant, enlarge the box."
+            )
         return Spectrum(
             energies=extrapolated,
             errors=errors,
@@ -201,9 +226,43 @@ class Grid(DirectMethod):
                 "solver": "eigsh, factorised" if problem.dim < 3 else "eigsh, conjugate gradients",
                 "precision": "float64",
                 "finest": finest.tolist(),
+                "wall_shifts": [float(shift) if np.isfinite(shift) else None for shift in raised],
             },
             potential=problem.potential_values,
         )
+
+
+def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: np.ndarray) -> np.ndarray:
+    """How far hard walls raise each energy over that of free space, about, (N,); inf where the walls hold the state.
+
+    A wall that recedes lowers E by c ∫ (∂ψ/∂n)² dS per length (Hadamard), and beyond it ψ falls as exp(-κ x),
+    κ² = (V - E)/c, so the whole shift is near ∫ c (∂ψ/∂n)²/(2κ) dS. Where V < E at a wall that ψ reaches, free space has
+    no such state.
+    """
+    stiffness = problem.hamiltonian.kinetic_coefficients(mesh.dim)
+    values, total = functions.reshape(*mesh.shape, -1), np.zeros(len(energies))
+    for i, axis in enumerate(mesh.axes):
+        if axis.periodic:
+            continue
+        others = np.ones(1)
+        for j, other in enumerate(mesh.axes):
+            others = np.multiply.outer(others, other.weights if j != i else np.ones(1)).ravel()
+        for wall, first in ((axis.lower, 0), (axis.upper, -1)):
+            slope = np.take(values, first, axis=i).reshape(-1, len(energies)) / (axis.points[first] - wall)
+            points = (
+                np.take(mesh.points.reshape(*mesh.shape, mesh.dim), first, axis=i)
+                .reshape(-1, mesh.dim)
+                .copy()
+            )
+            points[:, i] = wall + 1e-6 * (axis.points[first] - wall)
+            lost = others[:, None] * stiffness[i] * slope**2
+            kappa = np.sqrt(
+                np.maximum(problem.potential_values(points)[:, None] - energies, 0) / stiffness[i]
+            )
+            held = (lost * (kappa == 0)).sum(0) * (axis.upper - axis.lower) > 1e-9 * np.abs(energies)
+            outside = np.where(kappa > 0, lost / np.where(kappa > 0, 2 * kappa, 1), 0).sum(0)
+            total += np.where(held, np.inf, outside)
+    return total
 
 
 def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -219,13 +278,15 @@ def _extrapolate(
     levels: list[np.ndarray],
     spacings: list[float],
     order: int,
+    caution: float,
     residuals: np.ndarray,
     smooth: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Finest and extrapolated energies, errors, and whether each level settles as a power of the spacing.
 
     E(h) = E + C h^p through three spacings gives p; extrapolated where 1 ≤ p ≤ 1.75·order, with p at most the order.
-    Beyond order 8 the last step itself is the error.
+    Beyond order 8 nothing is extrapolated: meshes this coarse are seldom on the asymptote, and their steps shrink unevenly.
+    The error is then the last step times (step before / last step)^caution.
     `smooth` is an error that does not depend on h: steps smaller than it are not asked for a power.
     """
     coarse, middle, fine = levels
@@ -240,12 +301,14 @@ def _extrapolate(
     tiny |= ~regular & (np.abs(first) + np.abs(second) <= smooth)
     settled = regular | tiny
     power = np.clip(np.where(np.isfinite(observed), observed, order), 1, order)
-    if order > 8:  # meshes this coarse are seldom on the asymptote: nothing is extrapolated
-        settled = tiny | (np.abs(second) <= np.abs(first))
+    last = np.abs(second)
+    if order > 8:
+        settled = tiny | (last <= np.abs(first))
         tiny = settled
+        last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** caution
     step = np.where(settled & ~tiny, second / (ratio**power - 1), 0)
     wandering = 4 * (np.abs(first) + np.abs(second))
-    errors = np.where(settled, np.abs(step) + np.where(tiny, np.abs(second), 0), wandering) + floor + smooth
+    errors = np.where(settled, np.abs(step) + np.where(tiny, last, 0), wandering) + floor + smooth
     order_of = np.argsort(fine - step, kind="stable")  # extrapolation may swap levels that nearly touch
     return fine, (fine - step)[order_of], errors[order_of], settled[order_of]
 
@@ -259,8 +322,11 @@ def _lowest(
         shift = float(values.min()) - 1e-3 * (1 + abs(float(values.min())))  # kinetic energy ≥ 0
         if problem.centres:
             shift = max(shift, _below_centres(problem, mesh, values))
-        if mesh.dim < 3:
+        if mesh.dim < 3 and mesh.size > _DENSE:
             shift = _first_shift(matrix, shift)
+    if mesh.size <= _DENSE:
+        energies, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(0, k - 1))
+        return energies, vectors, shift
     start = np.random.default_rng(0).normal(size=mesh.size)
     for _ in range(6):
         operator = _inverse(problem, mesh, matrix, values, shift)

@@ -102,6 +102,8 @@ class Scheme(ABC):
     """How an axis is discretised. Settings only."""
 
     graded: bool = False
+    # Not extrapolated, the error is near step·(step before / step)^caution; measured on random smooth potentials.
+    caution: float = 0.0
 
     @abstractmethod
     def axis(
@@ -148,6 +150,8 @@ class Differences(Scheme):
 class DVR(Scheme):
     """See `dvr`."""
 
+    caution = -0.1  # spectral: each step is a small part of the one before
+
     def axis(
         self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
     ) -> Axis:
@@ -169,6 +173,7 @@ class Elements(Scheme):
     degree: int = 8
     ratio: float = 2.2
     graded = True
+    caution = 0.5
 
     def __post_init__(self) -> None:
         if (

@@ -78,12 +78,60 @@ def test_the_claimed_error_holds(name: str) -> None:
         ).all()  # and not by claiming nothing
 
 
-def test_quartic_oscillator_to_nine_digits() -> None:
+def test_quartic_oscillator_to_twelve_digits() -> None:
     """-u'' + x⁴: 1.060362090484 (Bender & Orszag, and many since)."""
     problem = qspin.Problem(
         qspin.Kinetic(mass=0.5) + qspin.Potential(potentials.quartic()), qspin.Box.cube(6.0, dim=1)
     )
-    assert solve(problem, 2).energies[0] == pytest.approx(1.060362090484, abs=1e-9)
+    spectrum = solve(problem, 2)
+    assert spectrum.energies[0] == pytest.approx(1.060362090484, abs=1e-12)
+    assert spectrum.errors[0] < 1e-10
+
+
+def test_smooth_potentials_to_rounding_without_being_told_how_many_points() -> None:
+    problem = qspin.Problem(
+        qspin.Kinetic(mass=0.5) + qspin.Potential(lambda x: jnp.sum(x**2)),
+        qspin.Box.cube(8.0, dim=2),
+        exact=exact.harmonic((2.0, 2.0)),
+    )
+    spectrum = solve(problem, 10)
+    assert np.abs(spectrum.energies / spectrum.exact[:10] - 1).max() < 1e-10
+    assert (spectrum.errors < 1e-9).all()
+
+
+def test_more_states_take_more_points_to_begin_with() -> None:
+    few, many = (solve(harmonic([1.0], 20.0), n) for n in (2, 60))
+    assert many.provenance["points"][0][0] > few.provenance["points"][0][0]
+    assert np.allclose(many.energies, np.arange(60) + 0.5, rtol=1e-9)
+
+
+def smooth_potential(dim: int, seed: int) -> qspin.Problem:
+    """A quartic well with three random Gaussians in it."""
+    rng = np.random.default_rng(seed)
+    depth, width = rng.uniform(-6, 3, 3), rng.uniform(0.5, 1.5, 3)
+    place, stiffness = rng.uniform(-2, 2, (3, dim)), rng.uniform(0.1, 0.6, dim)
+
+    def v(x):  # type: ignore[no-untyped-def]
+        bumps = depth * jnp.exp(-jnp.sum((x - place) ** 2, axis=1) / (2 * width**2))
+        return jnp.sum(stiffness * x**2) + 0.05 * jnp.sum(x**4) + jnp.sum(bumps)
+
+    return qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box.cube(6.0, dim=dim))
+
+
+@pytest.mark.parametrize("scheme", [qspin.differences(8), qspin.elements(8)], ids=repr)
+def test_brackets_hold_on_random_smooth_potentials(scheme: object) -> None:
+    """8 potentials in one dimension, 2 in two, at coarse resolution; truth from the default, far finer."""
+    held, widths = [], []
+    for dim, seeds, points in ((1, range(8), 47), (2, range(2), 39)):
+        for seed in seeds:
+            problem = smooth_potential(dim, seed)
+            truth = solve(problem, 5)
+            coarse = solve(problem, 5, points=points, scheme=scheme)
+            off = np.abs(coarse.energies - truth.energies)
+            held.extend(off <= coarse.errors + truth.errors)
+            widths.extend(coarse.errors / np.maximum(off, 1e-12))
+    assert np.mean(held) >= 0.95
+    assert np.median(widths) < 50
 
 
 def test_hydrogen_degeneracy_groups() -> None:
@@ -154,7 +202,7 @@ def test_bad_settings_are_refused(settings: dict[str, object], said: str) -> Non
 
 def test_what_a_grid_cannot_hold_is_refused_with_the_numbers() -> None:
     with pytest.raises(ValueError, match=r"n_states = 500 .*256 points"):
-        solve(harmonic([1.0]), 500)
+        solve(harmonic([1.0]), 500, points=400)
     with pytest.raises(MemoryError, match=r"400 x 400 x 400 points .* GB"):
         solve(harmonic([1.0] * 3), 5, points=400)
     with pytest.raises(ValueError, match=r"1 to 3 dimensions, got 4"):
@@ -196,3 +244,23 @@ def test_elements_about_a_centre_converge_where_equal_spacing_stalls() -> None:
 def test_a_scheme_is_a_settings_object() -> None:
     with pytest.raises(TypeError, match=r"scheme must be qspin.differences\(order\).*got 'dvr'"):
         qspin.Grid(scheme="dvr")
+
+
+@pytest.mark.parametrize("half_width", [3.5, 4.5])
+def test_the_shift_by_the_walls_is_told_apart(half_width: float) -> None:
+    """An oscillator in a box that is too small: what the walls add is seen without the closed form, within a factor of two."""
+    spectrum = solve(harmonic([1.0], half_width), 3)
+    actual = spectrum.energies - spectrum.exact[:3]
+    told = np.array(spectrum.provenance["wall_shifts"], dtype=float)
+    assert (actual > 5 * spectrum.errors).all()
+    assert (told < 2 * actual).all()
+    assert (told > 0.5 * actual).all()
+    assert "The walls raise levels 0, 1, 2" in spectrum.status
+
+
+def test_walls_that_hold_the_states_and_no_walls_at_all() -> None:
+    box, ring = CASES["box, anisotropic in sides and mass"][0], CASES["ring"][0]
+    assert solve(box, 2).provenance["wall_shifts"] == [None, None]
+    assert solve(ring, 2).provenance["wall_shifts"] == [0.0, 0.0]
+    assert "walls" not in solve(box, 2).status
+    assert "walls" not in solve(harmonic([1.0], 9.0), 3).status
