@@ -17,6 +17,7 @@ from qspin.laplacian import autodiff, finite_difference  # noqa: E402
 from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
 from qspin.operators import KernelOperator, MatrixOperator, graph_laplacian, slowness  # noqa: E402
 from qspin.problem import Problem  # noqa: E402
+from qspin.region import Region  # noqa: E402
 from qspin.rivals import NestedLoRA, NeuralEF  # noqa: E402
 from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
 from qspin.solve import TrainingError, solve  # noqa: E402
@@ -29,6 +30,7 @@ if _TYPE_CHECKING:
     from qspin.mesh import differences as differences
     from qspin.mesh import dvr as dvr
     from qspin.mesh import elements as elements
+    from qspin.validation import validate as validate
 
 __all__ = [
     "MLP",
@@ -51,6 +53,7 @@ __all__ = [
     "Potential",
     "Problem",
     "QuasiRandom",
+    "Region",
     "SeparateMLPs",
     "SpIN",
     "Spectrum",
@@ -68,9 +71,11 @@ __all__ = [
     "load",
     "potentials",
     "presets",
+    "shapes",
     "slowness",
     "softplus",
     "solve",
+    "validate",
 ]
 
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
@@ -80,6 +85,7 @@ _LAZY = {
     "differences": "qspin.mesh",
     "dvr": "qspin.mesh",
     "elements": "qspin.mesh",
+    "validate": "qspin.validation",
 }
 
 

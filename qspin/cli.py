@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from qspin.method import Method
 from qspin.problem import Problem
 from qspin.problem_file import ProblemFile, ProblemFileError, load_problem, shipped_problems
 from qspin.solve import TrainingError, solve
-from qspin.spectrum import Comparison, Spectrum
+from qspin.spectrum import Spectrum
 from qspin.spin import SpIN
+
+if TYPE_CHECKING:
+    from qspin.grid import Grid
 
 __all__ = ["main"]
 
@@ -141,7 +144,7 @@ def _choose(options: argparse.Namespace, file: ProblemFile) -> tuple[Problem, Me
     return problem, replace(method, **settings)
 
 
-def _grid(options: argparse.Namespace) -> Method:
+def _grid(options: argparse.Namespace) -> Grid:
     from qspin.grid import Grid
 
     points = getattr(options, "points", None)
@@ -251,35 +254,20 @@ def _against_exact(spectrum: Spectrum) -> str:
 
 
 def _validate(options: argparse.Namespace) -> int:
+    from qspin.validation import validate
+
     file = load_problem(options.file)
     problem, method = _choose(options, file)
-    n_states = _states(options, file)
     progress = False if options.quiet or options.json else None
-    spectrum = solve(problem, n_states, method, seed=options.seed, progress=progress)
-    reference: Spectrum | None = None
-    comparison: Comparison | None = None
-    if spectrum.method != "grid" and problem.dim <= 3:
-        reference = solve(problem, n_states, _grid(options), seed=options.seed)
-        comparison = spectrum.compare(reference)
-    solved = [s for s in (spectrum, reference) if s is not None and s.exact is not None]
-    agrees = all(bool(_agrees_with_exact(s).all()) for s in solved)
-    agrees = agrees and (comparison is None or bool(comparison.agrees.all()))
-    if comparison is None and not solved:
-        raise CommandError(
-            "there is nothing to validate against: no grid in this dimension, and no closed form."
-        )
+    judged = validate(
+        problem, _states(options, file), method, grid=_grid(options), seed=options.seed, progress=progress
+    )
     if options.json:
-        record = comparison.to_dict() if comparison is not None else _exact_record(spectrum)
-        if comparison is not None and solved:
-            record["agrees_with_exact"] = {s.method: _agrees_with_exact(s).tolist() for s in solved}
-        print(json.dumps({"problem": problem.name, "all_agree": agrees, **record}, indent=2))
-        return 0 if agrees else 1
-    if comparison is not None:
-        print(f"{spectrum.method} against {comparison.labels[1]}:\n{comparison}")
-    for s in solved:
-        print(f"\n{s.method} against the closed form:\n{_against_exact(s)}")
-    print("\nall agree." if agrees else "\nNOT all agree.")
-    return 0 if agrees else 1
+        print(json.dumps(judged.to_dict(), indent=2))
+    else:
+        print(judged)
+        print("\nall agree." if judged.ok else "\nNOT all agree.")
+    return 0 if judged.ok else 1
 
 
 def _plot(options: argparse.Namespace) -> int:

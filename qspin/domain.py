@@ -124,9 +124,12 @@ class Box(Domain):
         periodic: one bool for all axes, or one an axis.
         mask: shape of the boundary mask on walled axes: `SquareRootMask()` (the paper's) or
         `PolynomialMask()`.
+        wave_vector: Bloch's k, (dim,) or one number for one dimension: ψ(x + L_i e_i) = exp(i k_i L_i) ψ(x) on
+            periodic axes. Other than 0 makes wavefunctions complex, which `Grid` alone solves for.
 
     Raises:
-        ValueError: corners of different length, an empty or inverted side, a corner that is not finite.
+        ValueError: corners of different length, an empty or inverted side, a corner that is not finite, a wave
+        vector along an axis with walls.
 
     >>> Box([-1.0, 0.0], [1.0, 3.0]).volume
     6.0
@@ -136,6 +139,7 @@ class Box(Domain):
     upper: tuple[float, ...]
     periodic: tuple[bool, ...] = (False,)
     mask: Mask = SquareRootMask()
+    wave_vector: tuple[float, ...] = (0.0,)
 
     def __init__(
         self,
@@ -143,6 +147,7 @@ class Box(Domain):
         upper: Numbers,
         periodic: Flags = False,
         mask: Mask | None = None,
+        wave_vector: Numbers = 0.0,
     ) -> None:
         lower, upper = _numbers("lower", lower), _numbers("upper", upper)
         if len(lower) != len(upper):
@@ -159,6 +164,13 @@ class Box(Domain):
         object.__setattr__(self, "upper", upper)
         object.__setattr__(self, "periodic", tuple(bool(flag) for flag in flags))
         object.__setattr__(self, "mask", SquareRootMask() if mask is None else mask)
+        k = _numbers("wave_vector", wave_vector)
+        k = k * len(lower) if k == (0.0,) else k
+        if len(k) != len(lower) or any(c and not flag for c, flag in zip(k, self.periodic, strict=True)):
+            raise ValueError(
+                f"Box: wave_vector must have {len(lower)} entries, 0 on axes that are not periodic, got {wave_vector!r}."
+            )
+        object.__setattr__(self, "wave_vector", k)
 
     @classmethod
     def cube(cls, half_width: Number, dim: Count, periodic: Flags = False, mask: Mask | None = None) -> "Box":
@@ -182,6 +194,11 @@ class Box(Domain):
     def lengths(self) -> tuple[float, ...]:
         """Side lengths, (dim,)."""
         return tuple(high - low for low, high in zip(self.lower, self.upper, strict=True))
+
+    @property
+    def phases(self) -> tuple[float, ...]:
+        """k_i L_i, by which ψ turns from one end of each axis to the other, (dim,)."""
+        return tuple(k * length for k, length in zip(self.wave_vector, self.lengths, strict=True))
 
     @property
     def centre(self) -> tuple[float, ...]:

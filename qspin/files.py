@@ -10,17 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin import networks, sampling
+from qspin import networks, sampling, shapes
 from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, PolynomialMask, SquareRootMask
 from qspin.evaluate import VariationalFunctions
-from qspin.grid import GridFunctions
+from qspin.grid_functions import GridFunctions
 from qspin.mesh import Mesh, axis_of
+from qspin.region import Region
 from qspin.runtime import double_precision
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
 from qspin.wavefunction import Wavefunction
 
 __all__ = ["load"]
 
+_SHAPES: dict[str, type] = {"Disk": shapes.Disk, "Ring": shapes.Ring, "Polygon": shapes.Polygon}
 _MASKS: dict[str, type] = {"SquareRootMask": SquareRootMask, "PolynomialMask": PolynomialMask}
 _NETWORKS: dict[str, type] = {
     c.__name__: c for c in (networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs)
@@ -74,10 +76,19 @@ def _domain(record: Mapping[str, Any], features: np.ndarray | None) -> Domain:
         return Gaussian(record["mean"], record["deviation"])
     if kind == "Nodes" and features is not None:
         return Nodes(features)
-    if kind != "Box":
-        raise ValueError(f"load: unknown domain {kind!r}; known are Box, Gaussian, Nodes.")
+    if kind not in ("Box", "Region"):
+        raise ValueError(f"load: unknown domain {kind!r}; known are Box, Region, Gaussian, Nodes.")
     mask: Mask = _known(_MASKS, record["mask"], "mask")()
-    return Box(record["lower"], record["upper"], record["periodic"], mask)
+    box = Box(record["lower"], record["upper"], record["periodic"], mask, record.get("wave_vector", 0.0))
+    if kind == "Box" or record["inside"] is None:
+        return box  # mesh functions vanish outside the region by themselves
+    shape = _known(_SHAPES, record["inside"]["class"], "shape")
+    settings = {name: _tuples(value) for name, value in record["inside"]["settings"].items()}
+    return Region(shape(**settings), box, record["corners"])
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _known(table: Mapping[str, type], name: str, what: str) -> type:
@@ -108,8 +119,14 @@ def _eigenfunctions(
     centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
         assert isinstance(domain, Box)
-        mesh = Mesh(tuple(axis_of(axis) for axis in settings["axes"]), centres)
+        axes = tuple(axis_of(axis) for axis in settings["axes"])
+        mesh = Mesh(axes, centres, arrays.get("kept"), arrays.get("cuts"))
         return GridFunctions(mesh, arrays["values"], domain)
+    if settings.get("domain", {}).get("kind") == "Region" and not isinstance(domain, Region):
+        raise ValueError(
+            "load: these wavefunctions end at a region's walls, and its function, the user's own, is not in the file; "
+            "use a shape of qspin.shapes, or solve again."
+        )
     network = _known(_NETWORKS, settings["network"]["class"], "network")(
         tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"])
     )

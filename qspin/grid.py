@@ -1,35 +1,56 @@
-"""The referee: the same Hamiltonian as a sparse matrix, its lowest states by shift-invert, at three resolutions."""
+"""The referee: the same Hamiltonian as a matrix on meshes of several resolutions, and what they say about the error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse as sp
-import scipy.sparse.linalg as spla
-from scipy.interpolate import NdBSpline, make_interp_spline
-from threadpoolctl import threadpool_limits
 
-from qspin.domain import Box
-from qspin.hamiltonian import Operator
-from qspin.mesh import DVR, Elements, Mesh, Scheme
+from qspin.domain import Box, Centre
+from qspin.eigensolver import Discretised, Eigenpairs, lowest
+from qspin.grid_functions import GridFunctions
+from qspin.mesh import CORNER, DVR, Differences, Elements, Mesh, Scheme
 from qspin.method import DirectMethod
 from qspin.problem import Problem
-from qspin.spectrum import Eigenfunctions, Spectrum, describe_domain, energy_scale
+from qspin.region import Region
+from qspin.spectrum import Spectrum, energy_scale
 
-__all__ = ["Grid", "GridFunctions"]
+__all__ = ["Grid", "wall_shifts"]
 
 _RATIO = 1.25  # of spacings between resolutions
 _FEWEST = 12  # points an axis of the coarsest mesh
-_DENSE = 1000  # points up to which the whole matrix is diagonalised
 _MEMORY = 12e9  # bytes a solve may be expected to need
-# Points an axis to begin with, by dimension, and at most; between them by _RATIO.
+# Points an axis of a DVR to begin with, by dimension, and at most; between them by _RATIO.
 _FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 75, 3: 48}
-_ENOUGH = 1e-11  # of the energies: a step between meshes that asks for no finer one
+_ENOUGH = {1: 1e-11, 2: 1e-11, 3: 1e-10}  # of the energies: a step between meshes that asks for no finer one
+# Points an axis where a region's walls cross the grid: one less than what many whole numbers divide, so that walls and corners
+# at simple fractions of the box lie on points of all three.
+_CUT = {1: (479, 599, 749), 2: (191, 239, 299), 3: (31, 39, 49)}
 # Elements about centres, by dimension: degree, and the smallest of them in units of the centre's length.
 _GRADED = {1: (8, 0.1), 2: (6, 0.1), 3: (4, 0.2)}
+
+
+@dataclass(frozen=True)
+class _Resolution:
+    """What one mesh is built from; `points` 0 where elements set them."""
+
+    points: tuple[int, ...]
+    scheme: Scheme
+    smallest: float = 0.1
+
+    def mesh(self, problem: Problem) -> Mesh:
+        assert isinstance(problem.domain, Box)
+        return Mesh.build(problem.domain, self.points, self.scheme, problem.centres, self.smallest)
+
+    def shape(self, problem: Problem) -> tuple[int, ...]:
+        """Points an axis, without building what is costly."""
+        box = problem.domain
+        assert isinstance(box, Box)
+        if all(self.points):
+            return self.points
+        corners = [Centre(c, 0.0, CORNER * min(box.lengths), 0.0) for c in _corners(problem)]
+        plain = Box(box.lower, box.upper, box.periodic)
+        return Mesh.build(plain, self.points, self.scheme, [*problem.centres, *corners], self.smallest).shape
 
 
 @dataclass(frozen=True)
@@ -53,8 +74,12 @@ class Grid(DirectMethod):
     more with one degree less, and the difference is added: it is what the smooth parts of the functions may still be
     off by. `residuals` are those of the matrix problem.
 
-    Time and memory: a sparse factorisation in one and two dimensions, O(P) and O(P^1.5) for P points; in three dimensions
-    conjugate gradients preconditioned by the inverse of the separable part, O(P^(4/3)) a step and O(P) memory.
+    A `Region` whose walls cross the grid is solved by differences of order 2 that know where the walls are; one whose walls run
+    along the axes through declared `corners`, by elements that shrink towards them. A Bloch wave vector makes ψ complex.
+
+    No state is missed: see `eigensolver`; what was done stands in the provenance. Time and memory for P points: all of the
+    matrix up to P = 1000; a sparse factorisation in one and two dimensions, O(P) and O(P^1.5); in three, conjugate gradients
+    (of a DVR with matrix-free Kronecker products), O(P^(4/3)) a step and O(P) memory.
     Raises ValueError for more states than points, more than three dimensions, or settings out of range; MemoryError
     where the estimate exceeds 12 GB.
     """
@@ -93,20 +118,31 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.SpIN().")
-        meshes = self._meshes(problem, n_states)
-        shapes = [mesh.size for mesh in meshes]
-        if n_states + self.extra + 1 >= min(shapes):
+        states = n_states + self.extra
+        scheme = self._scheme(problem)
+        shapes = [level.shape(problem) for level in self._family(problem, scheme, n_states)]
+        share = 1.0
+        if isinstance(problem.domain, Region):
+            share = problem.domain.area / problem.domain.volume
+        fewest = share * min(float(np.prod(shape)) for shape in shapes)
+        if 2 * states > fewest:
+            least = int(np.ceil((2 * states / share) ** (1 / problem.dim) * _RATIO**2))
             raise ValueError(
-                f"Grid: n_states = {n_states} is more than the coarsest of the meshes holds "
-                f"({min(shapes)} points, {self.extra} extra states); use more points."
+                f"Grid: n_states = {n_states} with {self.extra} extra is too many for the coarsest of the meshes, "
+                f"{fewest:.0f} points; expected at least {least} points an axis."
             )
-        size, neighbours = float(max(shapes)), self._scheme(problem).neighbours
-        row = problem.dim * neighbours if neighbours else problem.dim * max(shapes) ** (1 / problem.dim)
-        # Numbers kept a point, measured: fill of the factorisation with its indices, or the matrix itself.
-        fill = {1: 3 * row, 2: (6 + 2.5 * row) * np.log2(size + 1), 3: 1.5 * row}[problem.dim]
-        need = 8 * size * (fill + 4 * (n_states + self.extra))
+        size = max(float(np.prod(shape)) for shape in shapes)
+        neighbours = scheme.neighbours or size ** (1 / problem.dim)
+        row = problem.dim * neighbours
+        # Numbers kept a point, measured: fill of the factorisation with its indices; in three dimensions vectors only.
+        fill = {
+            1: 3 * row,
+            2: (6 + 2.5 * row) * np.log2(size + 1),
+            3: 1.5 * row * bool(scheme.neighbours) + 30,
+        }[problem.dim]
+        need = 8 * size * (fill + 4 * states)
         if need > _MEMORY:
-            finest = meshes[-1].shape
+            finest = max(shapes, key=np.prod)
             raise MemoryError(
                 f"Grid: {' x '.join(map(str, finest))} points and {n_states} states need about {need / 1e9:.1f} GB, "
                 f"more than {_MEMORY / 1e9:.0f} GB; use fewer points."
@@ -115,7 +151,10 @@ class Grid(DirectMethod):
     def _scheme(self, problem: Problem) -> Scheme:
         if self.scheme is not None:
             return self.scheme
-        return Elements(_GRADED[problem.dim][0]) if problem.centres else DVR()
+        if isinstance(problem.domain, Region) and not _aligned(problem):
+            return Differences(2)
+        centred = problem.centres or isinstance(problem.domain, Region)
+        return Elements(_GRADED[problem.dim][0]) if centred else DVR()
 
     def _given(self, problem: Problem) -> tuple[int, ...] | None:
         if self.points is None:
@@ -125,95 +164,74 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: points has {len(shape)} entries, the domain has {problem.dim} axes.")
         return shape
 
-    def _meshes(self, problem: Problem, n_states: int) -> list[Mesh]:
-        """Coarsest first; of elements about centres before them one like the middle one, of lower degree."""
-        scheme, box, given = self._scheme(problem), _box(problem), self._given(problem)
-        if not (scheme.graded and problem.centres):
-            shapes = self._growing(problem, n_states) if given is None else _coarser(given)
-            return [Mesh.build(box, shape, scheme, problem.centres) for shape in shapes]
-        assert isinstance(scheme, Elements)
-        smallest = _GRADED[problem.dim][1]
+    def _family(self, problem: Problem, scheme: Scheme, n_states: int) -> list[_Resolution]:
+        """Coarsest first; of elements that shrink before them one like the middle one, of lower degree."""
+        given = self._given(problem)
+        if not (isinstance(scheme, Elements) and (problem.centres or _corners(problem))):
+            shapes = self._growing(problem, scheme, n_states) if given is None else _coarser(given)
+            return [_Resolution(shape, scheme) for shape in shapes]
+        none, smallest = (0,) * problem.dim, _GRADED[problem.dim][1]
         if given is not None:  # the smallest elements that this many points allow
-
-            def points(size: float) -> int:
-                return max(Mesh.build(box, given, scheme, problem.centres, size).shape)
-
             sizes = np.geomspace(1e-4, 10, 60)
-            smallest = next((s for s in sizes if points(s) <= max(given)), sizes[-1])
-        family = [
-            Mesh.build(box, (0,) * problem.dim, scheme, problem.centres, smallest * scheme.ratio**k)
-            for k in (2, 1, 0)
-        ]
+            fits = (s for s in sizes if max(_Resolution(none, scheme, s).shape(problem)) <= max(given))
+            smallest = float(next(fits, sizes[-1]))
         lower = Elements(max(scheme.degree - 1, 1), scheme.ratio)
-        return [
-            Mesh.build(box, (0,) * problem.dim, lower, problem.centres, smallest * scheme.ratio),
-            *family,
-        ]
+        family = [_Resolution(none, scheme, smallest * scheme.ratio**k) for k in (2, 1, 0)]
+        return [_Resolution(none, lower, smallest * scheme.ratio), *family]
 
-    def _growing(self, problem: Problem, n_states: int) -> list[tuple[int, ...]]:
+    def _growing(self, problem: Problem, scheme: Scheme, n_states: int) -> list[tuple[int, ...]]:
+        """Shapes that a DVR is solved on until energies stand still; of other schemes three."""
         dim = problem.dim
-        least = max(_FIRST[dim], int(np.ceil(3 * (n_states + self.extra) ** (1 / dim))))
-        counts = [least]
+        least = int(np.ceil(3 * (n_states + self.extra) ** (1 / dim)))
+        if not isinstance(scheme, DVR):
+            if isinstance(problem.domain, Region) and 2 * least <= _CUT[dim][-1]:
+                return [(n,) * dim for n in _CUT[dim]]
+            return _coarser((max(_LAST[dim], 2 * least),) * dim)
+        counts = [max(_FIRST[dim], least)]
         while len(counts) < 3 or counts[-1] * _RATIO <= _LAST[dim]:
             counts.append(int(np.ceil(counts[-1] * _RATIO)))
         return [(n,) * dim for n in counts]
 
     def solve(self, problem: Problem, n_states: int) -> Spectrum:
+        assert isinstance(problem.domain, Box)  # `check` has seen to it
         scheme = self._scheme(problem)
-        graded = scheme.graded and bool(problem.centres)
-        k = n_states + self.extra
+        shrinking = isinstance(scheme, Elements) and bool(problem.centres or _corners(problem))
         shift: float | None = None
-        levels = []
-        meshes = []
-        for mesh in self._meshes(problem, n_states):
+        levels: list[np.ndarray] = []
+        meshes: list[Mesh] = []
+        for resolution in self._family(problem, scheme, n_states):
+            mesh = resolution.mesh(problem)
+            hamiltonian = Discretised.build(problem, mesh)
+            pairs = lowest(hamiltonian, n_states + self.extra, shift, self.shift_margin)
+            shift = pairs.shift
             meshes.append(mesh)
-            matrix = problem.hamiltonian.matrix(mesh)
-            kinetic = mesh.kinetic(problem.hamiltonian.kinetic_coefficients(problem.dim))
-            values = matrix.diagonal() - kinetic.diagonal()
-            if not np.isfinite(values).all():
-                problem.potential_values(mesh.points)  # names the point
-            energies, vectors, shift = _lowest(problem, mesh, matrix, values, k, shift, self.shift_margin)
-            levels.append(energies[:n_states])
-            shift = energies[0] - self.shift_margin * max(energies[-1] - energies[0], 1e-3 * abs(energies[0]))
-            growing = self.points is None and not graded and len(levels) >= 3
-            if growing and np.abs(levels[-1] - levels[-2]).max() <= _ENOUGH * np.abs(levels[-1]).max():
+            levels.append(pairs.energies[:n_states])
+            growing = self.points is None and isinstance(scheme, DVR) and len(levels) >= 3
+            still = _ENOUGH[problem.dim] * np.abs(levels[-1]).max()
+            if growing and np.abs(levels[-1] - levels[-2]).max() <= still:
                 break
-        # About centres the cusp's error falls as (smallest element)^dim.
-        order, spacings = scheme.order, [1 / (mesh.shape[0] + 1) for mesh in meshes[-3:]]
-        smooth = np.zeros(n_states)
-        if isinstance(scheme, Elements) and problem.centres:
-            order, spacings = max(problem.dim, 2), [scheme.ratio**j for j in (2, 1, 0)]
+        order, spacings = float(scheme.order), [1 / (mesh.shape[0] + 1) for mesh in meshes[-3:]]
+        smooth, least = np.zeros(n_states), 1.0
+        if isinstance(scheme, Elements) and shrinking:
+            # At a cusp the error falls as (smallest element)^dim, at a reentrant corner no faster.
+            order, spacings = float(max(problem.dim, 2)), [scheme.ratio**j for j in (2, 1, 0)]
+            least = 1.0 if problem.centres else 0.5
             smooth = np.abs(levels[0] - levels[2])
-        residuals = np.linalg.norm(matrix @ vectors - vectors * energies, axis=0)[:n_states]
-        finest, extrapolated, errors, settled = _extrapolate(
-            levels[-3:], spacings, order, scheme.caution, residuals, smooth
-        )
-        scale = energy_scale(finest)
-        converged = (errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
-        status = (
-            "all levels settle at the expected rate."
-            if settled.all()
-            else (
-                f"levels {', '.join(map(str, np.flatnonzero(~settled)))} do not settle as a power of the spacing: not "
-                "extrapolated. Try more points."
-            )
-        )
-        signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(k)])
-        functions = (vectors * signs)[:, :n_states] / np.sqrt(mesh.weights)[:, None]
-        raised = wall_shifts(problem, mesh, finest, functions)
-        noticed = np.flatnonzero(np.isfinite(raised) & (raised > errors))
-        if len(noticed):
-            status += (
-                f" The walls raise levels {', '.join(map(str, noticed))} by up to {raised[noticed].max():.1e} over free "
-                "space: where they are not meant, enlarge the box."
-            )
+        found = hamiltonian.apply(pairs.vectors) - pairs.vectors * pairs.energies
+        residuals = np.linalg.norm(found, axis=0)[:n_states]
+        series = _extrapolated(levels[-3:], spacings, (least, order), scheme.caution, residuals, smooth)
+        functions = _functions(mesh, pairs.vectors[:, :n_states])
+        raised = wall_shifts(problem, mesh, series.finest, functions)
+        small = 1e-6 * max(energy_scale(series.finest), 1e-300)
         return Spectrum(
-            energies=extrapolated,
-            errors=errors,
+            energies=series.energies,
+            errors=series.errors,
             residuals=residuals,
-            converged=converged,
-            status=status,
-            eigenfunctions=GridFunctions(mesh, functions, _box(problem)),
+            converged=(series.errors <= 0.01 * energy_scale(series.finest))
+            & (residuals <= small)
+            & pairs.complete,
+            status=_status(series, order, raised, pairs, mesh),
+            eigenfunctions=GridFunctions(mesh, functions, problem.domain),
             domain=problem.domain,
             name=problem.name,
             units=problem.units,
@@ -222,14 +240,77 @@ class Grid(DirectMethod):
                 "method": repr(self),
                 "points": [list(mesh.shape) for mesh in meshes],
                 "scheme": repr(scheme),
-                "graded": graded,
-                "solver": "eigsh, factorised" if problem.dim < 3 else "eigsh, conjugate gradients",
+                "solver": pairs.solver,
+                "none_missed": pairs.check,
                 "precision": "float64",
-                "finest": finest.tolist(),
-                "wall_shifts": [float(shift) if np.isfinite(shift) else None for shift in raised],
+                "finest": series.finest.tolist(),
+                "order": {"expected": order, "observed": _plain(series.orders)},
+                "wall_shifts": _plain(raised),
+                "wall_probability": _near_walls(problem, mesh, functions).tolist(),
             },
             potential=problem.potential_values,
         )
+
+
+def _aligned(problem: Problem) -> bool:
+    """Whether a region's walls lie on the edges of elements that its corners set."""
+    scheme = Elements(_GRADED[problem.dim][0])
+    try:
+        _Resolution((0,) * problem.dim, scheme).mesh(problem)
+    except ValueError:
+        return False
+    return bool(_corners(problem))
+
+
+def _corners(problem: Problem) -> tuple[tuple[float, ...], ...]:
+    return problem.domain.corners if isinstance(problem.domain, Region) else ()
+
+
+def _functions(mesh: Mesh, vectors: np.ndarray) -> np.ndarray:
+    """ψ at the points from unknowns √w ψ; the largest value of each real and positive."""
+    largest = vectors[np.abs(vectors).argmax(0), np.arange(vectors.shape[1])]
+    return vectors * (np.abs(largest) / largest) / np.sqrt(mesh.weights)[:, None]
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
+def _status(series: "_Series", order: float, raised: np.ndarray, pairs: Eigenpairs, mesh: Mesh) -> str:
+    def names(chosen: np.ndarray) -> str:
+        return ", ".join(map(str, np.flatnonzero(chosen)))
+
+    wandering, known = ~series.settled, np.isfinite(series.orders)
+    said = "all levels settle at the expected rate."
+    if wandering.any():
+        said = f"levels {names(wandering)} do not settle as a power of the spacing: not extrapolated. Try more points."
+    elif known.any() and np.median(series.orders[known]) < 0.6 * order:
+        said = (
+            f"all levels settle, as the spacing to the power {np.median(series.orders[known]):.1f} where {order:g} was "
+            "expected: ψ or V is not smooth."
+        )
+    noticed = np.isfinite(raised) & (raised > series.errors)
+    if noticed.any():
+        said += (
+            f" The walls raise levels {names(noticed)} by up to {raised[noticed].max():.1e} over free space: where they are "
+            "not meant, enlarge the box."
+        )
+    if mesh.parts > 1:
+        said += (
+            f" The region falls into {mesh.parts} parts that nothing connects; states live in one or another."
+        )
+    if not pairs.complete:
+        said += " States below the last one may be missing: their count came out higher four times."
+    return said
+
+
+def _near_walls(problem: Problem, mesh: Mesh, functions: np.ndarray) -> np.ndarray:
+    """Probability within a twentieth of a side of the box's hard walls, (N,)."""
+    near = np.zeros(mesh.size, bool)
+    for axis, x in zip(mesh.axes, mesh.points.T, strict=True):
+        if not axis.periodic:
+            near |= np.minimum(x - axis.lower, axis.upper - x) < 0.05 * (axis.upper - axis.lower)
+    return mesh.weights[near] @ np.abs(functions[near]) ** 2
 
 
 def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: np.ndarray) -> np.ndarray:
@@ -239,6 +320,8 @@ def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: n
     κ² = (V - E)/c, so the whole shift is near ∫ c (∂ψ/∂n)²/(2κ) dS. Where V < E at a wall that ψ reaches, free space has
     no such state.
     """
+    if mesh.kept is not None:  # a region's walls are meant
+        return np.full(len(energies), np.inf)
     stiffness = problem.hamiltonian.kinetic_coefficients(mesh.dim)
     values, total = functions.reshape(*mesh.shape, -1), np.zeros(len(energies))
     for i, axis in enumerate(mesh.axes):
@@ -255,7 +338,7 @@ def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: n
                 .copy()
             )
             points[:, i] = wall + 1e-6 * (axis.points[first] - wall)
-            lost = others[:, None] * stiffness[i] * slope**2
+            lost = others[:, None] * stiffness[i] * np.abs(slope) ** 2
             kappa = np.sqrt(
                 np.maximum(problem.potential_values(points)[:, None] - energies, 0) / stiffness[i]
             )
@@ -274,22 +357,34 @@ def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [*(tuple(fewer(n, _RATIO**k) for n in shape) for k in (2, 1)), shape]
 
 
-def _extrapolate(
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """What three resolutions say of each level, (N,) each: `finest` and extrapolated energies, errors, whether they settle,
+    and the observed order, nan where none can be told."""
+
+    finest: np.ndarray
+    energies: np.ndarray
+    errors: np.ndarray
+    settled: np.ndarray
+    orders: np.ndarray
+
+
+def _extrapolated(
     levels: list[np.ndarray],
     spacings: list[float],
-    order: int,
+    orders: tuple[float, float],
     caution: float,
     residuals: np.ndarray,
     smooth: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Finest and extrapolated energies, errors, and whether each level settles as a power of the spacing.
+) -> _Series:
+    """E(h) = E + C h^p through three spacings gives p; extrapolated where least ≤ p ≤ 1.75·order, with p at most the order.
 
-    E(h) = E + C h^p through three spacings gives p; extrapolated where 1 ≤ p ≤ 1.75·order, with p at most the order.
     Beyond order 8 nothing is extrapolated: meshes this coarse are seldom on the asymptote, and their steps shrink unevenly.
     The error is then the last step times (step before / last step)^caution.
     `smooth` is an error that does not depend on h: steps smaller than it are not asked for a power.
     """
     coarse, middle, fine = levels
+    least, order = orders
     ratio = spacings[1] / spacings[2]
     first, second = coarse - middle, middle - fine
     floor = 1e-11 * np.abs(fine).max() + residuals
@@ -297,10 +392,10 @@ def _extrapolate(
         observed = np.log(np.abs(first / second)) / np.log(ratio)
     tiny = np.abs(second) <= 10 * floor
     # An order far above the scheme's is two errors of opposite sign passing through zero, not accuracy.
-    regular = (first * second > 0) & (observed >= 1) & (observed <= 1.75 * order)
+    regular = (first * second > 0) & (observed >= least) & (observed <= 1.75 * order)
     tiny |= ~regular & (np.abs(first) + np.abs(second) <= smooth)
     settled = regular | tiny
-    power = np.clip(np.where(np.isfinite(observed), observed, order), 1, order)
+    power = np.clip(np.where(np.isfinite(observed), observed, order), least, order)
     last = np.abs(second)
     if order > 8:
         settled = tiny | (last <= np.abs(first))
@@ -309,201 +404,12 @@ def _extrapolate(
     step = np.where(settled & ~tiny, second / (ratio**power - 1), 0)
     wandering = 4 * (np.abs(first) + np.abs(second))
     errors = np.where(settled, np.abs(step) + np.where(tiny, last, 0), wandering) + floor + smooth
-    order_of = np.argsort(fine - step, kind="stable")  # extrapolation may swap levels that nearly touch
-    return fine, (fine - step)[order_of], errors[order_of], settled[order_of]
-
-
-@threadpool_limits.wrap(limits=1)  # vectors this short are slower on many threads, ten times so on busy cores
-def _lowest(
-    problem: Problem, mesh: Mesh, matrix: Any, values: np.ndarray, k: int, shift: float | None, margin: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The k lowest eigenpairs, energies ascending, vectors (P, k) orthonormal, and the shift."""
-    if shift is None:
-        shift = float(values.min()) - 1e-3 * (1 + abs(float(values.min())))  # kinetic energy ≥ 0
-        if problem.centres:
-            shift = max(shift, _below_centres(problem, mesh, values))
-        if mesh.dim < 3 and mesh.size > _DENSE:
-            shift = _first_shift(matrix, shift)
-    if mesh.size <= _DENSE:
-        energies, vectors = scipy.linalg.eigh(matrix.toarray(), subset_by_index=(0, k - 1))
-        return energies, vectors, shift
-    start = np.random.default_rng(0).normal(size=mesh.size)
-    for _ in range(6):
-        operator = _inverse(problem, mesh, matrix, values, shift)
-        energies, vectors = spla.eigsh(
-            matrix, k, sigma=shift, which="LM", OPinv=operator, v0=start, tol=0 if mesh.dim < 3 else 1e-11
-        )
-        ascending = np.argsort(energies)
-        energies, vectors = energies[ascending], vectors[:, ascending]
-        if energies[0] > shift:
-            break
-        # Something lies below the shift, and more may: go further down.
-        shift = energies[0] - max(margin * (energies[-1] - energies[0]), 1e-3 * abs(energies[0]))
-    vectors, _ = np.linalg.qr(vectors)
-    return energies, vectors, shift
-
-
-def _below_centres(problem: Problem, mesh: Mesh, values: np.ndarray) -> float:
-    """Below all levels: of all charges in one place, which -(ΣZ)²/(c (dim - 1)²) is exact for, and V away from them."""
-    stiffness = problem.hamiltonian.kinetic_coefficients(mesh.dim).min()
-    charge = sum(max(centre.strength, 0.0) for centre in problem.centres)
-    away = np.ones(mesh.size, bool)
-    for centre in problem.centres:
-        away &= np.linalg.norm(mesh.points - centre.position, axis=1) > centre.length
-    rest = min(float(values[away].min()), 0.0) if away.any() else 0.0
-    return rest - 1.5 * charge**2 / (stiffness * max(mesh.dim - 1, 1) ** 2)
-
-
-def _first_shift(matrix: Any, bound: float) -> float:
-    """A shift close below the spectrum: a rough eigenvalue from a safe bound, which may lie very far below."""
-    rough = spla.eigsh(
-        matrix, 1, sigma=bound, OPinv=_factorised(matrix, bound), v0=np.ones(matrix.shape[0]), tol=1e-3,
-        return_eigenvectors=False,
-    )[0]  # fmt: skip
-    return float(rough) - 0.05 * max(float(rough) - bound, 1e-6 * abs(bound))
-
-
-def _factorised(matrix: Any, shift: float) -> spla.LinearOperator:
-    lu = spla.splu(
-        sp.csc_array(matrix - shift * sp.eye_array(matrix.shape[0])),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
+    # Extrapolation may swap levels that nearly touch.
+    rank = np.argsort(fine - step, kind="stable")
+    return _Series(
+        fine,
+        (fine - step)[rank],
+        errors[rank],
+        settled[rank],
+        np.where(regular & ~tiny, observed, np.nan)[rank],
     )
-    return spla.LinearOperator(matrix.shape, matvec=lu.solve, dtype=float)
-
-
-def _inverse(
-    problem: Problem, mesh: Mesh, matrix: Any, values: np.ndarray, shift: float
-) -> spla.LinearOperator:
-    """(H - shift)⁻¹: factorised, or by conjugate gradients where a factorisation would fill the memory."""
-    if mesh.dim < 3:
-        return _factorised(matrix, shift)
-    shifted = (matrix - shift * sp.eye_array(mesh.size)).tocsr()
-    separable = _SeparableInverse.build(problem, mesh, values, shift)
-    precondition = spla.LinearOperator(shifted.shape, matvec=separable, dtype=float)
-
-    def solve(b: np.ndarray) -> np.ndarray:
-        x, info = spla.cg(shifted, b, rtol=1e-12, maxiter=2000, M=precondition)
-        if info:
-            raise ValueError(
-                "Grid: conjugate gradients did not converge: H - shift is not positive. Use more points."
-            )
-        return x
-
-    return spla.LinearOperator(shifted.shape, matvec=solve, dtype=float)
-
-
-@dataclass(frozen=True)
-class _SeparableInverse:
-    """(Σ_i h_i + constant)⁻¹ for one-dimensional h_i = kinetic + cut of V: exact, through their eigenvectors."""
-
-    vectors: list[np.ndarray]
-    denominator: np.ndarray
-
-    @classmethod
-    def build(cls, problem: Problem, mesh: Mesh, values: np.ndarray, shift: float) -> "_SeparableInverse":
-        coefficients = problem.hamiltonian.kinetic_coefficients(mesh.dim)
-        v = values.reshape(mesh.shape)
-        bottom = np.unravel_index(v.argmin(), v.shape)
-        eigen = []
-        for i, axis in enumerate(mesh.axes):
-            # The cut of V through its minimum; with a singular centre that says nothing, and the kinetic energy alone serves.
-            cut = v[tuple(slice(None) if j == i else b for j, b in enumerate(bottom))] - v.min()
-            potential = np.zeros(len(cut)) if problem.centres else cut
-            eigen.append(np.linalg.eigh(coefficients[i] * axis.matrix.toarray() + np.diag(potential)))
-        base = max(-shift, 1e-3) if problem.centres else float(v.min()) - shift
-        sums = reduce(np.add.outer, [weights for weights, _ in eigen])
-        return cls([vectors for _, vectors in eigen], sums + max(base, 1e-6 * abs(shift)))
-
-    def __call__(self, b: np.ndarray) -> np.ndarray:
-        x = b.reshape(self.denominator.shape)
-        for i, vectors in enumerate(self.vectors):
-            x = np.moveaxis(np.tensordot(vectors.T, x, axes=(1, i)), 0, i)
-        x = x / self.denominator
-        for i, vectors in enumerate(self.vectors):
-            x = np.moveaxis(np.tensordot(vectors, x, axes=(1, i)), 0, i)
-        return x.ravel()
-
-
-def _box(problem: Problem) -> Box:
-    assert isinstance(problem.domain, Box)  # `check` has seen to it
-    return problem.domain
-
-
-@dataclass(frozen=True, eq=False)
-class GridFunctions(Eigenfunctions):
-    """Mesh values (P, N): polynomials of their degree on elements, quintic tensor-product splines on equally spaced points."""
-
-    mesh: Mesh
-    values: np.ndarray
-    domain: Box
-
-    @property
-    def n_states(self) -> int:
-        return self.values.shape[1]
-
-    @property
-    def dim(self) -> int:
-        return self.mesh.dim
-
-    @cached_property
-    def _spline(self) -> NdBSpline:
-        degree = 5
-        coefficients = self.values.reshape(*self.mesh.shape, self.n_states)
-        knots = []
-        for i, axis in enumerate(self.mesh.axes):
-            nodes, padding = axis.points, [(0, 0)] * coefficients.ndim
-            if axis.periodic:  # the function goes on: repeat some of it beyond both ends
-                wrap = 2 * degree
-                length = axis.upper - axis.lower
-                nodes = np.concatenate([nodes[-wrap:] - length, nodes, nodes[:wrap] + length])
-                padding[i] = (wrap, wrap)
-                coefficients = np.pad(coefficients, padding, mode="wrap")
-            else:  # walls: known zeros
-                nodes = np.concatenate([[axis.lower], nodes, [axis.upper]])
-                padding[i] = (1, 1)
-                coefficients = np.pad(coefficients, padding)
-            spline = make_interp_spline(nodes, coefficients, k=degree, axis=i)
-            knots.append(spline.t)
-            coefficients = np.moveaxis(spline.c, 0, i)  # SciPy keeps the axis it interpolated first
-        return NdBSpline(tuple(knots), coefficients, degree)
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        lower, upper = np.asarray(self.domain.lower), np.asarray(self.domain.upper)
-        periodic = np.asarray(self.domain.periodic)
-        x = np.where(periodic, lower + (points - lower) % (upper - lower), points)
-        inside = self.domain.contains(x)
-        values = np.zeros((len(x), self.n_states))
-        if inside.any():
-            on_elements = self.mesh.axes[0].edges is not None
-            values[inside] = (self._on_elements if on_elements else self._spline)(x[inside])
-        return values
-
-    def _on_elements(self, x: np.ndarray) -> np.ndarray:
-        parts = [self._few_on_elements(x[i : i + 4096]) for i in range(0, len(x), 4096)]
-        return np.concatenate(parts)
-
-    def _few_on_elements(self, x: np.ndarray) -> np.ndarray:
-        places, shares = np.zeros((len(x), 1), int), np.ones((len(x), 1))
-        for i, axis in enumerate(self.mesh.axes):
-            index, share = axis.local_basis(x[:, i])
-            places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
-            shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
-        return np.einsum("pj,pjn->pn", shares, self.values[places])
-
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.mesh.points, self.mesh.weights
-
-    def image(self, operator: Operator) -> np.ndarray:
-        root = np.sqrt(self.mesh.weights)[:, None]
-        return operator.matrix(self.mesh) @ (root * self.values) / root
-
-    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        settings = {
-            "kind": "grid",
-            "domain": describe_domain(self.domain),
-            "axes": [axis.record() for axis in self.mesh.axes],
-            "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.mesh.centres],
-        }
-        return settings, {"values": self.values}

@@ -13,7 +13,7 @@ With hard walls only inner points are unknowns. Three schemes:
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from qspin.domain import Box, Centre
 from qspin.finite_elements import (
@@ -34,9 +35,11 @@ from qspin.finite_elements import (
     stiffness_and_mass,
     touching,
 )
-from qspin.runtime import double_precision
+from qspin.region import Region
+from qspin.runtime import double_precision, evaluated, vectorised
 
 __all__ = [
+    "CORNER",
     "DVR",
     "ORDERS",
     "Axis",
@@ -61,6 +64,7 @@ _STENCILS = {
     8: (-205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560),
 }
 ORDERS = tuple(_STENCILS)
+CORNER = 1e-4  # of the box: the length that a region's corner counts as
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +80,47 @@ class Axis:
     edges: np.ndarray | None = None
     degree: int = 0
     order: int = 0  # of the differences; 0 for the others
+    phase: float = 0.0  # ψ(x + length) = exp(i phase) ψ(x) on a periodic axis
 
     def record(self) -> dict[str, Any]:
         """What `axis_of` makes it from again, as JSON."""
         ends = {"lower": self.lower, "upper": self.upper, "periodic": self.periodic}
         if self.edges is not None:
             return {**ends, "edges": self.edges.tolist(), "degree": self.degree}
-        return {**ends, "points": len(self.points), "order": self.order}
+        return {**ends, "points": len(self.points), "order": self.order, "phase": self.phase}
 
     def local_basis(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Unknowns (P, degree + 1) that a function on elements depends on at points (P,), and how much; a wall's node, which
-        is no unknown, counts nothing."""
+        """Which values (P, m) of a function interpolate it at points (P,), and with what weights: on elements by their own
+        polynomial, with differences by the one through the order + 2 points about x, of a DVR by its whole series."""
+        if self.edges is not None:
+            return self._on_elements(x)
+        n, length = len(self.points), self.upper - self.lower
+        if not self.order:
+            every = np.broadcast_to(np.arange(n), (len(x), n))
+            if not self.periodic:
+                j = np.arange(1, n + 1)
+                waves = np.sin(np.pi / length * np.outer(x - self.lower, j))
+                return every, 2 / (n + 1) * waves @ np.sin(np.pi / (n + 1) * np.outer(j, j))
+            k = (2 * np.pi * (np.arange(n) - n // 2) + self.phase) / length
+            waves = np.exp(1j * np.outer(x, k)) @ np.exp(-1j * np.outer(k, self.points)) / n
+            return every, waves if self.phase else waves.real
+        h = self.weights[0]
+        width = self.order + 2
+        first = np.floor((x - self.points[0]) / h).astype(int) - (width // 2 - 1)
+        t = (x - self.points[0]) / h - first
+        share = lagrange(np.arange(float(width)), t)
+        index = first[:, None] + np.arange(width)
+        if self.periodic:
+            turns = index // n
+            return index % n, share * np.exp(1j * self.phase * turns) if self.phase else share
+        # Beyond a wall, which stands at -1 or n, ψ's odd reflection, as the differences have it.
+        low, high = index < -1, index > n
+        index = np.where(low, -2 - index, np.where(high, 2 * n - index, index))
+        share = np.where(low | high, -share, share)
+        known = (index >= 0) & (index < n)
+        return np.where(known, index, 0), np.where(known, share, 0.0)
+
+    def _on_elements(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert self.edges is not None
         element = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
         low, high = self.edges[element], self.edges[element + 1]
@@ -107,9 +141,16 @@ class Scheme(ABC):
 
     @abstractmethod
     def axis(
-        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+        self,
+        lower: float,
+        upper: float,
+        periodic: bool,
+        n_points: int,
+        marks: Sequence[tuple[float, float]],
+        phase: float = 0.0,
     ) -> Axis:
-        """An axis of about `n_points` unknowns; `marks` = [(position, smallest element), …] of centres."""
+        """An axis of about `n_points` unknowns; `marks` = [(position, smallest element), …] of centres; ψ turns by `phase`
+        along a periodic one."""
 
     @property
     @abstractmethod
@@ -133,9 +174,15 @@ class Differences(Scheme):
             raise ValueError(f"differences: order must be one of {ORDERS}, got {self.accuracy!r}.")
 
     def axis(
-        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+        self,
+        lower: float,
+        upper: float,
+        periodic: bool,
+        n_points: int,
+        marks: Sequence[tuple[float, float]],
+        phase: float = 0.0,
     ) -> Axis:
-        return uniform_axis(lower, upper, n_points, self.accuracy, periodic)
+        return uniform_axis(lower, upper, n_points, self.accuracy, periodic, phase)
 
     @property
     def order(self) -> int:
@@ -153,9 +200,15 @@ class DVR(Scheme):
     caution = -0.1  # spectral: each step is a small part of the one before
 
     def axis(
-        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+        self,
+        lower: float,
+        upper: float,
+        periodic: bool,
+        n_points: int,
+        marks: Sequence[tuple[float, float]],
+        phase: float = 0.0,
     ) -> Axis:
-        return dvr_axis(lower, upper, n_points, periodic)
+        return dvr_axis(lower, upper, n_points, periodic, phase)
 
     @property
     def order(self) -> int:
@@ -186,8 +239,16 @@ class Elements(Scheme):
             raise ValueError(f"elements: ratio must be above 1 and at most 4, got {self.ratio!r}.")
 
     def axis(
-        self, lower: float, upper: float, periodic: bool, n_points: int, marks: Sequence[tuple[float, float]]
+        self,
+        lower: float,
+        upper: float,
+        periodic: bool,
+        n_points: int,
+        marks: Sequence[tuple[float, float]],
+        phase: float = 0.0,
     ) -> Axis:
+        if phase:
+            raise ValueError("elements: no Bloch wave vector on elements; use dvr() or differences(order).")
         if marks and not periodic:
             return element_axis(
                 lower, upper, False, graded_edges(lower, upper, marks, self.ratio), self.degree
@@ -221,7 +282,9 @@ def elements(degree: int = 8, ratio: float = 2.2) -> Elements:
     return Elements(degree, ratio)
 
 
-def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, periodic: bool = False) -> Axis:
+def uniform_axis(
+    lower: float, upper: float, n_points: int, order: int = 2, periodic: bool = False, phase: float = 0.0
+) -> Axis:
     """Equal spacing h, differences of even order: error O(h^order) for smooth ψ.
 
     At walls the stencil is completed by ψ's odd reflection, which is exact as far as V is even about the wall, and good
@@ -233,8 +296,10 @@ def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, peri
     index = np.arange(n_points)
     for reach, weight in enumerate(stencil):
         for shift in {reach, -reach}:
-            target, sign = index + shift, np.ones(n_points)
+            target, sign = index + shift, np.ones(n_points, complex if phase else float)
             if periodic:
+                if phase:
+                    sign = np.exp(1j * phase * (target // n_points))
                 target = target % n_points
             else:  # walls stand at -1 and n: ψ(-1-m) = -ψ(-1+m)
                 outside = (target < -1) | (target > n_points)
@@ -250,26 +315,27 @@ def uniform_axis(lower: float, upper: float, n_points: int, order: int = 2, peri
         (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(n_points, n_points)
     )
     points = lower + h * (index + (0.5 if periodic else 1.0))
-    return Axis(points, np.full(n_points, h), matrix, lower, upper, periodic, order=order)
+    return Axis(points, np.full(n_points, h), matrix, lower, upper, periodic, order=order, phase=phase)
 
 
-def dvr_axis(lower: float, upper: float, n_points: int, periodic: bool = False) -> Axis:
+def dvr_axis(lower: float, upper: float, n_points: int, periodic: bool = False, phase: float = 0.0) -> Axis:
     """The points of `uniform_axis`, and -d²/dx² of the series through them."""
     n = n_points
+    j = np.arange(1, n + 1)
     if periodic:
         h = (upper - lower) / n
-        k = 2 * np.pi / (upper - lower) * np.minimum(np.arange(n), n - np.arange(n))
-        first = np.fft.ifft(k**2).real  # circulant: its first column
-        matrix = first[(np.arange(n)[:, None] - np.arange(n)) % n]
-        points = lower + h * (np.arange(n) + 0.5)
+        turns = np.arange(n) - n // 2
+        waves = np.exp(2j * np.pi / n * np.outer(j, turns + phase / (2 * np.pi))) / np.sqrt(n)
+        matrix = (waves * ((2 * np.pi * turns + phase) / (upper - lower)) ** 2) @ waves.conj().T
+        matrix = matrix if phase else matrix.real
+        points = lower + h * (j - 0.5)
     else:
         h = (upper - lower) / (n + 1)
-        j = np.arange(1, n + 1)
         sines = np.sqrt(2 / (n + 1)) * np.sin(np.pi * np.outer(j, j) / (n + 1))
         matrix = (sines * (np.pi * j / (upper - lower)) ** 2) @ sines
         points = lower + h * j
-    matrix = (matrix + matrix.T) / 2
-    return Axis(points, np.full(n, h), sp.csr_array(matrix), lower, upper, periodic)
+    matrix = (matrix + matrix.conj().T) / 2
+    return Axis(points, np.full(n, h), sp.csr_array(matrix), lower, upper, periodic, phase=phase)
 
 
 def element_axis(lower: float, upper: float, periodic: bool, edges: np.ndarray, degree: int) -> Axis:
@@ -287,17 +353,24 @@ def axis_of(record: Mapping[str, Any]) -> Axis:
     lower, upper, periodic = record["lower"], record["upper"], record["periodic"]
     if "edges" in record:
         return element_axis(lower, upper, periodic, np.array(record["edges"]), record["degree"])
+    phase = record.get("phase", 0.0)
     if record["order"]:
-        return uniform_axis(lower, upper, record["points"], record["order"], periodic)
-    return dvr_axis(lower, upper, record["points"], periodic)
+        return uniform_axis(lower, upper, record["points"], record["order"], periodic, phase)
+    return dvr_axis(lower, upper, record["points"], periodic, phase)
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """All combinations of the axes' points, the last axis fastest. Memory O(points · (neighbours·dim + dim))."""
+    """All combinations of the axes' points, the last axis fastest, or those of them that lie in a region.
+
+    `kept` are the places of the unknowns among all combinations, None for all; `cuts` (P, dim) is what a region's wall
+    between an unknown and its neighbours adds to the diagonal of -∂²/∂x_i². Memory O(points · (neighbours·dim + dim)).
+    """
 
     axes: tuple[Axis, ...]
     centres: tuple[Centre, ...] = ()
+    kept: np.ndarray | None = None
+    cuts: np.ndarray | None = None
 
     @classmethod
     def build(
@@ -308,13 +381,20 @@ class Mesh:
         centres: Sequence[Centre] = (),
         smallest: float = 0.1,
     ) -> "Mesh":
-        """A mesh of a box with about so many points an axis; elements beside a centre are `smallest` times its length."""
+        """A mesh of a box, or of a region in it, with about so many points an axis; elements beside a centre are `smallest`
+        times its length, and beside a region's declared corner that much of 1e-4 box lengths.
+
+        Raises ValueError for a region whose walls the scheme cannot follow, or that holds no point.
+        """
         scheme = Differences() if scheme is None else scheme
+        corners = domain.corners if isinstance(domain, Region) else ()
         axes = []
         for axis, n_points in enumerate(points):
             marks: dict[float, float] = {}
-            for centre in centres:  # centres that share this coordinate count once
-                position, length = round(centre.position[axis], 12), smallest * centre.length
+            wanted = [(centre.position, smallest * centre.length) for centre in centres]
+            wanted += [(corner, smallest * CORNER * min(domain.lengths)) for corner in corners]
+            for place, length in wanted:  # those that share this coordinate count once
+                position = round(place[axis], 12)
                 marks[position] = min(length, marks.get(position, np.inf))
             axes.append(
                 scheme.axis(
@@ -323,9 +403,79 @@ class Mesh:
                     domain.periodic[axis],
                     n_points,
                     sorted(marks.items()),
+                    domain.phases[axis],
                 )
             )
-        return cls(tuple(axes), tuple(centres))
+        whole = cls(tuple(axes), tuple(centres))
+        return whole.cut_to(domain) if isinstance(domain, Region) else whole
+
+    def cut_to(self, region: Region) -> "Mesh":
+        """The part of a mesh of the box that lies in the region."""
+        inside = region.signed(self.points)
+        kept = np.flatnonzero(inside > 1e-12 * region.scale)
+        if len(kept) == 0:
+            raise ValueError(
+                f"Region: none of {' x '.join(map(str, self.shape))} grid points lies inside; use more points, "
+                "or a box that fits the region."
+            )
+        if all(axis.edges is not None for axis in self.axes):
+            self._check_alignment(region)
+            return replace(self, kept=kept)
+        if any(axis.order != 2 for axis in self.axes):
+            raise ValueError(
+                "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
+                "on edges of elements (axis-parallel, through declared corners)."
+            )
+        return replace(self, kept=kept, cuts=self._cuts(region, inside, kept))
+
+    def _check_alignment(self, region: Region) -> None:
+        """ValueError unless every element lies wholly inside or wholly outside."""
+        inner = []
+        for axis in self.axes:
+            assert axis.edges is not None
+            low, high = axis.edges[:-1, None], axis.edges[1:, None]
+            inner.append(low + (high - low) * np.array([0.01, 0.5, 0.99]))
+        # Three points an axis of each element, all combinations of them: (elements, 3^dim).
+        signs = np.stack(np.meshgrid(*(x.ravel() for x in inner), indexing="ij"), -1).reshape(-1, self.dim)
+        held = (region.signed(signs) > 0).reshape([n for x in inner for n in x.shape])
+        held = np.moveaxis(held, range(1, 2 * self.dim, 2), range(self.dim, 2 * self.dim))
+        share = held.reshape(*held.shape[: self.dim], -1).mean(-1)
+        if ((share > 0) & (share < 1)).any():
+            raise ValueError(
+                "Region: a wall runs through elements; use scheme=differences(2), or declare corners so that "
+                "element edges meet the walls."
+            )
+
+    def _cuts(self, region: Region, inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
+        """Of a wall at the share θ of a spacing: -ψ'' ≈ ((1 + 1/θ)ψ - ψ_other)/h², symmetric, second order (Gibou,
+        Fedkiw, Cheng and Kang 2002). Beyond what the matrix without walls has: (1/θ - 1)/h² each."""
+        cuts = np.zeros((len(kept), self.dim))
+        place = np.stack(np.unravel_index(kept, self.shape), -1)
+        for i, axis in enumerate(self.axes):
+            h, n = axis.weights[0], len(axis.points)
+            for direction in (-1, 1):
+                beyond = place.copy()
+                beyond[:, i] += direction
+                if axis.periodic:
+                    beyond[:, i] %= n
+                exists = (beyond[:, i] >= 0) & (beyond[:, i] < n)
+                beyond[:, i] = np.clip(beyond[:, i], 0, n - 1)
+                neighbour = inside[np.ravel_multi_index(tuple(beyond.T), self.shape)]
+                # A neighbour on the box's wall is no point; the region may end before.
+                out = ~exists | (neighbour <= 1e-12 * region.scale)
+                rows = np.flatnonzero(out)
+                if len(rows) == 0:
+                    continue
+                low, high = np.zeros(len(rows)), np.ones(len(rows))
+                start = self.points[kept[rows]]
+                for _ in range(48):  # bisection
+                    middle = (low + high) / 2
+                    x = start.copy()
+                    x[:, i] += direction * h * middle
+                    within = region.signed(x) > 0
+                    low, high = np.where(within, middle, low), np.where(within, high, middle)
+                cuts[rows, i] += (1 / np.maximum((low + high) / 2, 1e-6) - 1) / h**2
+        return cuts
 
     @property
     def dim(self) -> int:
@@ -339,15 +489,14 @@ class Mesh:
 
     @property
     def size(self) -> int:
-        """Number of points, P."""
-        return prod(self.shape)
+        """Number of unknowns, P."""
+        return prod(self.shape) if self.kept is None else len(self.kept)
 
     @cached_property
     def points(self) -> np.ndarray:
         """(P, dim)."""
-        return np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1).reshape(
-            -1, self.dim
-        )
+        every = np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1)
+        return self.gathered(every.reshape(-1, self.dim))
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -355,15 +504,34 @@ class Mesh:
         volumes = np.ones(1)
         for axis in self.axes:
             volumes = np.multiply.outer(volumes, axis.weights).ravel()
-        return volumes
+        return self.gathered(volumes)
+
+    def gathered(self, values: np.ndarray) -> np.ndarray:
+        """Of values (all, …) at all combinations those of the unknowns, (P, …)."""
+        return values if self.kept is None else values[self.kept]
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values (P, …) of the unknowns at all combinations, zero elsewhere, (*shape, …)."""
+        if self.kept is not None:
+            every = np.zeros((prod(self.shape), *values.shape[1:]), values.dtype)
+            every[self.kept] = values
+            values = every
+        return values.reshape(*self.shape, *values.shape[1:])
+
+    @cached_property
+    def parts(self) -> int:
+        """In how many pieces the unknowns fall that no derivative connects."""
+        if self.kept is None:
+            return 1
+        return int(connected_components(self.kinetic(np.ones(self.dim)), directed=False)[0])
 
     @double_precision()
     def values(self, function: Callable[..., jax.Array]) -> np.ndarray:
         """A function of one point at all points, (P,) float64."""
-        return _evaluated(jax.jit(jax.vmap(function)), self.points)
+        return evaluated(vectorised(function), self.points)
 
     def kinetic(self, coefficients: np.ndarray) -> sp.csr_array:
-        """Σ_i c_i (-∂²/∂x_i²), symmetric sparse (P, P)."""
+        """Σ_i c_i (-∂²/∂x_i²), symmetric (with a wave vector Hermitian) sparse (P, P)."""
         total: sp.csr_array | None = None
         for i, (axis, coefficient) in enumerate(zip(self.axes, coefficients, strict=True)):
             before, after = prod(self.shape[:i]), prod(self.shape[i + 1 :])
@@ -372,16 +540,24 @@ class Mesh:
             )
             total = part if total is None else total + part
         assert total is not None
+        if self.kept is not None:
+            total = sp.csr_array(total[self.kept][:, self.kept])
+        if self.cuts is not None:
+            total = sp.csr_array(total + sp.diags_array(self.cuts @ coefficients))
         return total
 
     @double_precision()
     def multiplication(self, function: Callable[..., jax.Array]) -> sp.csr_array:
         """Multiplication by V, symmetric sparse (P, P): diagonal, but for the elements that touch a centre."""
-        evaluate = jax.jit(jax.vmap(function))
-        values = _evaluated(evaluate, self.points)
-        regular = np.ones(
-            self.size
-        )  # share of each point's weight that belongs to elements away from centres
+        evaluate = vectorised(function)
+        if not self.centres:
+            return sp.csr_array(sp.diags_array(evaluated(evaluate, self.points)))
+        whole = replace(self, kept=None, cuts=None)._about_centres(evaluate)
+        return whole if self.kept is None else sp.csr_array(whole[self.kept][:, self.kept])
+
+    def _about_centres(self, evaluate: Callable[..., jax.Array]) -> sp.csr_array:
+        values = evaluated(evaluate, self.points)
+        regular = np.ones(self.size)  # share of each point's weight in elements away from centres
         rows, columns, entries = [], [], []
         for centre in self.centres:
             if self.axes[0].edges is None or any(axis.edges is None for axis in self.axes):
@@ -455,8 +631,3 @@ class Mesh:
                 )
         volume = float(np.prod(np.array(high) - low))
         values[np.ravel_multi_index(place, self.shape)] = total / volume
-
-
-def _evaluated(evaluate: Callable[..., jax.Array], points: np.ndarray, batch: int = 65_536) -> np.ndarray:
-    parts = [np.asarray(evaluate(jnp.asarray(points[i : i + batch]))) for i in range(0, len(points), batch)]
-    return np.concatenate(parts).astype(float)

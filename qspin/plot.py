@@ -359,7 +359,7 @@ def _windows(spectrum: Spectrum, chosen: list[int]) -> np.ndarray:
 def _extents(spectrum: Spectrum) -> np.ndarray:
     """The interval of each coordinate that holds all but the tails of each state's density, (N, dim, 2)."""
     points, weights = spectrum.eigenfunctions.quadrature()
-    density = np.abs(weights)[:, None] * spectrum.eigenfunctions(points) ** 2
+    density = np.abs(weights)[:, None] * np.abs(spectrum.eigenfunctions(points)) ** 2
     extents = np.empty((spectrum.n_states, spectrum.domain.dim, 2))
     tail = _TAIL if spectrum.domain.dim == 1 else _PANEL_TAIL
     for axis in range(spectrum.domain.dim):
@@ -430,13 +430,18 @@ def _potential(spectrum: Spectrum, points: np.ndarray) -> np.ndarray | None:
     return None
 
 
+def _drawable(psi: np.ndarray) -> np.ndarray:
+    """ψ, or where it is complex its modulus: the phase is a matter of convention."""
+    return np.abs(psi) if np.iscomplexobj(psi) else psi
+
+
 # --- one dimension
 
 
 def _draw_lifted(ax: Any, spectrum: Spectrum, chosen: list[int], window: np.ndarray, points: int) -> Any:
     domain = _box(spectrum)
     x = np.linspace(max(window[0], domain.lower[0]), min(window[1], domain.upper[0]), points)
-    psi = spectrum(x[:, None])[:, chosen]
+    psi = _drawable(spectrum(x[:, None])[:, chosen])
     energies = spectrum.energies[chosen]
     inner = np.clip(x, domain.lower[0] + 1e-9 * domain.lengths[0], domain.upper[0] - 1e-9 * domain.lengths[0])
     v = _potential(spectrum, inner[:, None])
@@ -543,7 +548,11 @@ def _draw_panels(
     ]
     distinct = {key: plane.points(*grid) for key, plane, grid in zip(keys, planes, grids, strict=True)}
     values = dict(
-        zip(distinct, np.split(spectrum(np.concatenate(list(distinct.values()))), len(distinct)), strict=True)
+        zip(
+            distinct,
+            np.split(_drawable(spectrum(np.concatenate(list(distinct.values())))), len(distinct)),
+            strict=True,
+        )
     )
     for i, (ax, k, plane) in enumerate(zip(axes, chosen, planes, strict=True)):
         x, y = grids[i]

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from qspin.domain import Box, Centre, Domain
 from qspin.hamiltonian import Operator
-from qspin.runtime import double_precision
+from qspin.runtime import double_precision, evaluated, vectorised
 
 __all__ = ["Problem"]
 
@@ -91,7 +89,7 @@ class Problem:
     @double_precision()
     def potential_values(self, points: np.ndarray) -> np.ndarray:
         """V at points (P, dim), float64 (P,). ValueError, naming the first point where V is not finite."""
-        values = np.asarray(jax.jit(jax.vmap(self.hamiltonian.potential))(jnp.asarray(points, float)))
+        values = evaluated(vectorised(self.hamiltonian.potential), np.asarray(points, float))
         if not np.isfinite(values).all():
             first = np.flatnonzero(~np.isfinite(values))[0]
             where = ", ".join(f"{c:.6g}" for c in points[first])

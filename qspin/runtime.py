@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -15,13 +16,23 @@ import numpy as np
 from jaxlib.version import __version__ as _jaxlib_version
 from jaxtyping import Array, Float
 
-__all__ = ["SelfTest", "check_jaxlib", "describe", "double_precision", "precision", "self_test"]
+__all__ = [
+    "SelfTest",
+    "check_jaxlib",
+    "describe",
+    "double_precision",
+    "evaluated",
+    "precision",
+    "self_test",
+    "vectorised",
+]
 
 _BROKEN = {
     "0.10.2": "computes wrong numbers on CPUs, silently (jax-ml/jax issue 39103)",
     "0.11.0": "crashes inside compiled code on CPUs (jax-ml/jax issue 39257)",
 }
 _ADVICE = "pip install 'jax!=0.10.2,!=0.11.0' 'jaxlib!=0.10.2,!=0.11.0'"
+_BATCHES = (4096, 16_384, 65_536)
 _YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
@@ -187,3 +198,28 @@ def describe() -> dict[str, str]:
         "device_count": str(jax.device_count()),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def vectorised(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of one point as a compiled function of a batch; the same one for equal functions, so that it compiles once."""
+    try:
+        return _vectorised(function)
+    except TypeError:  # not hashable
+        return jax.jit(jax.vmap(function))
+
+
+@lru_cache(maxsize=64)
+def _vectorised(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(jax.vmap(function))
+
+
+def evaluated(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:
+    """A compiled function of batches (batch, dim) at any number of points, (P,) float64: batches have one of three sizes, so
+    that it compiles at most so often."""
+    batch = next((size for size in _BATCHES if len(points) <= size), _BATCHES[-1])
+    parts = []
+    for start in range(0, len(points), batch):
+        part = points[start : start + batch]
+        padded = np.concatenate([part, np.broadcast_to(part[:1], (batch - len(part), points.shape[1]))])
+        parts.append(np.asarray(function(jnp.asarray(padded, float)))[: len(part)])
+    return np.concatenate(parts).astype(float) if parts else np.zeros(0)

@@ -37,7 +37,7 @@ def thomas_fermi(problem: Problem, n_states: int) -> Cloud | None:
     unit = (0.5 + np.outer(np.arange(_POINTS), golden_slopes(dim))) % 1.0
     for _ in range(_PASSES):
         x = lower + (upper - lower) * (1e-9 + (1 - 2e-9) * unit)
-        v = problem.potential_values(x)
+        v = np.where(problem.domain.contains(x), problem.potential_values(x), np.inf)
         cell = float((upper - lower).prod()) / _POINTS
         energy = _energy(v, per_volume * cell, dim / 2, wanted)
         density = np.maximum(energy - v, 0) ** (dim / 2)
@@ -58,6 +58,7 @@ def thomas_fermi(problem: Problem, n_states: int) -> Cloud | None:
 
 def _energy(v: np.ndarray, states_per_point: float, power: float, wanted: float) -> float:
     """E with states_per_point · Σ (E - v)₊^power = wanted, by bisection: the left side rises with E."""
+    v = v[np.isfinite(v)]
     low, high = float(v.min()), float(v.min()) + (wanted / states_per_point) ** (1 / power)
     for _ in range(200):
         middle = (low + high) / 2

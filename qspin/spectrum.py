@@ -7,14 +7,16 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qspin import shapes
 from qspin.domain import Box, Domain, Gaussian, Nodes
 from qspin.hamiltonian import Operator
+from qspin.region import Region
 from qspin.spectral import principal_angles
 
 __all__ = ["Comparison", "Eigenfunctions", "Spectrum"]
@@ -92,7 +94,8 @@ class Spectrum:
         return len(self.energies)
 
     def __call__(self, x: Any) -> np.ndarray:
-        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64; zero outside hard walls."""
+        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave
+        vector complex); zero outside hard walls."""
         points = np.asarray(x, dtype=float)
         dim = self.domain.dim
         if points.ndim == 0 or points.shape[-1] != dim:
@@ -128,8 +131,8 @@ class Spectrum:
         operator.check(self.domain)
         points, weights = self.eigenfunctions.quadrature()
         psi = self.eigenfunctions(points)
-        norms = np.sqrt(weights @ psi**2)
-        element = (psi * weights[:, None]).T @ self.eigenfunctions.image(operator)
+        norms = np.sqrt(weights @ np.abs(psi) ** 2)
+        element = (psi.conj() * weights[:, None]).T @ self.eigenfunctions.image(operator)
         return element / norms[:, None] / norms
 
     def compare(self, reference: Spectrum) -> Comparison:
@@ -222,18 +225,26 @@ def write_npz(path: str | os.PathLike[str], contents: Mapping[str, np.ndarray]) 
 
 
 def describe_domain(domain: Domain) -> dict[str, Any]:
-    """A domain as JSON: of a box corners, periodic axes, and its mask by class name. The features of nodes are not
+    """A domain as JSON: of a box corners, periodic axes, and its mask by class name; of a region also its shape, if it is one
+    of ours (a function of the user's own cannot be written). The features of nodes are not
     in it; a spectrum's file holds them as an array."""
     if isinstance(domain, Gaussian):
         return {"kind": "Gaussian", "mean": domain.mean, "deviation": domain.deviation}
     if not isinstance(domain, Box):
         return {"kind": type(domain).__name__}
-    return {
+    box = {
         "lower": domain.lower,
         "upper": domain.upper,
         "periodic": domain.periodic,
         "mask": type(domain.mask).__name__,
+        **({"wave_vector": domain.wave_vector} if any(domain.wave_vector) else {}),
     }
+    if not isinstance(domain, Region):
+        return box
+    inside = None
+    if isinstance(domain.inside, shapes.Disk | shapes.Ring | shapes.Polygon):
+        inside = {"class": type(domain.inside).__name__, "settings": asdict(domain.inside)}
+    return {"kind": "Region", **box, "corners": domain.corners, "inside": inside}
 
 
 def _sampled_potential(spectrum: Spectrum) -> np.ndarray | None:
@@ -374,7 +385,9 @@ class Comparison:
 
 def _place(domain: Domain) -> Any:
     """What two domains must share; the mask of a box is how a method meets its walls."""
-    return (domain.lower, domain.upper, domain.periodic) if isinstance(domain, Box) else domain
+    if not isinstance(domain, Box):
+        return domain
+    return (domain.lower, domain.upper, domain.periodic, domain.wave_vector)
 
 
 def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
@@ -402,7 +415,7 @@ def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     root = np.sqrt(weights)[:, None]
     a, b = root * spectrum.eigenfunctions(points)[:, :n], root * reference.eigenfunctions(points)[:, :n]
     angles = np.array(
-        [principal_angles(np.linalg.qr(a[:, g])[0].T @ np.linalg.qr(b[:, g])[0])[-1] for g in groups]
+        [principal_angles(np.linalg.qr(a[:, g])[0].conj().T @ np.linalg.qr(b[:, g])[0])[-1] for g in groups]
     )
     if _cuts_a_level(spectrum, n) or _cuts_a_level(reference, n):
         angles[-1] = np.nan

@@ -120,6 +120,11 @@ class SpIN(IterativeMethod):
             pass
 
     def check(self, problem: Problem, n_states: int) -> None:
+        if isinstance(problem.domain, Box) and any(problem.domain.wave_vector):
+            raise ValueError(
+                f"SpIN: its networks are real, and a Bloch wave vector {problem.domain.wave_vector} makes ψ complex: use "
+                "qspin.Grid()."
+            )
         if self.batch_size < 2 * n_states:
             raise ValueError(
                 f"SpIN: batch_size must be at least twice n_states, got batch_size={self.batch_size}, "

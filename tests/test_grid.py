@@ -264,3 +264,65 @@ def test_walls_that_hold_the_states_and_no_walls_at_all() -> None:
     assert solve(ring, 2).provenance["wall_shifts"] == [0.0, 0.0]
     assert "walls" not in solve(box, 2).status
     assert "walls" not in solve(harmonic([1.0], 9.0), 3).status
+
+
+@pytest.mark.parametrize("scheme", [qspin.dvr(), qspin.differences(8)], ids=repr)
+def test_bloch_waves_of_free_space(scheme: object) -> None:
+    """E = (k + 2π n/L)²/2, and ψ turns by exp(ikL) from one cell to the next."""
+    k, length = 0.37, 3.0
+    box = qspin.Box([0.0], [length], periodic=True, wave_vector=k)
+    spectrum = solve(qspin.Problem(qspin.Kinetic(), box), 5, scheme=scheme, points=60)
+    truth = np.sort((k + 2 * np.pi * np.arange(-4, 5) / length) ** 2 / 2)[:5]
+    assert (np.abs(spectrum.energies - truth) <= spectrum.errors).all()
+    x = np.array([[0.4], [1.7]])
+    assert spectrum(x + length) == pytest.approx(np.exp(1j * k * length) * spectrum(x))
+    assert np.abs(spectrum(x)) == pytest.approx(np.full((2, 5), length**-0.5), abs=1e-7)
+
+
+def test_the_mathieu_gap_at_the_edge_of_the_zone(tmp_path: Path) -> None:
+    """-ψ'' + 2q cos(2x): at k = 1 on a cell of π the band edges are Mathieu's a_1 and b_1."""
+    from scipy.special import mathieu_a, mathieu_b
+
+    problem = qspin.Problem(
+        qspin.Kinetic(mass=0.5) + qspin.Potential(lambda x: 2 * jnp.cos(2 * x[0])),
+        qspin.Box([0.0], [np.pi], periodic=True, wave_vector=1.0),
+    )
+    spectrum = solve(problem, 2)
+    assert spectrum.energies == pytest.approx(np.sort([mathieu_a(1, 1.0), mathieu_b(1, 1.0)]), abs=1e-9)
+    assert (
+        np.isrealobj(spectrum.expect(qspin.Kinetic()))
+        or np.abs(spectrum.expect(qspin.Kinetic()).imag).max() < 1e-12
+    )
+    loaded = qspin.load(spectrum.save(tmp_path / "bloch.npz"))
+    assert loaded([[0.3]]) == pytest.approx(spectrum([[0.3]]))
+    assert loaded.domain == problem.domain
+
+
+def test_wave_vectors_are_for_periodic_axes_and_for_grids() -> None:
+    with pytest.raises(ValueError, match="0 on axes that are not periodic"):
+        qspin.Box([0.0], [1.0], wave_vector=0.5)
+    with pytest.raises(ValueError, match="wave_vector must have 2 entries"):
+        qspin.Box([0.0, 0.0], [1.0, 1.0], periodic=True, wave_vector=[0.5])
+    problem = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [1.0], periodic=True, wave_vector=0.5))
+    with pytest.raises(ValueError, match=r"SpIN.*wave vector.*Grid"):
+        qspin.solve(problem, 2, qspin.SpIN(steps=10))
+    with pytest.raises(ValueError, match="no Bloch wave vector on elements"):
+        solve(problem, 2, scheme=qspin.elements(6), points=60)
+
+
+def test_an_order_below_the_schemes_is_said() -> None:
+    """A square well's walls lie between points: first order or so, where eighth was expected."""
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: jnp.where(jnp.abs(x[0]) < 1.03, 0.0, 10.0)),
+        qspin.Box.cube(5.0, dim=1),
+    )
+    spectrum = solve(problem, 2, scheme=qspin.differences(8), points=400)
+    assert "where 8 was expected" in spectrum.status or "do not settle" in spectrum.status
+    exact_energy = solve(problem, 2, scheme=qspin.differences(2), points=4001)
+    assert (np.abs(spectrum.energies - exact_energy.energies) <= spectrum.errors + exact_energy.errors).all()
+
+
+@pytest.mark.parametrize("points", [80, 81])
+def test_points_that_hit_a_centre_do_no_harm(points: int) -> None:
+    spectrum = solve(load_problem("hydrogen_2d").problem, 1, scheme=qspin.differences(2), points=points)
+    assert np.isfinite(spectrum.energies).all()

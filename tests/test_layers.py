@@ -16,6 +16,8 @@ PACKAGE = ROOT / "qspin"
 ORDER = [
     "runtime",
     "domain",
+    "region",
+    "shapes",
     "laplacian",
     "potentials",
     "exact",
@@ -36,9 +38,12 @@ ORDER = [
     "spin",
     "finite_elements",
     "mesh",
+    "eigensolver",
+    "grid_functions",
     "grid",
     "presets",
     "solve",
+    "validation",
     "files",
     "problem_file",
     "plot",
@@ -49,7 +54,7 @@ MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
     "spectrum": {"plot"}
 }  # spectrum.plot_levels() and its like; in function bodies only
-SPARSE = {"finite_elements", "mesh", "grid"}
+SPARSE = {"finite_elements", "mesh", "eigensolver"}
 PICTURES = {"plot"}
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}

@@ -1,0 +1,80 @@
+"""None missing: counts by inertia, the second pass, and the matrix-free Hamiltonian against the matrix."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.sparse.linalg as spla
+
+import qspin
+from qspin import eigensolver, shapes
+from qspin.eigensolver import Discretised, lowest
+from qspin.mesh import Mesh, differences, dvr, elements
+
+
+def discretised(domain: qspin.Box, shape: tuple[int, ...], scheme, v=lambda x: jnp.sum(x**2)) -> Discretised:  # type: ignore[no-untyped-def]
+    problem = qspin.Problem(qspin.Kinetic(mass=0.5) + qspin.Potential(v), domain)
+    return Discretised.build(problem, Mesh.build(domain, shape, scheme))
+
+
+CASES = {
+    "differences": (qspin.Box.cube(4.0, dim=2), (40, 36), differences(8)),
+    "elements": (qspin.Box.cube(4.0, dim=2), (40, 36), elements(6)),
+    "dvr, 3D": (qspin.Box.cube(4.0, dim=3), (13, 12, 11), dvr()),
+    "Bloch": (qspin.Box([-2.0, -2.0], [2.0, 2.0], True, wave_vector=[0.3, 0.1]), (35, 31), dvr()),
+    "disk": (shapes.disk(3.0), (40, 40), differences(2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_without_a_matrix_it_is_the_same_operator(name: str) -> None:
+    h = discretised(*CASES[name])
+    x = np.random.default_rng(0).normal(size=(h.size, 2)).astype(h.dtype)
+    assert h.apply(x) == pytest.approx(h.matrix @ x, rel=1e-10, abs=1e-8)
+    assert h.apply(x[:, 0]) == pytest.approx(h.matrix @ x[:, 0], rel=1e-10, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_all_of_the_matrix(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eigensolver, "_DENSE", 100)
+    h = discretised(*CASES[name])
+    found = lowest(h, 8)
+    truth = scipy.linalg.eigh(h.matrix.toarray(), eigvals_only=True, subset_by_index=(0, 7))
+    assert found.energies == pytest.approx(truth, rel=1e-9)
+    assert found.vectors.conj().T @ found.vectors == pytest.approx(np.eye(8), abs=1e-10)
+    assert found.complete
+    assert found.missed == 0
+    assert found.check == ("second pass" if h.mesh.dim == 3 else "inertia")
+
+
+@pytest.mark.parametrize("name", ["differences", "dvr, 3D"])
+def test_a_level_that_lanczos_leaves_out_is_found_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pass is made to overlook one of a degenerate pair."""
+    monkeypatch.setattr(eigensolver, "_DENSE", 100)
+    h = discretised(*CASES[name])
+    truth = lowest(h, 7).energies
+    honest, calls = spla.eigsh, []
+
+    def forgetful(operator, k, **options):  # type: ignore[no-untyped-def]
+        if k < 8 and not options.get("return_eigenvectors", True):
+            return honest(operator, k, **options)
+        calls.append(k)
+        if len(calls) > 1 or k == 1:
+            return honest(operator, k, **options)
+        energies, vectors = honest(operator, k + 1, **options)
+        order = np.argsort(energies)
+        kept = np.delete(order, 2)
+        return energies[kept], vectors[:, kept]
+
+    monkeypatch.setattr(eigensolver.spla, "eigsh", forgetful)
+    found = lowest(h, 7)
+    assert found.missed >= 1
+    assert found.complete
+    assert found.energies == pytest.approx(truth, rel=1e-8)
+
+
+def test_a_shift_above_the_lowest_level_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eigensolver, "_DENSE", 100)
+    h = discretised(*CASES["differences"])
+    right = lowest(h, 5).energies
+    assert lowest(h, 5, shift=float(right[2]) + 0.1).energies == pytest.approx(right, rel=1e-9)

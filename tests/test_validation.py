@@ -1,0 +1,63 @@
+"""Validation: three columns, a verdict on each state, and whose fault a difference is."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qspin
+from qspin import exact
+
+
+def oscillator(half_width: float, closed_form: float = 1.0) -> qspin.Problem:
+    return qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: 0.5 * x[0] ** 2),
+        qspin.Box.cube(half_width, dim=1),
+        exact=exact.harmonic((closed_form,)),
+        name="oscillator",
+    )
+
+
+def test_a_sound_problem_agrees_in_all_columns() -> None:
+    judged = qspin.validate(oscillator(9.0), 3, qspin.SpIN(steps=2000), progress=False)
+    assert judged.ok
+    assert [s.method for s in judged.spectra] == ["spin", "grid"]
+    assert all(verdict.startswith("agrees") for verdict in judged.verdicts)
+    record = json.loads(json.dumps(judged.to_dict()))
+    assert record["all_agree"] is True
+    assert len(record["grid"]["energies"]) == len(record["spin"]["errors"]) == 3
+    table = str(judged)
+    assert "spin energy" in table and "grid energy" in table and "exact" in table
+    assert "3 of 3 states agree" in table
+
+
+def test_walls_are_told_from_the_solvers_error() -> None:
+    judged = qspin.validate(oscillator(3.5), 3, qspin.Grid())
+    assert not judged.ok
+    assert judged.grid is None
+    assert all(verdict.startswith("WALLS raise it") for verdict in judged.verdicts)
+
+
+def test_a_wrong_closed_form_is_not_blamed_on_walls() -> None:
+    judged = qspin.validate(oscillator(9.0, 1.1), 2, qspin.Grid())
+    assert all(verdict.startswith("DIFFERS: grid - exact") for verdict in judged.verdicts)
+    assert not judged.agrees.any()
+
+
+def test_past_three_dimensions_only_the_closed_form_serves() -> None:
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: 0.5 * jnp.sum(x**2)),
+        qspin.Box.cube(6.0, dim=4),
+        exact=exact.harmonic((1.0,) * 4),
+    )
+    judged = qspin.validate(problem, 1, qspin.SpIN(steps=300), progress=False)
+    assert judged.grid is None
+    assert np.isnan(judged.wall_shifts).all()
+    assert "grid energy" not in str(judged)
+
+
+def test_nothing_to_compare_with_is_said() -> None:
+    problem = qspin.Problem(qspin.MatrixOperator(np.eye(4)), qspin.Nodes(4))
+    with pytest.raises(ValueError, match="nothing to validate against"):
+        qspin.validate(problem, 2)
