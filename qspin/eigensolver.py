@@ -111,10 +111,14 @@ class Eigenpairs:
 
 
 @threadpool_limits.wrap(limits=1)  # vectors this short are slower on many threads, ten times so on busy cores
-def lowest(h: Discretised, k: int, shift: float | None = None, margin: float = 0.1) -> Eigenpairs:
-    """The k lowest eigenpairs. `shift` is where a coarser mesh suggests to invert, `margin` how far below the lowest level,
-    as a share of the levels' range.
+def lowest(
+    h: Discretised, wanted: int, extra: int = 4, shift: float | None = None, margin: float = 0.1
+) -> Eigenpairs:
+    """The `wanted` lowest eigenpairs, and about `extra` more above them, of which some may be missing.
+
+    `shift` is where a coarser mesh suggests to invert, `margin` how far below the lowest level, as a share of their range.
     """
+    k = wanted + extra
     if h.size <= _DENSE:
         energies, vectors = scipy.linalg.eigh(h.matrix.toarray(), subset_by_index=(0, k - 1))
         return Eigenpairs(energies, vectors, _below(energies, margin), "dense", "all of the matrix")
@@ -129,7 +133,7 @@ def lowest(h: Discretised, k: int, shift: float | None = None, margin: float = 0
     missed, seed = 0, 0
     while True:
         energies, vectors, shift, inverse = _lanczos(h, k + missed, shift, margin, seed, factorise)
-        found = _overlooked(h, energies, vectors, inverse, shift, factorise)
+        found = _overlooked(h, wanted, energies, vectors, inverse, shift, factorise)
         if found == 0 or seed == 3:
             break
         missed, seed = missed + found, seed + 1
@@ -173,6 +177,7 @@ def _lanczos(
 
 def _overlooked(
     h: Discretised,
+    wanted: int,
     energies: np.ndarray,
     vectors: np.ndarray,
     inverse: spla.LinearOperator,
@@ -202,7 +207,8 @@ def _overlooked(
     _, vector = spla.eigsh(deflated, 1, which="LA", v0=outside(start), tol=1e-3)
     x = outside(vector[:, 0])
     energy = float(np.real(np.vdot(x, h.apply(x)) / np.vdot(x, x)))  # from above
-    return int(energy < energies[-1] - 1e-6 * max(np.ptp(energies), 1e-3 * abs(energies[-1])))
+    last = energies[wanted - 1]
+    return int(energy < last - 1e-9 * max(np.ptp(energies), 1e-3 * abs(last)))
 
 
 def _count_below(matrix: sp.csr_array, energy: float) -> int | None:

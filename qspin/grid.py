@@ -202,7 +202,7 @@ class Grid(DirectMethod):
         for resolution in self._family(problem, scheme, n_states):
             mesh = resolution.mesh(problem)
             hamiltonian = Discretised.build(problem, mesh)
-            pairs = lowest(hamiltonian, n_states + self.extra, shift, self.shift_margin)
+            pairs = lowest(hamiltonian, n_states, self.extra, shift, self.shift_margin)
             shift = pairs.shift
             meshes.append(mesh)
             levels.append(pairs.energies[:n_states])
@@ -284,7 +284,7 @@ def _status(series: "_Series", order: float, raised: np.ndarray, pairs: Eigenpai
     said = "all levels settle at the expected rate."
     if wandering.any():
         said = f"levels {names(wandering)} do not settle as a power of the spacing: not extrapolated. Try more points."
-    elif known.any() and np.median(series.orders[known]) < 0.6 * order:
+    elif not mesh.centres and known.any() and np.median(series.orders[known]) < 0.6 * order:
         said = (
             f"all levels settle, as the spacing to the power {np.median(series.orders[known]):.1f} where {order:g} was "
             "expected: ψ or V is not smooth."
