@@ -1,9 +1,9 @@
 """The lowest eigenpairs of a Hamiltonian on a mesh, none missing: by diagonalisation, factorised or matrix-free inversion.
 
-Up to 1000 unknowns the whole matrix is diagonalised. Beyond, Lanczos on (H - shift)⁻¹: sparse factorised in one and two
-dimensions, and there the eigenvalues below a gap are counted by the signs of a second factorisation (Sylvester's law of
-inertia); in three dimensions by conjugate gradients with matrix-free Kronecker products, and a second Lanczos pass in
-the complement of what was found looks for what was not.
+Up to 1000 unknowns the whole matrix is diagonalised. Beyond, Lanczos on (H - shift)⁻¹. Sparse matrices in one and two
+dimensions are factorised, and there the eigenvalues below a gap are counted by the signs of a second factorisation (Sylvester's
+law of inertia). In three dimensions, and for a DVR in two, the inverse is by conjugate gradients, of a DVR with matrix-free
+Kronecker products, and a second Lanczos pass in the complement of what was found looks for what was not.
 """
 
 from dataclasses import dataclass
@@ -69,12 +69,13 @@ class Discretised:
         return [c * axis.matrix.toarray() for c, axis in zip(self.coefficients, self.mesh.axes, strict=True)]
 
     @cached_property
-    def _sparse(self) -> bool:
+    def sparse(self) -> bool:
+        """Whether points have few neighbours."""
         return all(axis.matrix.nnz < 20 * len(axis.points) for axis in self.mesh.axes)
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """H x of (P,) or (P, n)."""
-        if self._sparse:
+        if self.sparse:
             return self.matrix @ x
         inner = self.mesh.spread(x)
         total = np.zeros(inner.shape, np.result_type(x.dtype, self.dtype))
@@ -122,7 +123,7 @@ def lowest(
     if h.size <= _DENSE:
         energies, vectors = scipy.linalg.eigh(h.matrix.toarray(), subset_by_index=(0, k - 1))
         return Eigenpairs(energies, vectors, _below(energies, margin), "dense", "all of the matrix")
-    factorise = h.mesh.dim < 3
+    factorise = h.mesh.dim == 1 or (h.mesh.dim == 2 and h.sparse)
     if shift is None:
         shift = float(h.values.min()) - 1e-3 * (1 + abs(float(h.values.min())))  # kinetic energy ≥ 0
         if h.mesh.centres:

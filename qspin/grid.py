@@ -21,7 +21,7 @@ _RATIO = 1.25  # of spacings between resolutions
 _FEWEST = 12  # points an axis of the coarsest mesh
 _MEMORY = 12e9  # bytes a solve may be expected to need
 # Points an axis of a DVR to begin with, by dimension, and at most; between them by _RATIO.
-_FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 75, 3: 48}
+_FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 160, 3: 48}
 _ENOUGH = {1: 1e-11, 2: 1e-11, 3: 1e-10}  # of the energies: a step between meshes that asks for no finer one
 # Points an axis where a region's walls cross the grid: one less than what many whole numbers divide, so that walls and corners
 # at simple fractions of the box lie on points of all three.
@@ -78,8 +78,8 @@ class Grid(DirectMethod):
     along the axes through declared `corners`, by elements that shrink towards them. A Bloch wave vector makes ψ complex.
 
     No state is missed: see `eigensolver`; what was done stands in the provenance. Time and memory for P points: all of the
-    matrix up to P = 1000; a sparse factorisation in one and two dimensions, O(P) and O(P^1.5); in three, conjugate gradients
-    (of a DVR with matrix-free Kronecker products), O(P^(4/3)) a step and O(P) memory.
+    matrix up to P = 1000; a sparse factorisation in one and two dimensions, O(P) and O(P^1.5); in three, and for a DVR
+    in two, conjugate gradients, of a DVR with Kronecker products: O(P^(1 + 1/dim)) a step and O(P) memory.
     Raises ValueError for more states than points, more than three dimensions, or settings out of range; MemoryError
     where the estimate exceeds 12 GB.
     """
@@ -134,12 +134,10 @@ class Grid(DirectMethod):
         size = max(float(np.prod(shape)) for shape in shapes)
         neighbours = scheme.neighbours or size ** (1 / problem.dim)
         row = problem.dim * neighbours
-        # Numbers kept a point, measured: fill of the factorisation with its indices; in three dimensions vectors only.
-        fill = {
-            1: 3 * row,
-            2: (6 + 2.5 * row) * np.log2(size + 1),
-            3: 1.5 * row * bool(scheme.neighbours) + 30,
-        }[problem.dim]
+        # Numbers kept a point, measured: fill of the factorisation with its indices; or the vectors of conjugate gradients.
+        factorised = problem.dim == 1 or (problem.dim == 2 and scheme.neighbours > 0)
+        fill = 3 * row if problem.dim == 1 else (6 + 2.5 * row) * np.log2(size + 1)
+        fill = fill if factorised else 1.5 * row * bool(scheme.neighbours) + 30
         need = 8 * size * (fill + 4 * states)
         if need > _MEMORY:
             finest = max(shapes, key=np.prod)

@@ -100,7 +100,7 @@ class Problem:
             )
         return values
 
-    def check_potential(self, n_points: int = 4096) -> None:
+    def check_potential(self, n_points: int = 4093) -> None:
         """Raise ValueError where V is nan or inf in the middle, in two corners or at random points; and for an
         attractive 1/|x| inside a one-dimensional box, whose energy is not bounded below.
 
