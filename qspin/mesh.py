@@ -197,7 +197,7 @@ class Differences(Scheme):
 class DVR(Scheme):
     """See `dvr`."""
 
-    caution = -0.1  # spectral: each step is a small part of the one before
+    caution = -0.3  # spectral: each step is a small part of the one before
 
     def axis(
         self,
@@ -226,7 +226,7 @@ class Elements(Scheme):
     degree: int = 8
     ratio: float = 2.2
     graded = True
-    caution = 0.5
+    caution = 0.3
 
     def __post_init__(self) -> None:
         if (

@@ -61,8 +61,8 @@ class Spectrum:
     Attributes:
         energies: (N,) ascending, in the Hamiltonian's own units; descending where the largest were asked for.
         errors: (N,) claimed error of each energy, same units. `SpIN`: √(statistical² + variational²), one
-            sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: distance from
-            the finest grid to the extrapolated energy. Walls belong to the problem: their shift is not in the
+            sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: what its
+            resolutions leave open. Walls belong to the problem: their shift is not in the
             error.
         residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1: an eigenvalue lies within this distance of E. For a
             grid: of the matrix eigenproblem.
