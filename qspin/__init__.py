@@ -30,6 +30,7 @@ if _TYPE_CHECKING:
     from qspin.mesh import differences as differences
     from qspin.mesh import dvr as dvr
     from qspin.mesh import elements as elements
+    from qspin.ritz import Ritz as Ritz
     from qspin.validation import validate as validate
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Problem",
     "QuasiRandom",
     "Region",
+    "Ritz",
     "SeparateMLPs",
     "SpIN",
     "Spectrum",
@@ -86,6 +88,7 @@ _LAZY = {
     "dvr": "qspin.mesh",
     "elements": "qspin.mesh",
     "validate": "qspin.validation",
+    "Ritz": "qspin.ritz",
 }
 
 

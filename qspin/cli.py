@@ -107,7 +107,7 @@ def _add_method(sub: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", help="a Python file that defines `problem`, or a shipped problem's name"
     )
     sub.add_argument("--states", type=int, metavar="N", help="number of states (default: the file's)")
-    sub.add_argument("--method", choices=["spin", "grid"], default="spin")
+    sub.add_argument("--method", choices=["spin", "ritz", "grid"], default="spin")
     sub.add_argument("--preset", metavar="NAME", help="a preset of the problem file, such as `paper`")
     sub.add_argument(
         "--estimator", choices=["covariance", "jacobian"], help="spin: averaged Σ, Π, or Algorithm 1"
@@ -135,6 +135,10 @@ def _choose(options: argparse.Namespace, file: ProblemFile) -> tuple[Problem, Me
         problem, method = file.presets[options.preset]
     if options.method == "grid":
         return problem, _grid(options)
+    if options.method == "ritz":
+        from qspin.ritz import Ritz
+
+        return problem, Ritz()
     given = {name: getattr(options, name) for name in ("steps", "batch_size", "averaging")}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if options.estimator is not None:

@@ -13,9 +13,11 @@ import numpy as np
 from qspin import networks, sampling, shapes
 from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, PolynomialMask, SquareRootMask
 from qspin.evaluate import VariationalFunctions
+from qspin.features import Coordinates, Frame, Neurons
 from qspin.grid_functions import GridFunctions
 from qspin.mesh import Mesh, axis_of
 from qspin.region import Region
+from qspin.ritz import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
 from qspin.wavefunction import Wavefunction
@@ -126,6 +128,16 @@ def _eigenfunctions(
         raise ValueError(
             "load: these wavefunctions end at a region's walls, and its function, the user's own, is not in the file; "
             "use a shape of qspin.shapes, or solve again."
+        )
+    if settings["kind"] == "ritz":
+        assert isinstance(domain, Box)
+        return RitzFunctions(
+            Coordinates(domain, centres),
+            Frame(arrays["mean"], arrays["whiten"], arrays["decay"]),
+            Neurons(arrays["hidden"], arrays["biases"]),
+            arrays["combination"],
+            arrays["points"],
+            arrays["weights"],
         )
     network = _known(_NETWORKS, settings["network"]["class"], "network")(
         tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"])

@@ -192,7 +192,8 @@ class Grid(DirectMethod):
             counts.append(int(np.ceil(counts[-1] * _RATIO)))
         return [(n,) * dim for n in counts]
 
-    def solve(self, problem: Problem, n_states: int) -> Spectrum:
+    def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
+        del seed  # nothing here is random
         assert isinstance(problem.domain, Box)  # `check` has seen to it
         scheme = self._scheme(problem)
         shrinking = isinstance(scheme, Elements) and bool(problem.centres or _corners(problem))

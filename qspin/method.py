@@ -29,8 +29,8 @@ class DirectMethod(Method):
     """A method without training."""
 
     @abstractmethod
-    def solve(self, problem: Problem, n_states: int) -> Spectrum:
-        """The lowest `n_states` states."""
+    def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
+        """The lowest `n_states` states; `seed` where anything is random."""
 
 
 @dataclass(frozen=True)

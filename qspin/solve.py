@@ -90,7 +90,7 @@ def solve(
 
     started = time.perf_counter()
     if isinstance(method, DirectMethod):
-        spectrum = method.solve(problem, n_states)
+        spectrum = method.solve(problem, n_states, int(seed))
     elif isinstance(method, IterativeMethod):
         run = method.bind(problem, n_states)
         identity = _identity(problem, n_states, method, seed)

@@ -1,0 +1,180 @@
+"""Integration rules for smooth functions in a box: products of Gauss–Legendre panels, and rules about centres.
+
+Each is a finite set of points with weights, Σ w f(x) ≈ ∫ f dx over the box, made at a `level` n: about n points an axis, and
+about n in every direction of a centre. Cost n^dim points.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise, product
+
+import numpy as np
+
+from qspin.domain import Box, Centre
+
+__all__ = ["Rule", "about_centres", "in_box", "panels"]
+
+
+class Rule:
+    """Points (P, dim) and weights (P,); and V at the points, once a solver has filled it in."""
+
+    def __init__(self, points: np.ndarray, weights: np.ndarray) -> None:
+        self.points, self.weights, self.potential = points, weights, np.zeros(len(weights))
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+
+def panels(edges: Sequence[float], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre on each of the intervals between `edges`, about n points in all, at least four each."""
+    widths = np.diff(np.asarray(edges, float))
+    share = np.maximum(np.round(n * widths / widths.sum()).astype(int), min(4, n))
+    points, weights = [], []
+    for low, width, count in zip(edges, widths, share, strict=False):
+        t, w = np.polynomial.legendre.leggauss(int(count))
+        points.append(low + width * (t + 1) / 2)
+        weights.append(w * width / 2)
+    return np.concatenate(points), np.concatenate(weights)
+
+
+def in_box(
+    domain: Box,
+    window: Sequence[tuple[float, float]],
+    counts: Sequence[int],
+    breaks: Sequence[Sequence[float]] | None = None,
+) -> Rule:
+    """A product of Gauss–Legendre panels over `window` (on periodic axes of equally spaced points over all of the box).
+
+    `breaks` are places on each axis where V or its slope jumps: panels end there.
+    """
+    axes = []
+    for i, ((low, high), n) in enumerate(zip(window, counts, strict=True)):
+        if domain.periodic[i]:
+            length = domain.lengths[i]
+            axes.append((domain.lower[i] + length * (np.arange(n) + 0.5) / n, np.full(n, length / n)))
+            continue
+        inner = [b for b in (breaks[i] if breaks else ()) if low < b < high]
+        axes.append(panels([low, *inner, high], n))
+    points = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), -1).reshape(-1, domain.dim)
+    weights = np.ones(1)
+    for _, w in axes:
+        weights = np.multiply.outer(weights, w).ravel()
+    return Rule(points, weights)
+
+
+def about_centres(
+    domain: Box, centres: Sequence[Centre], n_radial: int, n_angular: int, reach: float
+) -> Rule:
+    """Rules about each centre, radius × direction, put together by Becke's partition (J. Chem. Phys. 88, 2547, 1988).
+
+    Radii are Gauss–Legendre in log(1 + r/length) up to `reach`, or where that is beyond a wall, up to the wall: then
+    directions come in pyramids over the walls of the box. Points outside the box are left out.
+    """
+    points, weights = [], []
+    for centre in centres:
+        x, w = _about(domain, centre, n_radial, n_angular, reach)
+        inside = domain_box_contains(domain, x)
+        x, w = x[inside], w[inside]
+        if len(centres) > 1:
+            w = w * _becke(centres, x, centre)
+        points.append(x)
+        weights.append(w)
+    return Rule(np.concatenate(points), np.concatenate(weights))
+
+
+def domain_box_contains(domain: Box, x: np.ndarray) -> np.ndarray:
+    """Points within the walls of the box, whatever region lies in it."""
+    return np.all((np.asarray(domain.lower) <= x) & (x <= np.asarray(domain.upper)), axis=-1)
+
+
+def _about(
+    domain: Box, centre: Centre, n_radial: int, n_angular: int, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    dim, position = domain.dim, np.asarray(centre.position)
+    directions, areas, ends = _directions(domain, position, n_angular, reach)
+    t, w = np.polynomial.legendre.leggauss(n_radial)
+    log = np.log1p(ends / centre.length)  # (directions,)
+    radius = centre.length * np.expm1(np.multiply.outer(log, (t + 1) / 2))
+    dr = np.multiply.outer(log / 2, w) * (centre.length + radius)
+    x = position + radius[..., None] * directions[:, None, :]
+    return x.reshape(-1, dim), (areas[:, None] * dr * radius ** (dim - 1)).ravel()
+
+
+def _directions(
+    domain: Box, position: np.ndarray, n: int, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors, their shares of the sphere, and how far to go along each."""
+    dim = domain.dim
+    lower, upper = np.asarray(domain.lower), np.asarray(domain.upper)
+    nearest = float(np.minimum(position - lower, upper - position).min())
+    if dim == 1:
+        ends = np.array([position[0] - lower[0], upper[0] - position[0]])
+        kept = ends > 0
+        return np.array([[-1.0], [1.0]])[kept], np.ones(2)[kept], np.minimum(ends, reach)[kept]
+    if reach <= nearest:
+        if dim == 2:
+            angle = 2 * np.pi * (np.arange(n) + 0.5) / n
+            return np.stack([np.cos(angle), np.sin(angle)], -1), np.full(n, 2 * np.pi / n), np.full(n, reach)
+        z, w = np.polynomial.legendre.leggauss(max(n // 2, 2))
+        angle = 2 * np.pi * (np.arange(n) + 0.5) / n
+        ring = np.sqrt(1 - z**2)
+        parts = (
+            np.multiply.outer(ring, np.cos(angle)),
+            np.multiply.outer(ring, np.sin(angle)),
+            np.multiply.outer(z, np.ones(n)),
+        )
+        areas = np.multiply.outer(w, np.full(n, 2 * np.pi / n)).ravel()
+        return np.stack([p.ravel() for p in parts], -1), areas, np.full(len(areas), reach)
+    # Pyramids over the walls: a direction is that of a point of a wall, split at the foot of the centre.
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for axis, side in product(range(dim), (0, 1)):
+        height = (upper[axis] - position[axis]) if side else (position[axis] - lower[axis])
+        if height <= 0:
+            continue
+        others = [i for i in range(dim) if i != axis]
+        rules = []
+        for i in others:
+            edges = (
+                [lower[i], position[i], upper[i]]
+                if lower[i] < position[i] < upper[i]
+                else [lower[i], upper[i]]
+            )
+            rules.append(_stretched(edges, position[i], height, max(n // 4, 4)))
+        grid = np.stack(np.meshgrid(*(x for x, _ in rules), indexing="ij"), -1).reshape(-1, dim - 1)
+        w = np.ones(1)
+        for _, part in rules:
+            w = np.multiply.outer(w, part).ravel()
+        offset = np.zeros((len(w), dim))
+        offset[:, others] = grid - position[others]
+        offset[:, axis] = height if side else -height
+        distance = np.linalg.norm(offset, axis=1)
+        share = w * height / distance**dim  # of the unit sphere
+        found.append((offset / distance[:, None], share, np.minimum(distance, reach)))
+    directions, areas, ends = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return directions, areas, ends
+
+
+def _stretched(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre in the angle under which a wall is seen, which far walls need little of."""
+    angles = np.arctan((np.asarray(edges) - foot) / height)
+    points, weights = [], []
+    for low, high in pairwise(angles):
+        t, w = np.polynomial.legendre.leggauss(n)
+        angle = low + (high - low) * (t + 1) / 2
+        points.append(foot + height * np.tan(angle))
+        weights.append(w * (high - low) / 2 * height / np.cos(angle) ** 2)
+    return np.concatenate(points), np.concatenate(weights)
+
+
+def _becke(centres: Sequence[Centre], x: np.ndarray, own: Centre) -> np.ndarray:
+    """The share of each point that belongs to a centre: smooth, 1 at it and 0 at the others."""
+    positions = np.array([c.position for c in centres])
+    distance = np.linalg.norm(x[:, None] - positions, axis=-1)
+    cells = np.ones_like(distance)
+    for i, j in product(range(len(centres)), repeat=2):
+        if i == j:
+            continue
+        mu = (distance[:, i] - distance[:, j]) / np.linalg.norm(positions[i] - positions[j])
+        for _ in range(3):
+            mu = 1.5 * mu - 0.5 * mu**3
+        cells[:, i] *= (1 - mu) / 2
+    return cells[:, list(centres).index(own)] / cells.sum(1)

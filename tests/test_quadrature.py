@@ -1,0 +1,63 @@
+"""Rules: exact on what they are exact for, about centres and in corners, and volumes whole."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qspin
+from qspin.domain import Centre
+from qspin.quadrature import about_centres, in_box, panels
+
+
+def centre(*position: float) -> Centre:
+    return Centre(position, 1.0, 1.0, -1.0)
+
+
+def test_panels_are_exact_for_polynomials_and_for_kinks_on_their_edges() -> None:
+    x, w = panels([-1.0, 0.3, 2.0], 20)
+    assert w @ x**7 == pytest.approx((2.0**8 - 1) / 8)
+    assert w @ np.abs(x - 0.3) == pytest.approx((1.3**2 + 1.7**2) / 2)
+
+
+def test_a_product_rule_with_a_periodic_axis() -> None:
+    box = qspin.Box([0.0, 0.0], [1.0, 2 * np.pi], periodic=[False, True])
+    rule = in_box(box, [(0.0, 1.0), (0.0, 1.0)], (6, 9))
+    assert rule.weights @ (rule.points[:, 0] ** 3 * np.cos(rule.points[:, 1]) ** 2) == pytest.approx(
+        np.pi / 4
+    )
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_singular_and_cusped_functions_about_a_centre(dim: int) -> None:
+    """∫ e^{-2r}/r over space: π in 3D, π in 2D (2π/2); in 1D ∫ e^{-2r} = 1 instead."""
+    box = qspin.Box.cube(30.0, dim=dim)
+    rule = about_centres(box, [centre(*(0.0,) * dim)], 40, 16, 15.0)
+    r = np.linalg.norm(rule.points, axis=1)
+    value = rule.weights @ (np.exp(-2 * r) / (r if dim > 1 else 1))
+    assert value == pytest.approx({1: 1.0, 2: np.pi, 3: np.pi}[dim], rel=1e-9)
+
+
+@pytest.mark.parametrize("position", [(0.3, -0.2), (1.0, 0.0)])
+def test_beyond_the_nearest_wall_the_whole_box_is_covered(position: tuple[float, float]) -> None:
+    box = qspin.Box([-1.0, -1.0], [1.0, 2.0])
+    rule = about_centres(box, [centre(*position)], 24, 48, 1e9)
+    assert rule.weights.sum() == pytest.approx(6.0, rel=1e-7)
+    assert rule.weights @ rule.points[:, 1] ** 2 == pytest.approx(2 * 3.0, rel=1e-7)
+
+
+def test_the_box_about_a_centre_in_three_dimensions() -> None:
+    box = qspin.Box([-1.0, -1.0, -2.0], [1.0, 1.0, 1.0])
+    rule = about_centres(box, [centre(0.1, 0.0, 0.2)], 20, 40, 1e9)
+    assert rule.weights.sum() == pytest.approx(12.0, rel=1e-7)
+
+
+def test_two_centres_share_space() -> None:
+    """∫ (e^{-2|x-a|}/|x-a| + e^{-2|x-b|}/|x-b|) = 2π by Becke's partition."""
+    box, centres = qspin.Box.cube(30.0, dim=3), [centre(0.0, 0.0, 1.0), centre(0.0, 0.0, -1.0)]
+    rule = about_centres(box, centres, 48, 32, 15.0)
+    total = 0.0
+    for c in centres:
+        r = np.linalg.norm(rule.points - np.array(c.position), axis=1)
+        total += rule.weights @ (np.exp(-2 * r) / r)
+    assert total == pytest.approx(2 * np.pi, rel=1e-5)
+    assert jnp.isfinite(rule.points).all()

@@ -1,0 +1,141 @@
+"""Neural Rayleigh–Ritz: closed forms, honest errors, orthonormal functions, files, and what is refused."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qspin
+from qspin import exact, potentials, ritz
+
+
+def oscillator(dim: int, half_width: float = 8.0) -> qspin.Problem:
+    return qspin.Problem(
+        qspin.Kinetic(mass=0.5) + qspin.Potential(lambda x: jnp.sum(x**2)),
+        qspin.Box.cube(half_width, dim=dim),
+        exact=exact.harmonic((2.0,) * dim),
+    )
+
+
+def hydrogen(half_width: float = 100.0) -> qspin.Problem:
+    return qspin.Problem(
+        qspin.Kinetic(mass=0.5) + qspin.Potential(potentials.coulomb(1.0), singularities=[(0.0, 0.0)]),
+        qspin.Box.cube(half_width, dim=2),
+        exact=exact.hydrogen_2d(),
+    )
+
+
+CASES = {
+    "oscillator 1D": (oscillator(1), 6, 1e-8),
+    "oscillator 2D": (oscillator(2), 10, 1e-7),
+    "box": (qspin.Problem(qspin.Kinetic(), qspin.Box([0.0, 0.0], [1.0, 2.0]), exact=exact.box([1.0, 2.0])), 6, 1e-7),
+    "ring": (qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [5.0], periodic=True), exact=exact.ring(5.0)), 5, 1e-6),
+    "hydrogen 2D": (hydrogen(), 4, 1e-7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_closed_forms_within_the_claimed_errors(name: str) -> None:
+    problem, n, relative = CASES[name]
+    spectrum = qspin.solve(problem, n, qspin.Ritz())
+    off = np.abs(spectrum.energies - spectrum.exact[:n])
+    scale = np.abs(spectrum.exact[:n]).max()
+    assert (off <= 2 * spectrum.errors + 1e-10 * scale).all()
+    assert (off <= relative * np.maximum(np.abs(spectrum.exact[:n]), 0.1 * scale)).all()
+    assert spectrum.converged.all()
+    assert (spectrum.errors < 1e-5 * scale).all()
+
+
+def test_functions_are_orthonormal_on_another_rule_and_those_of_the_grid(tmp_path: Path) -> None:
+    problem = oscillator(2)
+    spectrum = qspin.solve(problem, 3, qspin.Ritz())
+    t, w = np.polynomial.legendre.leggauss(90)
+    x = 8 * np.stack(np.meshgrid(t, t, indexing="ij"), -1).reshape(-1, 2)
+    psi = spectrum(x)
+    overlaps = psi.T @ (64 * np.multiply.outer(w, w).ravel()[:, None] * psi)
+    assert overlaps == pytest.approx(np.eye(3), abs=1e-8)
+    comparison = spectrum.compare(qspin.solve(problem, 3, qspin.Grid()))
+    assert comparison.agrees.all()
+    assert np.nanmax(comparison.angles) < 1e-4
+    kinetic = spectrum.expect(qspin.Kinetic(mass=0.5))
+    assert kinetic == pytest.approx(spectrum.energies / 2, rel=1e-5)  # virial theorem
+    loaded = qspin.load(spectrum.save(tmp_path / "ritz.npz"))
+    assert loaded(x[:5]) == pytest.approx(psi[:5])
+    assert loaded.expect(qspin.Kinetic(mass=0.5)) == pytest.approx(kinetic)
+
+
+def test_residuals_are_those_of_the_hamiltonian() -> None:
+    problem = oscillator(1)
+    spectrum = qspin.solve(problem, 2, qspin.Ritz(max_features=24))
+    points, weights = spectrum.eigenfunctions.quadrature()
+    image = spectrum.eigenfunctions.image(problem.hamiltonian)
+    by_hand = np.sqrt(weights @ (image - spectrum(points) * spectrum.energies) ** 2)
+    assert spectrum.residuals == pytest.approx(by_hand, rel=1e-3, abs=1e-7)
+
+
+def test_one_seed_one_answer_and_more_features_lower_energies() -> None:
+    problem = oscillator(2)
+    same = [qspin.solve(problem, 3, qspin.Ritz(max_features=60), seed=4).energies for _ in range(2)]
+    assert (same[0] == same[1]).all()
+    more = qspin.solve(problem, 3, qspin.Ritz(max_features=160), seed=4)
+    assert (more.energies <= same[0] + more.errors).all()
+    assert more.provenance["seed"] == 4
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_claimed_errors_hold_on_random_wells(dim: int) -> None:
+    held, wide = [], []
+    for seed in range(6 if dim == 1 else 3):
+        rng = np.random.default_rng([dim, seed])
+        depth, place = rng.uniform(-6, 3, 3), rng.uniform(-2, 2, (3, dim))
+
+        def v(x, depth=depth, place=place):  # type: ignore[no-untyped-def]
+            return jnp.sum(0.3 * x**2 + 0.05 * x**4) + jnp.sum(
+                depth * jnp.exp(-jnp.sum((x - place) ** 2, axis=1))
+            )
+
+        problem = qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box.cube(6.0, dim=dim))
+        truth = qspin.solve(problem, 4, qspin.Grid())
+        spectrum = qspin.solve(problem, 4, qspin.Ritz(max_features=120))
+        off = np.abs(spectrum.energies - truth.energies)
+        held.extend(off <= spectrum.errors + truth.errors)
+        wide.extend(spectrum.errors / np.maximum(off, 1e-12))
+    assert np.mean(held) >= 0.95
+    assert np.median(wide) < 100
+
+
+def test_a_rule_too_coarse_is_not_believed() -> None:
+    """With few points the training rule is exploited: energies fall below the truth there, and the claimed error says so."""
+    spectrum = qspin.solve(oscillator(2), 4, qspin.Ritz(max_points=400))
+    assert (np.abs(spectrum.energies - spectrum.exact[:4]) <= 3 * spectrum.errors).all()
+
+
+def test_an_undeclared_centre_is_noticed() -> None:
+    v = qspin.Potential(lambda x: -1 / jnp.sqrt(jnp.sum((x - 0.123) ** 2)))
+    problem = qspin.Problem(qspin.Kinetic(mass=0.5) + v, qspin.Box.cube(20.0, dim=2))
+    with pytest.raises(ValueError, match=r"falls without bound near x = \(0\.123, 0\.123\).*singularities"):
+        qspin.solve(problem, 1, qspin.Ritz())
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: qspin.Ritz(tolerance=1e-15), "tolerance must be from 1e-13"),
+        (lambda: qspin.Ritz(max_features=4), "max_features must be at least 16"),
+        (lambda: qspin.Ritz(max_points=10), "max_points must be at least 100"),
+        (lambda: qspin.solve(oscillator(1), 40, qspin.Ritz(max_features=50)), "needs at least 80 features"),
+        (lambda: qspin.solve(oscillator(4), 2, qspin.Ritz()), "one to three dimensions, got 4"),
+        (lambda: qspin.solve(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1, qspin.Ritz()), "SpIN"),
+    ],
+)  # fmt: skip
+def test_bad_input(make, said: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_compiled_code_is_shared_between_solves() -> None:
+    before = ritz._compiled.cache_info().misses
+    for _ in range(2):
+        qspin.solve(oscillator(1), 2, qspin.Ritz(max_features=40))
+    assert ritz._compiled.cache_info().misses - before <= 1
