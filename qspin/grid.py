@@ -1,7 +1,7 @@
 """The referee: the same Hamiltonian as a matrix on meshes of several resolutions, and what they say about the error."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -221,6 +221,9 @@ class Grid(DirectMethod):
         found = hamiltonian.apply(pairs.vectors) - pairs.vectors * pairs.energies
         residuals = np.linalg.norm(found, axis=0)[:n_states]
         series = _extrapolated(levels[-3:], spacings, (least, order), scheme.caution, residuals, smooth)
+        unseen = "" if shrinking else _unresolved(problem, mesh)
+        if unseen:
+            series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))
         functions = _functions(mesh, pairs.vectors[:, :n_states])
         raised = wall_shifts(problem, mesh, series.finest, functions)
         small = 1e-6 * max(energy_scale(series.finest), 1e-300)
@@ -231,7 +234,7 @@ class Grid(DirectMethod):
             converged=(series.errors <= 0.01 * energy_scale(series.finest))
             & (residuals <= small)
             & pairs.complete,
-            status=_status(series, order, raised, pairs, mesh),
+            status=unseen or _status(series, order, raised, pairs, mesh),
             eigenfunctions=GridFunctions(mesh, functions, problem.domain),
             domain=problem.domain,
             name=problem.name,
@@ -251,6 +254,18 @@ class Grid(DirectMethod):
             },
             potential=problem.potential_values,
         )
+
+
+def _unresolved(problem: Problem, mesh: Mesh) -> str:
+    """What is wrong where points lie too far apart to see a centre; "" for nothing. No bracket would hold then."""
+    spacing = max(float(np.diff(axis.points).max()) for axis in mesh.axes)
+    for centre in problem.centres:
+        if spacing > 0.5 * centre.length:
+            return (
+                f"Points {spacing:.2g} apart do not see the centre at {centre.position}, where ψ changes within "
+                f"{centre.length:.2g}: no error can be told. Leave out scheme=, or use qspin.elements(degree)."
+            )
+    return ""
 
 
 def _aligned(problem: Problem) -> bool:

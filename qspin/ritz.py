@@ -36,7 +36,7 @@ _CUT = 1e-11  # singular values kept, of the largest
 _FEWER = 0.7  # share of the features of the smaller space that errors are read off
 _GROWTH = 1.6
 _FINER = 1.25
-_SAFETY = 3.0
+_SAFETY = 4.0
 _AIM = 0.05  # of the tolerance: stages go on this far where features and points allow
 _STRETCH = 0.75  # the logarithm begins at length·(radius of the states/length)^this
 _FADED = 16.0  # exponent of the envelope where a rule ends
@@ -129,7 +129,7 @@ class Ritz(DirectMethod):
     that grow until a finer rule agrees, go on until the claimed errors are a twentieth of the tolerance, or features, points
     or rounding set a limit. The features are not trained.
 
-    `energies`, `residuals` and `errors` come from a rule finer than the solution's own. `errors` are 3·α·residual², where α is
+    `energies`, `residuals` and `errors` come from a rule finer than the solution's own. `errors` are 4·α·residual², where α is
     (fall of the energy)/(fall of residual²) from 0.7 of the features to all, at most 1/gap (Temple's bound), plus the
     difference between the two rules. Cost: O(P M²) time and O(M² + 2048 M) memory for P points and M features.
 
@@ -500,7 +500,7 @@ def _verified(sums: _Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _claimed(
     energies: np.ndarray, residuals: np.ndarray, fewer: np.ndarray, rougher: np.ndarray, k: int
 ) -> np.ndarray:
-    """3·α·r²: the energy falls with the squared residual, at a rate α seen between two spaces, at most Temple's 1/gap."""
+    """4·α·r²: the energy falls with the squared residual, at a rate α seen between two spaces, at most Temple's 1/gap."""
     own, fall = residuals[:k] ** 2, np.maximum(fewer - energies[:k], 0)
     drop = rougher**2 - own
     gaps = np.abs(energies[:, None] - energies[None, :k])

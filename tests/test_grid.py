@@ -326,3 +326,10 @@ def test_an_order_below_the_schemes_is_said() -> None:
 def test_points_that_hit_a_centre_do_no_harm(points: int) -> None:
     spectrum = solve(load_problem("hydrogen_2d").problem, 1, scheme=qspin.differences(2), points=points)
     assert np.isfinite(spectrum.energies).all()
+
+
+def test_a_centre_that_the_points_do_not_see_is_said_and_no_error_claimed() -> None:
+    spectrum = solve(load_problem("hydrogen_2d").problem, 3, scheme=qspin.differences(8), points=80)
+    assert "do not see the centre" in spectrum.status
+    assert np.isinf(spectrum.errors).all()
+    assert not spectrum.converged.any()

@@ -96,7 +96,7 @@ class Toy(IterativeMethod):
 class ToyDirect(DirectMethod):
     name = "direct"
 
-    def solve(self, problem, n_states):
+    def solve(self, problem, n_states, seed=0):
         return spectrum_of(1.0, {})
 
 
