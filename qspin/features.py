@@ -15,16 +15,19 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qspin.domain import Box, Centre
+from qspin.jumps import Jump
 
 __all__ = ["Coordinates", "Features", "Frame", "Neurons"]
 
 
 class Frame(NamedTuple):
-    """Where the states live: mean (dim,), a whitening matrix (dim, dim), and decay rates (dim,) or (1,) of the envelope."""
+    """Where the states live: mean (dim,), a whitening matrix (dim, dim), decay rates (dim,) or (1,) of the envelope, and the
+    distances from the centres at which logarithms begin, (centres,)."""
 
     mean: Any
     whiten: Any
     decay: Any
+    lengths: Any = np.ones(0)
 
 
 class Neurons(NamedTuple):
@@ -48,6 +51,7 @@ class Coordinates:
 
     domain: Box
     centres: tuple[Centre, ...] = ()
+    jumps: tuple[Jump, ...] = ()
 
     @property
     def turning(self) -> np.ndarray:
@@ -57,12 +61,20 @@ class Coordinates:
     def inputs(self, frame: Frame, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
         """f(x)."""
         if self.centres:
-            return jnp.concatenate([self._about(centre, x) for centre in self.centres])
+            pairs = enumerate(self.centres)
+            return jnp.concatenate([self._about(centre, frame.lengths[i], x) for i, centre in pairs])
         angle = 2 * jnp.pi * (x - jnp.asarray(self.domain.lower)) / jnp.asarray(self.domain.lengths)
         straight = np.flatnonzero(~self.turning)
         z = frame.whiten[np.ix_(straight, straight)] @ (x - frame.mean)[straight]
         turned = angle[np.flatnonzero(self.turning)]
-        return jnp.concatenate([z, jnp.cos(turned), jnp.sin(turned)])
+        bends = [self._bend(jump, frame, x) for jump in self.jumps]
+        return jnp.concatenate([z, jnp.cos(turned), jnp.sin(turned), *bends])
+
+    def _bend(self, jump: Jump, frame: Frame, x: Float[Array, " dim"]) -> Float[Array, " 1"]:
+        """Smooth but for what V does to ψ there: a jump of its second derivative, or of its third."""
+        u = (x[jump.axis] - jump.position) * jnp.linalg.norm(frame.whiten[:, jump.axis])
+        bent = u * jnp.abs(u) if jump.order == 0 else jnp.abs(u) ** 3
+        return (bent / (1 + jnp.abs(u) ** (2 + jump.order)))[None]
 
     def envelope(self, frame: Frame, x: Float[Array, " dim"]) -> Float[Array, ""]:
         """What multiplies every feature."""
@@ -75,14 +87,15 @@ class Coordinates:
             return mask * jnp.exp(exponent)
         straight = np.flatnonzero(~self.turning)
         z = frame.whiten[np.ix_(straight, straight)] @ (x - frame.mean)[straight]
-        return mask * jnp.exp(-jnp.sum(frame.decay * z**2))
+        decay = jnp.broadcast_to(frame.decay, self.domain.dim)[straight]
+        return mask * jnp.exp(-jnp.sum(decay * z**2))
 
-    def _about(self, centre: Centre, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
+    def _about(self, centre: Centre, length: Any, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
         """Direction times, and, the logarithm of the distance. Their term linear in r bends cusps of any state; without it
         the same number of features left errors a hundred times as large."""
         offset = x - jnp.asarray(centre.position)
         r = jnp.sqrt(jnp.sum(offset**2) + (1e-9 * centre.length) ** 2)
-        log = jnp.log1p(r / centre.length)
+        log = jnp.log1p(r / length)
         return jnp.concatenate([offset * (log / r), log[None]]) / 2
 
     def features(

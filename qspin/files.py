@@ -15,9 +15,10 @@ from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, Poly
 from qspin.evaluate import VariationalFunctions
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.grid_functions import GridFunctions
+from qspin.jumps import Jump
 from qspin.mesh import Mesh, axis_of
 from qspin.region import Region
-from qspin.ritz import RitzFunctions
+from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
 from qspin.wavefunction import Wavefunction
@@ -132,8 +133,8 @@ def _eigenfunctions(
     if settings["kind"] == "ritz":
         assert isinstance(domain, Box)
         return RitzFunctions(
-            Coordinates(domain, centres),
-            Frame(arrays["mean"], arrays["whiten"], arrays["decay"]),
+            Coordinates(domain, centres, tuple(Jump(*jump) for jump in settings.get("jumps", ()))),
+            Frame(arrays["mean"], arrays["whiten"], arrays["decay"], arrays["lengths"]),
             Neurons(arrays["hidden"], arrays["biases"]),
             arrays["combination"],
             arrays["points"],

@@ -1,7 +1,7 @@
-"""Integration rules for smooth functions in a box: products of Gauss–Legendre panels, and rules about centres.
+"""Integration rules for smooth functions in a box: lattices, products of Gauss–Legendre panels, and rules about centres.
 
-Each is a finite set of points with weights, Σ w f(x) ≈ ∫ f dx over the box, made at a `level` n: about n points an axis, and
-about n in every direction of a centre. Cost n^dim points.
+Each is a finite set of points with weights, Σ w f(x) ≈ ∫ f dx over the box. Where functions have faded before they reach a
+wall, equally spaced points are as exact as Gauss–Legendre with π/2 times as many along each axis.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,15 @@ import numpy as np
 
 from qspin.domain import Box, Centre
 
-__all__ = ["Rule", "about_centres", "in_box", "panels"]
+__all__ = ["Rule", "about_centres", "in_box", "lattice", "panels"]
+
+# Columns generate the lattices whose reciprocals pack most densely: as few points as isotropic functions allow.
+_LATTICES = {
+    1: np.eye(1),
+    2: np.array([[1.0, 0.5], [0.0, np.sqrt(0.75)]]),
+    3: np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
+}
+_SAUSAGE = np.polynomial.Polynomial([0, 40320, 0, 6720, 0, 3024, 0, 1800, 0, 1225]) / 53089
 
 
 class Rule:
@@ -25,35 +33,65 @@ class Rule:
 
 
 def panels(edges: Sequence[float], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss–Legendre on each of the intervals between `edges`, about n points in all, at least four each."""
+    """Gauss rules on each of the intervals between `edges`, about n points in all, at least four each.
+
+    From 12 points on they are transplanted by the sausage map of degree 9, which makes them almost equally spaced in the
+    middle: about 3/4 of the points of Gauss–Legendre for smooth functions that wiggle everywhere alike (Hale and Trefethen,
+    SIAM J. Numer. Anal. 46, 930, 2008).
+    """
     widths = np.diff(np.asarray(edges, float))
     share = np.maximum(np.round(n * widths / widths.sum()).astype(int), min(4, n))
     points, weights = [], []
     for low, width, count in zip(edges, widths, share, strict=False):
         t, w = np.polynomial.legendre.leggauss(int(count))
+        if count >= 12:
+            t, w = _SAUSAGE(t), w * _SAUSAGE.deriv()(t)
         points.append(low + width * (t + 1) / 2)
         weights.append(w * width / 2)
     return np.concatenate(points), np.concatenate(weights)
 
 
+def lattice(
+    mean: np.ndarray, shape: np.ndarray, wave: np.ndarray, reach: float, count: float, shift: np.ndarray
+) -> Rule:
+    """About `count` points of a lattice in the ellipsoid |shape·(x - mean)| ≤ reach, for functions that have faded there.
+
+    Points are as close along each direction as waves of momentum covariance waveᵀ·wave are short: hexagonal in two,
+    body-centred in three dimensions of the space where that is isotropic. `shift` (dim,) in lattice cells.
+    """
+    dim = len(mean)
+    step = np.linalg.inv(wave) @ _LATTICES[dim]
+    ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[dim] * reach**dim
+    volume = ball / abs(np.linalg.det(shape))
+    step *= (volume / count / abs(np.linalg.det(step))) ** (1 / dim)
+    half = reach * np.linalg.norm(np.linalg.inv(shape @ step), axis=1)  # of the ellipsoid, in cells
+    cells = np.meshgrid(*(np.arange(-np.ceil(h) - 1, np.ceil(h) + 2) for h in half), indexing="ij")
+    offset = (np.stack(cells, -1).reshape(-1, dim) + shift) @ step.T
+    offset = offset[np.linalg.norm(offset @ shape.T, axis=1) <= reach]
+    return Rule(mean + offset, np.full(len(offset), abs(np.linalg.det(step))))
+
+
 def in_box(
     domain: Box,
-    window: Sequence[tuple[float, float]],
+    window: Sequence[Sequence[float]],
     counts: Sequence[int],
     breaks: Sequence[Sequence[float]] | None = None,
+    faded: Sequence[bool] | None = None,
 ) -> Rule:
-    """A product of Gauss–Legendre panels over `window` (on periodic axes of equally spaced points over all of the box).
+    """A product of Gauss–Legendre panels over `window`; of equally spaced points on periodic axes (over all of the box), and on
+    `faded` ones, where functions vanish at both ends of the window.
 
     `breaks` are places on each axis where V or its slope jumps: panels end there.
     """
     axes = []
     for i, ((low, high), n) in enumerate(zip(window, counts, strict=True)):
-        if domain.periodic[i]:
-            length = domain.lengths[i]
-            axes.append((domain.lower[i] + length * (np.arange(n) + 0.5) / n, np.full(n, length / n)))
-            continue
         inner = [b for b in (breaks[i] if breaks else ()) if low < b < high]
-        axes.append(panels([low, *inner, high], n))
+        if domain.periodic[i]:
+            low, high = domain.lower[i], domain.upper[i]
+        if domain.periodic[i] or (faded is not None and faded[i] and not inner):
+            axes.append((low + (high - low) * (np.arange(n) + 0.5) / n, np.full(n, (high - low) / n)))
+        else:
+            axes.append(panels([low, *inner, high], n))
     points = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), -1).reshape(-1, domain.dim)
     weights = np.ones(1)
     for _, w in axes:
@@ -138,7 +176,7 @@ def _directions(
                 if lower[i] < position[i] < upper[i]
                 else [lower[i], upper[i]]
             )
-            rules.append(_stretched(edges, position[i], height, max(n // 4, 4)))
+            rules.append(_stretched(edges, position[i], height, max(-(-n // 4), 4)))
         grid = np.stack(np.meshgrid(*(x for x, _ in rules), indexing="ij"), -1).reshape(-1, dim - 1)
         w = np.ones(1)
         for _, part in rules:

@@ -8,12 +8,14 @@ import pytest
 import qspin
 from qspin.domain import Centre
 from qspin.features import Coordinates, Frame, Neurons
+from qspin.jumps import Jump
 from qspin.runtime import double_precision
 
 CASES = {
     "walls": Coordinates(qspin.Box.cube(2.0, dim=2)),
     "one periodic axis": Coordinates(qspin.Box([0.0, -1.0], [3.0, 1.0], periodic=[True, False])),
     "a centre": Coordinates(qspin.Box.cube(2.0, dim=2), (Centre((0.2, 0.1), 1.0, 0.7, -1.0),)),
+    "jumps": Coordinates(qspin.Box.cube(2.0, dim=2), (), (Jump(0, 0.5, 0), Jump(1, 0.45, 1))),
     "two centres": Coordinates(
         qspin.Box.cube(3.0, dim=3),
         (Centre((0.0, 0.0, 1.0), 1.0, 0.7, -1.0), Centre((0.0, 0.0, -1.0), 1.0, 0.7, -1.0)),
@@ -23,7 +25,7 @@ CASES = {
 
 def made(coordinates: Coordinates) -> tuple[Frame, Neurons, np.ndarray]:
     dim, rng = coordinates.domain.dim, np.random.default_rng(0)
-    frame = Frame(np.full(dim, 0.1), np.eye(dim) + 0.1, np.array([0.3]))
+    frame = Frame(np.full(dim, 0.1), np.eye(dim) + 0.1, np.array([0.3]), np.array([0.7, 0.6]))
     inputs = coordinates.inputs(frame, jnp.full(dim, 0.4)).shape[0]
     neurons = Neurons(rng.normal(size=(5, inputs)), rng.normal(size=5))
     x = rng.uniform(0.3, 0.9, (7, dim))

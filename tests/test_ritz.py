@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin import exact, potentials, ritz
+from qspin import exact, potentials, rayleigh_ritz
 
 
 def oscillator(dim: int, half_width: float = 8.0) -> qspin.Problem:
@@ -107,7 +107,7 @@ def test_claimed_errors_hold_on_random_wells(dim: int) -> None:
 
 def test_a_rule_too_coarse_is_not_believed() -> None:
     """With few points the training rule is exploited: energies fall below the truth there, and the claimed error says so."""
-    spectrum = qspin.solve(oscillator(2), 4, qspin.Ritz(max_points=400))
+    spectrum = qspin.solve(oscillator(2), 4, qspin.Ritz(max_points=400, max_features=200))
     assert (np.abs(spectrum.energies - spectrum.exact[:4]) <= 3 * spectrum.errors).all()
 
 
@@ -135,7 +135,68 @@ def test_bad_input(make, said: str) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_compiled_code_is_shared_between_solves() -> None:
-    before = ritz._compiled.cache_info().misses
+    before = rayleigh_ritz._compiled.cache_info().misses
     for _ in range(2):
         qspin.solve(oscillator(1), 2, qspin.Ritz(max_features=40))
-    assert ritz._compiled.cache_info().misses - before <= 1
+    assert rayleigh_ritz._compiled.cache_info().misses - before <= 1
+
+
+def test_training_lowers_the_energies_that_a_few_features_reach() -> None:
+    problem = oscillator(2)
+    plain, trained = (
+        qspin.solve(problem, 4, qspin.Ritz(max_features=40, train=train), seed=1) for train in (False, True)
+    )
+    off = [np.abs(s.energies - s.exact[:4]).max() for s in (plain, trained)]
+    assert off[1] < 0.5 * off[0]
+    assert (np.abs(trained.energies - trained.exact[:4]) <= trained.errors).all()
+
+
+def test_a_square_well_bends_features_and_rules_at_its_edges() -> None:
+    """k tan k = κ and -k cot k = κ, k² + κ² = 2·V: with half-width 1 and V = 10."""
+    from scipy.optimize import brentq
+
+    top = np.sqrt(20.0)
+    even = brentq(lambda k: k * np.tan(k) - np.sqrt(top**2 - k**2), 1e-9, np.pi / 2 - 1e-9)
+    odd = brentq(lambda k: -k / np.tan(k) - np.sqrt(top**2 - k**2), np.pi / 2 + 1e-9, np.pi - 1e-9)
+    well = qspin.Potential(lambda x: jnp.where(jnp.abs(x[0] - 0.3) < 1.0, 0.0, 10.0))
+    spectrum = qspin.solve(qspin.Problem(qspin.Kinetic() + well, qspin.Box.cube(8.0, dim=1)), 2, qspin.Ritz())
+    assert spectrum.energies == pytest.approx(np.array([even, odd]) ** 2 / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_bloch_waves(dim: int) -> None:
+    """Free particles: (k + G)²/2. In a cosine potential: the grid's energies."""
+    length, wave = 2.0, 0.7
+    lengths = (length,) * dim
+    box = qspin.Box([0.0] * dim, lengths, periodic=True, wave_vector=(wave,) * dim)
+    free = qspin.solve(qspin.Problem(qspin.Kinetic(), box), 3, qspin.Ritz())
+    g = wave + 2 * np.pi * np.arange(-2, 3) / length
+    exact = np.sort(sum(np.meshgrid(*(g**2 / 2,) * dim)).ravel())[:3]
+    assert free.energies == pytest.approx(exact, abs=1e-6)
+    cosine = qspin.Potential(lambda x: 2.0 * jnp.sum(jnp.cos(2 * jnp.pi * x / length)))
+    problem = qspin.Problem(qspin.Kinetic() + cosine, box)
+    grid, ritz = qspin.solve(problem, 3, qspin.Grid()), qspin.solve(problem, 3, qspin.Ritz())
+    assert np.abs(ritz.energies - grid.energies).max() < 1e-6
+    x = np.full((1, dim), 0.3)
+    turned = np.exp(1j * wave * length * dim)
+    assert ritz(x + np.asarray(lengths)) == pytest.approx(turned * ritz(x), abs=1e-8)
+
+
+def test_status_says_what_is_cut() -> None:
+    """Three of the level (2, 2, 2) of the oscillator's first four; and a box that ends in the states' tails."""
+    quick = qspin.Ritz(max_features=120, train=False)
+    assert "cuts a level: at least 1 more" in qspin.solve(oscillator(2), 2, quick).status
+    assert "cuts" not in qspin.solve(oscillator(2), 3, quick).status
+    narrow = qspin.solve(oscillator(1, half_width=3.0), 2, qspin.Ritz())
+    assert "The wall at x0 = -3 cuts the tail" in narrow.status
+
+
+def test_scales_of_a_turned_well_follow_its_axes() -> None:
+    """A narrow valley along the diagonal of the box."""
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: 8 * (x[0] - x[1]) ** 2 + 0.1 * (x[0] + x[1]) ** 2),
+        qspin.Box.cube(12.0, dim=2),
+        exact=exact.harmonic((np.sqrt(32.0), np.sqrt(0.4))),
+    )
+    spectrum = qspin.solve(problem, 5, qspin.Ritz())
+    assert np.abs(spectrum.energies / spectrum.exact[:5] - 1).max() < 1e-7

@@ -1,0 +1,82 @@
+"""Eigenfunctions of `Ritz`: combinations of neurons, evaluated anywhere, saved and loaded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qspin.features import Coordinates, Frame, Neurons
+from qspin.hamiltonian import Operator
+from qspin.laplacian import Function
+from qspin.rayleigh_ritz import BLOCK
+from qspin.runtime import double_precision
+from qspin.spectrum import Eigenfunctions, describe_domain
+
+__all__ = ["RitzFunctions"]
+
+
+@dataclass(frozen=True, eq=False)
+class RitzFunctions(Eigenfunctions):
+    """ψ(x) = combinationᵀ · tanh(W f(x) + b) · envelope(x) · exp(ik·x), with the rule that verified them."""
+
+    coordinates: Coordinates
+    frame: Frame
+    neurons: Neurons
+    combination: np.ndarray
+    points: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def n_states(self) -> int:
+        return self.combination.shape[1]
+
+    @property
+    def dim(self) -> int:
+        return self.coordinates.domain.dim
+
+    def _psi(self) -> Function:
+        def psi(x: Any) -> Any:
+            hidden = jnp.tanh(
+                self.neurons.weights @ self.coordinates.inputs(self.frame, x) + self.neurons.biases
+            )
+            psi = (hidden @ self.combination) * self.coordinates.envelope(self.frame, x)
+            wave = self.coordinates.domain.wave_vector
+            return psi * jnp.exp(1j * jnp.dot(jnp.asarray(wave), x)) if any(wave) else psi
+
+        return psi
+
+    @double_precision()
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return _in_blocks(self._psi(), points)
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.points, self.weights
+
+    @double_precision()
+    def image(self, operator: Operator) -> np.ndarray:
+        return _in_blocks(operator.exact()(self._psi()), self.points)
+
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        settings = {
+            "kind": "ritz",
+            "domain": describe_domain(self.coordinates.domain),
+            "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.coordinates.centres],
+            "jumps": [list(jump) for jump in self.coordinates.jumps],
+        }
+        arrays = {
+            "mean": self.frame.mean, "whiten": self.frame.whiten, "decay": self.frame.decay, "lengths": self.frame.lengths,
+            "hidden": self.neurons.weights, "biases": self.neurons.biases, "combination": self.combination,
+            "points": self.points, "weights": self.weights,
+        }  # fmt: skip
+        return settings, {name: np.asarray(value) for name, value in arrays.items()}
+
+
+def _in_blocks(function: Function, points: np.ndarray) -> np.ndarray:
+    compiled, parts = jax.jit(jax.vmap(function)), []
+    for start in range(0, len(points), BLOCK):
+        x = points[start : start + BLOCK]
+        padded = np.concatenate([x, np.broadcast_to(x[:1], (BLOCK - len(x), points.shape[1]))])
+        parts.append(np.asarray(compiled(jnp.asarray(padded)))[: len(x)])
+    return np.concatenate(parts)
