@@ -17,7 +17,7 @@ from qspin.estimators import AveragedCovariance, AveragedJacobian
 from qspin.method import Method
 from qspin.problem import Problem
 from qspin.problem_file import ProblemFile, ProblemFileError, load_problem, shipped_problems
-from qspin.solve import TrainingError, solve
+from qspin.solve import TrainingError, default_method, solve
 from qspin.spectrum import Spectrum
 from qspin.spin import SpIN
 
@@ -107,7 +107,10 @@ def _add_method(sub: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", help="a Python file that defines `problem`, or a shipped problem's name"
     )
     sub.add_argument("--states", type=int, metavar="N", help="number of states (default: the file's)")
-    sub.add_argument("--method", choices=["spin", "ritz", "grid"], default="spin")
+    sub.add_argument(
+        "--method", choices=["spin", "ritz", "grid"],
+        help="default: ritz in one to three dimensions; spin past them, with a preset, and where its options are given",
+    )  # fmt: skip
     sub.add_argument("--preset", metavar="NAME", help="a preset of the problem file, such as `paper`")
     sub.add_argument(
         "--estimator", choices=["covariance", "jacobian"], help="spin: averaged Σ, Π, or Algorithm 1"
@@ -115,6 +118,7 @@ def _add_method(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--steps", type=int, help="spin: training steps")
     sub.add_argument("--batch-size", type=int, help="spin: points a step")
     sub.add_argument("--averaging", type=float, help="spin: rate of the moving averages, in (0, 1]")
+    sub.add_argument("--tolerance", type=float, help="ritz: claimed error asked of every energy, relative")
     sub.add_argument(
         "--points", type=int, nargs="+", metavar="P", help="grid: points an axis, one number or one an axis"
     )
@@ -126,6 +130,7 @@ def _choose(options: argparse.Namespace, file: ProblemFile) -> tuple[Problem, Me
     from dataclasses import replace
 
     from qspin.grid import Grid
+    from qspin.ritz import Ritz
 
     problem, method = file.problem, SpIN()
     if options.preset is not None:
@@ -135,11 +140,16 @@ def _choose(options: argparse.Namespace, file: ProblemFile) -> tuple[Problem, Me
         problem, method = file.presets[options.preset]
     if options.method == "grid":
         return problem, _grid(options)
-    if options.method == "ritz":
-        from qspin.ritz import Ritz
-
-        return problem, Ritz()
     given = {name: getattr(options, name) for name in ("steps", "batch_size", "averaging")}
+    trained = (
+        options.preset is not None
+        or options.estimator is not None
+        or any(v is not None for v in given.values())
+    )
+    if options.method == "ritz" or (options.method is None and not trained):
+        direct = default_method(problem, _states(options, file))
+        if options.method == "ritz" or isinstance(direct, Ritz):
+            return problem, Ritz() if options.tolerance is None else Ritz(tolerance=options.tolerance)
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if options.estimator is not None:
         chosen = {"covariance": AveragedCovariance, "jacobian": AveragedJacobian}

@@ -19,7 +19,8 @@ from qspin.quadrature import Rule
 __all__ = ["BLOCK", "Integrals", "Sums", "padded", "ritz_functions"]
 
 BLOCK = 2048  # points held at a time
-_BUCKETS = (50, 100, 200, 400, 800, 1600)  # feature counts that are compiled for
+_BUCKETS = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
+_COLUMNS = 32  # functions that checks are compiled for, and multiples
 CUT = 1e-11  # singular values kept, of the largest
 
 
@@ -82,7 +83,13 @@ def _compiled(coordinates: Coordinates, coefficients: tuple[float, ...]) -> Any:
         )
         return sums, density
 
-    return values, hamiltonian, check
+    @jax.jit
+    def strong(frame: Frame, neurons: Neurons, basis: Any, x: Any, w: Any, v: Any) -> Any:
+        f = coordinates.features(frame, neurons, c, x)
+        psi = f.values @ basis
+        return (psi * w[:, None]).T @ (v[:, None] * psi - f.laplacians @ basis)
+
+    return values, hamiltonian, check, strong
 
 
 def padded(neurons: Neurons) -> Neurons:
@@ -113,7 +120,9 @@ class Integrals:
     """
 
     def __init__(self, coordinates: Coordinates, coefficients: np.ndarray) -> None:
-        self._values, self._hamiltonian, self._check = _compiled(coordinates, tuple(coefficients.tolist()))
+        self._values, self._hamiltonian, self._check, self._strong = _compiled(
+            coordinates, tuple(coefficients.tolist())
+        )
 
     def bases(
         self, rule: Rule, frame: Frame, neurons: Neurons, counts: tuple[int, ...], cut: float = CUT
@@ -140,24 +149,42 @@ class Integrals:
         self, rule: Rule, frame: Frame, neurons: Neurons, basis: np.ndarray, most: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The lowest energies, `most` of them or all, in the span of a basis; and the combinations of features."""
-        wide, rank = padded(neurons), basis.shape[1]
-        square = np.pad(basis, ((0, 0), (0, basis.shape[0] - rank)))
-        total = sum(self._hamiltonian(frame, wide, square, x, w, v) for x, w, v in blocks(rule))
-        matrix = np.asarray(total)[:rank, :rank]
+        rank = basis.shape[1]
+        matrix = self._projected(self._hamiltonian, rule, frame, neurons, basis)
         last = rank - 1 if most is None else min(most, rank) - 1
         energies, vectors = scipy.linalg.eigh((matrix + matrix.conj().T) / 2, subset_by_index=(0, last))
         return energies, basis @ vectors
+
+    def strong(self, rule: Rule, frame: Frame, neurons: Neurons, basis: np.ndarray) -> np.ndarray:
+        """⟨φ|Hφ'⟩ (R, R) in a basis, of the pointwise Hφ: symmetric only as far as the rule is exact."""
+        return self._projected(self._strong, rule, frame, neurons, basis)
+
+    @staticmethod
+    def _projected(
+        integrand: Any, rule: Rule, frame: Frame, neurons: Neurons, basis: np.ndarray
+    ) -> np.ndarray:
+        wide, rank = padded(neurons), basis.shape[1]
+        square = np.pad(basis, ((0, 0), (0, basis.shape[0] - rank)))
+        total = sum(integrand(frame, wide, square, x, w, v) for x, w, v in blocks(rule))
+        return np.asarray(total)[:rank, :rank]
 
     def check(
         self, rule: Rule, frame: Frame, neurons: Neurons, combination: np.ndarray
     ) -> tuple[Sums, np.ndarray]:
         """`Sums` of combinations, and the sum of their densities at each point, times its weight."""
         wide, total, density = padded(neurons), None, []
+        columns = combination.shape[1]
+        missing = -columns % _COLUMNS
+        combination = np.pad(combination, ((0, 0), (0, missing)))
         for x, w, v in blocks(rule):
             sums, part = self._check(frame, wide, combination, x, w, v)
             total = sums if total is None else jax.tree.map(jnp.add, total, sums)
             density.append(np.asarray(part))
-        return Sums(*map(np.asarray, total)), np.concatenate(density)[: len(rule)]  # type: ignore[arg-type]
+        assert total is not None
+        found = Sums(*map(np.asarray, total))
+        names = ("overlap", "energy", "strong", "square")
+        found = found._replace(**{name: getattr(found, name)[:columns, :columns] for name in names})
+        return found, np.concatenate(density)[: len(rule)]
 
 
 def ritz_functions(sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

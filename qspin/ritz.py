@@ -22,19 +22,21 @@ from qspin.jumps import find_jumps
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.quadrature import Rule, about_centres, in_box, lattice
-from qspin.rayleigh_ritz import CUT, Integrals, Sums, padded, ritz_functions
+from qspin.rayleigh_ritz import BLOCK, CUT, Integrals, Sums, padded, ritz_functions
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.semiclassical import thomas_fermi
 from qspin.spectrum import Spectrum, energy_scale
+from qspin.strong_form import lowest_real, sampled, strong_ritz_functions
 
 __all__ = ["Ritz"]
 
 _FEWER = 0.7  # share of the features of the smaller space that errors are read off
 _GROWTH = 2.0
-_SAFETY = 4.0
+_SAFETY = 8.0  # of errors read off residuals
 _RULE_SAFETY = 3.0  # the finer rule is not exact either
 _WIDER = 1.1  # reach of the rule that verifies
+_MEMORY = 8e9  # bytes
 _STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
@@ -57,10 +59,20 @@ class _Plan(NamedTuple):
 
 
 _PLANS = {
-    1: _Plan(64, 72, 1.25, 50, 50, 400, 0.6, 1.2, 1.0, 5e-5, 1e-5),
-    2: _Plan(36, 40, 1.2, 100, 200, 800, 0.6, 1.2, 0.45, 2e-2, 1e-2),
-    3: _Plan(26, 22, 1.12, 100, 200, 800, 0.5, 1.4, 0.6, 3e-2, 0.1),
+    1: _Plan(64, 72, 1.25, 50, 50, 400, 0.6, 1.2, 1.0, 1e-4, 1e-5),
+    2: _Plan(36, 40, 1.2, 100, 200, 800, 0.6, 1.2, 0.45, 4e-2, 1e-2),
+    3: _Plan(26, 22, 1.12, 100, 200, 800, 0.5, 1.4, 0.6, 0.2, 0.1),
 }
+# Past three dimensions levels are counts of sampled points.
+_SAMPLED = _Plan(8192, 8192, 1.5, 0, 200, 1600, 0.4, 1.0, 1.0, 1.0, 1.0)
+_PER_FEATURE = 8  # of which so many a feature
+
+
+_MOST_DIMENSIONS = 6
+
+
+def _plan(dim: int) -> _Plan:
+    return _PLANS.get(dim, _SAMPLED)
 
 
 class _Solution(NamedTuple):
@@ -78,7 +90,7 @@ class _Solution(NamedTuple):
 
 @dataclass(frozen=True)
 class Ritz(DirectMethod):
-    """Neural Rayleigh–Ritz, in one to three dimensions: energies from a solved, not trained, output layer.
+    """Neural Rayleigh–Ritz, in one to six dimensions: energies from a solved, not trained, output layer.
 
     Args:
         tolerance: claimed error asked of every energy, as a share of |E| (where E is near 0, of the range of energies).
@@ -94,11 +106,14 @@ class Ritz(DirectMethod):
     features, points or rounding set a limit. Jumps and kinks of V across an axis are found, and both rules and features bend
     there.
 
-    `energies`, `residuals` and `errors` come from a rule finer than the solution's own. `errors` are 4·α·residual², where α is
-    (fall of the energy)/(fall of residual²) from 0.7 of the features to all, at most 1/gap (Temple's bound), plus the
-    difference between the two rules. Cost: O(P M²) time and O(M² + 2048 dim M) memory for P points and M features.
+    `energies`, `residuals` and `errors` come from a rule finer than the solution's own. `errors` are 8·α·residual², where α is
+    (fall of the energy)/(fall of residual²) from 0.7 of the features to all, at most 1/gap (Temple's bound), plus three times
+    the difference between the two rules. Cost: O(P M²) time and O(M² + 2048 dim M) memory for P points and M features.
 
-    Raises ValueError for more than three dimensions, settings out of range, or a potential that falls without bound where
+    Past three dimensions points are sampled (quasi-random) and Hψ is taken pointwise: energies are not upper bounds there,
+    and their errors come from residuals and from a second, independent sample.
+
+    Raises ValueError for more than six dimensions, settings out of range, or a potential that falls without bound where
     no centre was declared.
     """
 
@@ -128,20 +143,34 @@ class Ritz(DirectMethod):
                 "Ritz: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and largest "
                 "eigenvalues use qspin.SpIN()."
             )
-        if problem.dim > 3:
-            raise ValueError(f"Ritz: serves one to three dimensions, got {problem.dim}; use qspin.SpIN().")
+        if problem.dim > _MOST_DIMENSIONS:
+            raise ValueError(
+                f"Ritz: serves one to {_MOST_DIMENSIONS} dimensions, got {problem.dim}; use qspin.SpIN()."
+            )
+        if problem.dim > 3 and (problem.centres or any(problem.domain.periodic)):
+            raise ValueError(
+                "Ritz: past three dimensions it serves boxes without periodic axes and without Coulomb-like centres; "
+                "use qspin.SpIN()."
+            )
         most = self._most(problem.dim)
+        needed = 8 * (8 * most**2 + BLOCK * (problem.dim + 4) * most + self.max_points * (problem.dim + 3))
+        if needed > _MEMORY:
+            raise ValueError(
+                f"Ritz: max_features = {most} and max_points = {self.max_points} need about {needed / 1e9:.1f} GB, "
+                f"more than the {_MEMORY / 1e9:.0f} GB it may take; lower them."
+            )
         if 2 * n_states > most:
             raise ValueError(
                 f"Ritz: n_states = {n_states} needs at least {2 * n_states} features, max_features is {most}."
             )
 
     def _most(self, dim: int) -> int:
-        return self.max_features if self.max_features is not None else _PLANS[dim].most
+        return self.max_features if self.max_features is not None else _plan(dim).most
 
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
         with double_precision():
-            return _Solver(self, problem, n_states, seed).run()
+            solver = _Solver if problem.dim <= 3 else _SampledSolver
+            return solver(self, problem, n_states, seed).run()
 
 
 class _Solver:
@@ -151,7 +180,7 @@ class _Solver:
         assert isinstance(problem.domain, Box)
         self.settings, self.problem, self.n_states = settings, problem, n_states
         self.domain, self.dim = problem.domain, problem.dim
-        self.plan = _PLANS[self.dim]
+        self.plan = _plan(self.dim)
         self.extra = 2 + n_states // 8
         self.rng = np.random.default_rng(seed)
         self.stiffness = problem.hamiltonian.kinetic_coefficients(problem.dim)
@@ -196,7 +225,7 @@ class _Solver:
             slope = 0.6 if self.centres or attempt == 0 else 0.8
             neurons = self._draw(self._sample(rule, density, features), slope)
             basis = self.integrals.bases(rule, self.frame, neurons, (features,), 1e-6)[0]
-            energies, combination = self.integrals.ritz(rule, self.frame, neurons, basis, wanted)
+            energies, combination = self._lowest(rule, neurons, basis, wanted)
             sums, density = self.integrals.check(rule, self.frame, neurons, combination)
             functions, self.energies = (self.frame, neurons, combination), energies
             self._rescale(sums, energies, rule, density)
@@ -244,7 +273,7 @@ class _Solver:
                 noise = solution.exploited * self.n_states
                 calm = 0.3 * solution.errors.sum() + 1e-12 * np.abs(solution.energies).max()
                 if noise < calm or level > 2 * self.plan.level:
-                    return float(solution.energies[: self.n_states].sum())
+                    return self._merit(solution)
                 level = self._finer(level)
 
         base, slope = self.frame, self.slope
@@ -332,6 +361,20 @@ class _Solver:
         weights = slope * self.rng.uniform(0, 1, (count, 1)) * directions
         return Neurons(weights, -np.sum(weights * f, axis=1))
 
+    # --- the projected problem
+
+    def _lowest(
+        self, rule: Rule, neurons: Neurons, basis: np.ndarray, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.integrals.ritz(rule, self.frame, neurons, basis, most)
+
+    def _functions(self, sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return ritz_functions(sums, part)
+
+    def _merit(self, solution: _Solution) -> float:
+        """What scales are chosen by; the lower the better."""
+        return float(solution.energies[: self.n_states].sum())
+
     # --- stages
 
     def _slope(self, count: int) -> float:
@@ -362,13 +405,15 @@ class _Solver:
 
     def _trained(self, level: int) -> Neurons | None:
         """The first neurons, trained, where that is cheap."""
+        if not self.settings.train or not self.plan.trained:
+            return None
         count = min(max(self.plan.trained, 4 * self.n_states), self.most)
         rule = self._rule(level)
         neurons = self._drawn(count, None)
         parameters = neurons.weights.size + neurons.biases.size
         cost = 2 * (1 + self.dim) * len(rule) * parameters**2
         turned = any(self.domain.wave_vector)  # real formulas
-        if not self.settings.train or turned or cost > _TRAINED_COST or count < 2 * self.n_states:
+        if turned or cost > _TRAINED_COST or count < 2 * self.n_states:
             return None
         scale = float(np.abs(neurons.weights).max())
         fall = 0.1 * self.plan.aim * float(self._allowed(self.energies).min())
@@ -381,13 +426,13 @@ class _Solver:
         n, count = self.n_states, len(neurons.biases)
         bases = self.integrals.bases(rule, self.frame, neurons, (count, int(_FEWER * count)), CUT)
         (trained, combination), (_, smaller) = (
-            self.integrals.ritz(rule, self.frame, neurons, basis, n + self.extra) for basis in bases
+            self._lowest(rule, neurons, basis, n + self.extra) for basis in bases
         )
         wide = combination.shape[1]
         both = np.concatenate([combination, smaller], axis=1)
         sums, _ = self.integrals.check(finer, self.frame, neurons, both)
-        energies, residuals, rotation = ritz_functions(sums, slice(0, wide))
-        fewer, rougher, _ = ritz_functions(sums, slice(wide, None))
+        energies, residuals, rotation = self._functions(sums, slice(0, wide))
+        fewer, rougher, _ = self._functions(sums, slice(wide, None))
         k = min(len(energies), len(fewer), n)
         between = np.abs(energies[:n] - trained[:n])
         errors = np.full(n, np.inf)
@@ -454,7 +499,7 @@ class _Solver:
             remarks = [
                 f"states {short} have claimed errors above the tolerance; raise {advice}, or the tolerance."
             ]
-        wall = None if self.centres else self._wall(solution.energies[n - 1])
+        wall = self._wall(float(solution.energies[n - 1]))
         if wall:
             remarks.append(wall)
         above = solution.energies[n:]
@@ -484,22 +529,69 @@ class _Solver:
 
     def _wall(self, highest: float) -> str | None:
         """Advice where a wall stands in the tail of the highest state: there its place, not V alone, makes the energies."""
-        found = extent(self.problem, self.frame.mean, self.covariance, highest)
-        decays, felt = found.decays, -0.5 * np.log(self.settings.tolerance) - 1
-        for axis, side in zip(*np.nonzero((decays > 0.5) & (decays < felt)), strict=True):
-            if found.unbounded:
+        felt = -0.5 * np.log(self.settings.tolerance) - 1
+        if self.centres:
+            if highest >= 0:
                 return None
-            wall = (self.domain.lower, self.domain.upper)[side][axis]
-            x = np.array(self.frame.mean, float)
-            x[axis] = wall - (1 if side else -1) * 1e-9 * self.domain.lengths[axis]
-            above = float(self.problem.potential_values(x[None])[0]) - highest
-            if above > 0:
-                further = (FADED - decays[axis, side]) / np.sqrt(above / self.stiffness[axis])
-                return (
-                    f"The wall at x{axis} = {wall:g} cuts the tail of the highest state (there about "
-                    f"e^-{decays[axis, side]:.1f}) and raises its energy; {further:.2g} further out it would not."
-                )
-        return None
+            rate = float(np.sqrt(-highest / self.stiffness.max()))
+            place = np.array([c.position for c in self.centres])
+            room = np.stack([np.asarray(self.domain.upper) - place, place - np.asarray(self.domain.lower)])
+            side, _, axis = np.unravel_index(room.argmin(), room.shape)
+            decay = rate * float(room.min())
+            side = 1 - side
+        else:
+            found = extent(self.problem, self.frame.mean, self.covariance, highest)
+            near = np.argwhere((found.decays > 0.5) & (found.decays < felt))
+            if found.unbounded or not len(near):
+                return None
+            axis, side = near[0]
+            decay, x = found.decays[axis, side], np.array(self.frame.mean, float)
+            inward = (1, -1)[side] * 1e-9 * self.domain.lengths[axis]
+            x[axis] = (self.domain.lower, self.domain.upper)[side][axis] + inward
+            barrier = float(self.problem.potential_values(x[None])[0]) - highest
+            rate = float(np.sqrt(max(barrier, 0) / self.stiffness[axis]))
+        if not 0.5 < decay < felt or rate == 0:
+            return None
+        wall = (self.domain.lower, self.domain.upper)[side][axis]
+        return (
+            f"The wall at x{axis} = {wall:g} cuts the tail of the highest state (there about e^-{decay:.1f}) and raises "
+            f"its energy; {(FADED - decay) / rate:.2g} further out it would not."
+        )
+
+
+class _SampledSolver(_Solver):
+    """Past three dimensions: quasi-random points and the pointwise Hψ instead of rules and the weak form."""
+
+    def _rule(self, level: int, wider: float = 1.0) -> Rule:
+        seed = int(self.shift[0] * 2**31) + int(1e6 * wider)
+        faded = np.full(self.dim, True) if self.extent.unbounded else self.extent.faded
+        whiten, window = self.extent.frame.whiten, self.extent.window
+        rule = sampled(self.extent.frame.mean, whiten, window, faded, level, wider, seed)
+        inside = self.domain.contains(rule.points)
+        rule = Rule(rule.points[inside], rule.weights[inside])
+        rule.potential = self.problem.potential_values(rule.points)
+        return rule
+
+    def _lowest(
+        self, rule: Rule, neurons: Neurons, basis: np.ndarray, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        matrix = self.integrals.strong(rule, self.frame, neurons, basis)
+        energies, vectors = lowest_real(matrix, None, min(most, len(matrix)))
+        return energies, basis @ vectors
+
+    def _functions(self, sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return strong_ritz_functions(sums, part)
+
+    def _merit(self, solution: _Solution) -> float:
+        """Energies of the strong form may be too low; residuals cannot."""
+        return float((solution.residuals**2).sum())
+
+    def _stage(self, neurons: Neurons, level: int) -> tuple[_Solution, int]:
+        level = min(max(level, _PER_FEATURE * len(neurons.biases)), self.settings.max_points)
+        return super()._stage(neurons, level)
+
+    def _capped(self, level: int) -> bool:
+        return self._finer(self._finer(level)) > self.settings.max_points
 
 
 def _search(reached: Callable[[float], float], value: float) -> tuple[float, float]:
@@ -519,7 +611,7 @@ def _search(reached: Callable[[float], float], value: float) -> tuple[float, flo
 def _claimed(
     energies: np.ndarray, residuals: np.ndarray, fewer: np.ndarray, rougher: np.ndarray, k: int
 ) -> np.ndarray:
-    """4·α·r²: the energy falls with the squared residual, at a rate α seen between two spaces, at most Temple's 1/gap."""
+    """8·α·r²: the energy falls with the squared residual, at a rate α seen between two spaces, at most Temple's 1/gap."""
     own, fall = residuals[:k] ** 2, np.maximum(fewer - energies[:k], 0)
     drop = rougher**2 - own
     gaps = np.abs(energies[:, None] - energies[None, :k])

@@ -18,11 +18,12 @@ from tqdm import tqdm
 from qspin import runtime
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
 from qspin.problem import Problem
+from qspin.region import Region
 from qspin.sampling import Points
 from qspin.spectrum import Spectrum, npz_path, write_npz
 from qspin.spin import SpIN
 
-__all__ = ["TrainingError", "solve"]
+__all__ = ["TrainingError", "default_method", "solve"]
 
 _MOST_RECORDS = 1000  # rows of history kept
 _CHECKPOINT_EVERY = 30.0  # seconds
@@ -63,12 +64,13 @@ def solve(
     Args:
         problem: what to solve.
         n_states: N, at least 1.
-        method: `SpIN(...)` (the default) or `Grid(...)`.
+        method: `Ritz(...)`, `SpIN(...)` or `Grid(...)`; by default `default_method(problem, n_states)`.
         seed: one seed in, the same numbers out, on one machine.
         progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
-        callback: called after each chunk of steps as callback(step, state, info), info with one row a step.
-        checkpoint: a file that training is saved to every 30 seconds, and resumed from where it exists;
-            ".npz" is appended where it is missing.
+        callback: for methods that train: called after each chunk of steps as callback(step, state, info), info with one
+            row a step.
+        checkpoint: for methods that train: a file that training is saved to every 30 seconds, and resumed from where
+            it exists; ".npz" is appended where it is missing.
 
     Raises ValueError or TypeError for input that cannot work, before anything is trained; `TrainingError`
     where training breaks down. Time and memory: see the method.
@@ -79,12 +81,12 @@ def solve(
         raise ValueError(f"solve: n_states must be an integer of at least 1, got {n_states!r}.")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
-    method = SpIN() if method is None else method
-    if not isinstance(method, Method):
+    if method is not None and not isinstance(method, Method):
         raise TypeError(
-            f"solve: method must be settings such as qspin.SpIN() or qspin.Grid(), got {method!r}."
+            f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
         )
     n_states = int(n_states)
+    method = default_method(problem, n_states) if method is None else method
     method.check(problem, n_states)
     problem.check_potential()
 
@@ -122,6 +124,21 @@ def solve(
         **runtime.describe(),
     }
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
+
+
+def default_method(problem: Problem, n_states: int) -> Method:
+    """The best variational method for a problem: `Ritz()` for boxes of one to three dimensions, `SpIN()` for everything
+    else."""
+    from qspin.ritz import Ritz  # SciPy's linear algebra: not before it is needed
+
+    method = Ritz()
+    if problem.dim <= 3 and not isinstance(problem.domain, Region):
+        try:
+            method.check(problem, n_states)
+        except ValueError:
+            return SpIN()
+        return method
+    return SpIN()
 
 
 def _quiet(progress: bool | None) -> bool | None:

@@ -42,6 +42,7 @@ ORDER = [
     "extent",
     "rayleigh_ritz",
     "gauss_newton",
+    "strong_form",
     "ritz_functions",
     "ritz",
     "finite_elements",

@@ -45,8 +45,20 @@ def test_spin_paper() -> None:
     assert np.median(off["1"]) > 2 * np.median(off["0.01"])
 
 
+def test_how_exact() -> None:
+    """Ritz is far more exact than SpIN at its best, on both problems; and no method claims less than a tenth of its error."""
+    names = run("how_exact.ipynb")
+    for methods in names["record"].values():  # type: ignore[attr-defined]
+        best = {name: min(row["error"] for row in rows) for name, rows in methods.items()}
+        assert 1000 * best["Ritz"] < best["SpIN, Jacobian-free"]
+        for name in ("Ritz", "Ritz, untrained"):
+            assert all(row["error"] < row["claimed"] + 1e-10 for row in methods[name])
+    assert (np.asarray(names["off"]) <= names["spectrum"].errors + names["grid"].errors).all()  # type: ignore[attr-defined]
+
+
 def test_no_notebook_goes_untested() -> None:
     assert {path.name for path in FOLDER.glob("*.ipynb")} == {
+        "how_exact.ipynb",
         "hydrogen_2d_validation.ipynb",
         "spin_paper.ipynb",
     }

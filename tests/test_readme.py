@@ -7,12 +7,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_example_runs(monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    """As printed, with less training."""
+    """As printed, with fewer features."""
     monkeypatch.chdir(tmp_path)
     example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
     assert "n_states=6)" in example
     names: dict[str, object] = {}
-    exec(example.replace("n_states=6)", "n_states=6, method=qspin.SpIN(steps=300))", 1), names)
+    exec(example.replace("n_states=6)", "n_states=6, method=qspin.Ritz(max_features=60))", 1), names)
     assert (tmp_path / "well.npz").exists()
 
 

@@ -125,7 +125,8 @@ def test_an_undeclared_centre_is_noticed() -> None:
         (lambda: qspin.Ritz(max_features=4), "max_features must be at least 16"),
         (lambda: qspin.Ritz(max_points=10), "max_points must be at least 100"),
         (lambda: qspin.solve(oscillator(1), 40, qspin.Ritz(max_features=50)), "needs at least 80 features"),
-        (lambda: qspin.solve(oscillator(4), 2, qspin.Ritz()), "one to three dimensions, got 4"),
+        (lambda: qspin.solve(oscillator(2), 2, qspin.Ritz(max_features=15_000)), r"need about 15\.\d GB"),
+        (lambda: qspin.solve(oscillator(7), 2, qspin.Ritz()), "one to 6 dimensions, got 7"),
         (lambda: qspin.solve(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1, qspin.Ritz()), "SpIN"),
     ],
 )  # fmt: skip
@@ -189,6 +190,9 @@ def test_status_says_what_is_cut() -> None:
     assert "cuts" not in qspin.solve(oscillator(2), 3, quick).status
     narrow = qspin.solve(oscillator(1, half_width=3.0), 2, qspin.Ritz())
     assert "The wall at x0 = -3 cuts the tail" in narrow.status
+    tight = qspin.solve(hydrogen(half_width=8.0), 3, quick)
+    assert "cuts the tail of the highest state" in tight.status
+    assert (tight.energies[1:] > -1 / 9 + 1e-6).all()
 
 
 def test_scales_of_a_turned_well_follow_its_axes() -> None:
@@ -200,3 +204,32 @@ def test_scales_of_a_turned_well_follow_its_axes() -> None:
     )
     spectrum = qspin.solve(problem, 5, qspin.Ritz())
     assert np.abs(spectrum.energies / spectrum.exact[:5] - 1).max() < 1e-7
+
+
+def test_past_three_dimensions_by_sampled_points() -> None:
+    """Four different anharmonic oscillators: levels are sums of those of one dimension."""
+    omega = np.sqrt(np.arange(1, 5) / 2)
+    ladders = []
+    for w in omega:
+        v = qspin.Potential(lambda x, w=w: 0.5 * w**2 * x[0] ** 2 + 0.05 * x[0] ** 4)
+        ladder = qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(9.0, dim=1))
+        ladders.append(qspin.solve(ladder, 4, qspin.Grid()).energies)
+    sums = np.sort(sum(np.meshgrid(*ladders, indexing="ij")).ravel())[:4]
+    v = qspin.Potential(lambda x: jnp.sum(0.5 * omega**2 * x**2 + 0.05 * x**4))
+    problem = qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(9.0, dim=4))
+    spectrum = qspin.solve(problem, 4, qspin.Ritz(max_features=200, max_points=12_000))
+    off = np.abs(spectrum.energies - sums)
+    assert (off <= spectrum.errors).all()
+    assert (off < 1e-3 * sums).all()
+    assert (np.diff(spectrum.energies) > 0).all()
+
+
+def test_the_default_method_follows_the_problem() -> None:
+    from qspin.solve import default_method
+
+    assert isinstance(default_method(oscillator(2), 4), qspin.Ritz)
+    assert isinstance(default_method(oscillator(4), 4), qspin.SpIN)
+    assert isinstance(
+        default_method(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1), qspin.SpIN
+    )
+    assert isinstance(default_method(oscillator(1), 500), qspin.SpIN)
