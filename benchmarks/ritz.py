@@ -221,7 +221,7 @@ def dimensions() -> None:
     print("|---|---|---|---|---|---|---|")
     cases = [(f"anharmonic oscillators, d = {d}", anharmonic(d)) for d in (4, 5, 6)]
     for name, (problem, sums) in [*cases, ("−∇² in [0, 1]⁵", unit_box(5))]:
-        for features in (400, 1600):
+        for features in (200, 800):
             started = time.perf_counter()
             spectrum = qspin.solve(problem, 6, qspin.Ritz(max_features=features))
             off = np.abs(spectrum.energies - sums[:6])

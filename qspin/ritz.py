@@ -23,6 +23,7 @@ from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.quadrature import Rule, about_centres, in_box, lattice
 from qspin.rayleigh_ritz import BLOCK, CUT, Integrals, Sums, padded, ritz_functions
+from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.semiclassical import thomas_fermi
@@ -37,6 +38,7 @@ _SAFETY = 8.0  # of errors read off residuals
 _RULE_SAFETY = 3.0  # the finer rule is not exact either
 _WIDER = 1.1  # reach of the rule that verifies
 _MEMORY = 8e9  # bytes
+_DEAR = 40_000  # points from which on a rule is not refined beyond the tolerance
 _STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
@@ -142,6 +144,10 @@ class Ritz(DirectMethod):
             raise ValueError(
                 "Ritz: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and largest "
                 "eigenvalues use qspin.SpIN()."
+            )
+        if isinstance(problem.domain, Region):
+            raise ValueError(
+                "Ritz: its rules end at the walls of a box, not of a Region; use qspin.SpIN() or qspin.Grid()."
             )
         if problem.dim > _MOST_DIMENSIONS:
             raise ValueError(
@@ -398,7 +404,13 @@ class _Solver:
             solution = self._solved(neurons, self._rule(level), self._rule(finer, _WIDER))
             basis_error = float(solution.errors.max()) - _RULE_SAFETY * solution.exploited
             wanted = self.plan.rule_aim * float(self._allowed(solution.energies).min())
-            if solution.exploited <= max(wanted, 0.5 * basis_error) or attempt == 2 or self._capped(level):
+            enough = len(solution.rule) > _DEAR and self._converged(solution)
+            if (
+                solution.exploited <= max(wanted, 0.5 * basis_error)
+                or enough
+                or attempt == 2
+                or self._capped(level)
+            ):
                 break
             level = finer
         return solution, level
@@ -447,6 +459,9 @@ class _Solver:
         energies = energies[: self.n_states]
         return self.settings.tolerance * np.maximum(np.abs(energies), 1e-2 * energy_scale(energies))
 
+    def _converged(self, solution: _Solution) -> bool:
+        return bool((solution.errors <= self._allowed(solution.energies)).all())
+
     def run(self) -> Spectrum:
         n = self.n_states
         _refuse_bottomless(self.problem)
@@ -467,6 +482,9 @@ class _Solver:
             idle = 0 if best is None or largest < 0.7 * best.errors.max() else idle + 1
             if best is None or largest < best.errors.max():
                 best = solution
+            by_rule = _RULE_SAFETY * solution.exploited > 0.5 * largest
+            if self._converged(best) and by_rule and len(solution.rule) > _DEAR:
+                break
             if (best.errors <= self.plan.aim * self._allowed(best.energies)).all():
                 break
             if (

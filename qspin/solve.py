@@ -18,7 +18,6 @@ from tqdm import tqdm
 from qspin import runtime
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
 from qspin.problem import Problem
-from qspin.region import Region
 from qspin.sampling import Points
 from qspin.spectrum import Spectrum, npz_path, write_npz
 from qspin.spin import SpIN
@@ -132,7 +131,7 @@ def default_method(problem: Problem, n_states: int) -> Method:
     from qspin.ritz import Ritz  # SciPy's linear algebra: not before it is needed
 
     method = Ritz()
-    if problem.dim <= 3 and not isinstance(problem.domain, Region):
+    if problem.dim <= 3:
         try:
             method.check(problem, n_states)
         except ValueError:

@@ -108,3 +108,14 @@ def test_spin_is_honest_after_short_training(name: str) -> None:
     ratio = np.abs(spectrum.energies - spectrum.exact[: file.n_states]) / spectrum.errors
     assert (ratio < 2).mean() >= 0.9
     assert (ratio < 4).all()
+
+
+@pytest.mark.parametrize("name", ["harmonic_1d", "double_well_1d", "henon_heiles_2d"])
+def test_ritz_and_the_grid_agree_to_eight_digits(name: str) -> None:
+    """Two routes that share nothing but V."""
+    file = load_problem(name)
+    spectrum, grid = (qspin.solve(file.problem, file.n_states, m) for m in (qspin.Ritz(), qspin.Grid()))
+    off = np.abs(spectrum.energies - grid.energies)
+    assert (off <= 1e-8 * np.abs(grid.energies)).all()
+    assert (off <= spectrum.errors + grid.errors).all()
+    assert (spectrum.errors < 1e-6 * np.abs(grid.energies)).all()

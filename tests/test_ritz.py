@@ -126,6 +126,10 @@ def test_an_undeclared_centre_is_noticed() -> None:
         (lambda: qspin.Ritz(max_points=10), "max_points must be at least 100"),
         (lambda: qspin.solve(oscillator(1), 40, qspin.Ritz(max_features=50)), "needs at least 80 features"),
         (lambda: qspin.solve(oscillator(2), 2, qspin.Ritz(max_features=15_000)), r"need about 15\.\d GB"),
+        (
+            lambda: qspin.solve(qspin.Problem(qspin.Kinetic(), qspin.shapes.disk()), 1, qspin.Ritz()),
+            "not of a Region",
+        ),
         (lambda: qspin.solve(oscillator(7), 2, qspin.Ritz()), "one to 6 dimensions, got 7"),
         (lambda: qspin.solve(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1, qspin.Ritz()), "SpIN"),
     ],
