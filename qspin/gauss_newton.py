@@ -127,9 +127,9 @@ def train(
         total = None
         for x, w, v in blocks(rule):
             part = moments(frame, neurons, combination, x, w, v)
-            total = part if total is None else jax.tree.map(jnp.add, total, part)
+            total = jax.tree.map(np.asarray, part) if total is None else jax.tree.map(np.add, total, part)
         assert total is not None
-        gradient, curved, size = curvature(Moments(*map(np.asarray, total)), energies, combination, n)
+        gradient, curved, size = curvature(total, energies, combination, n)
         values, vectors = scipy.linalg.eigh(curved / np.multiply.outer(size, size), driver="evd")
         slope, largest = vectors.T @ (gradient / size), np.abs(values).max()
         for _ in range(16):

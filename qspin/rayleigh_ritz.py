@@ -89,7 +89,11 @@ def _compiled(coordinates: Coordinates, coefficients: tuple[float, ...]) -> Any:
         psi = f.values @ basis
         return (psi * w[:, None]).T @ (v[:, None] * psi - f.laplacians @ basis)
 
-    return values, hamiltonian, check, strong
+    @jax.jit
+    def inputs(frame: Frame, x: Any) -> Any:
+        return jax.vmap(lambda point: coordinates.inputs(frame, point))(x)
+
+    return values, hamiltonian, check, strong, inputs
 
 
 def padded(neurons: Neurons) -> Neurons:
@@ -120,9 +124,14 @@ class Integrals:
     """
 
     def __init__(self, coordinates: Coordinates, coefficients: np.ndarray) -> None:
-        self._values, self._hamiltonian, self._check, self._strong = _compiled(
+        self._values, self._hamiltonian, self._check, self._strong, self._inputs = _compiled(
             coordinates, tuple(coefficients.tolist())
         )
+
+    def inputs(self, frame: Frame, x: np.ndarray) -> np.ndarray:
+        """Coordinates f at points (B, dim): (B, inputs)."""
+        filled = np.concatenate([x, np.broadcast_to(x[:1], (-len(x) % BLOCK, x.shape[1]))])
+        return np.asarray(self._inputs(frame, filled))[: len(x)]
 
     def bases(
         self, rule: Rule, frame: Frame, neurons: Neurons, counts: tuple[int, ...], cut: float = CUT
@@ -165,7 +174,7 @@ class Integrals:
     ) -> np.ndarray:
         wide, rank = padded(neurons), basis.shape[1]
         square = np.pad(basis, ((0, 0), (0, basis.shape[0] - rank)))
-        total = sum(integrand(frame, wide, square, x, w, v) for x, w, v in blocks(rule))
+        total = sum(np.asarray(integrand(frame, wide, square, x, w, v)) for x, w, v in blocks(rule))
         return np.asarray(total)[:rank, :rank]
 
     def check(
@@ -178,10 +187,10 @@ class Integrals:
         combination = np.pad(combination, ((0, 0), (0, missing)))
         for x, w, v in blocks(rule):
             sums, part = self._check(frame, wide, combination, x, w, v)
-            total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+            total = jax.tree.map(np.asarray, sums) if total is None else jax.tree.map(np.add, total, sums)
             density.append(np.asarray(part))
         assert total is not None
-        found = Sums(*map(np.asarray, total))
+        found = total
         names = ("overlap", "energy", "strong", "square")
         found = found._replace(**{name: getattr(found, name)[:columns, :columns] for name in names})
         return found, np.concatenate(density)[: len(rule)]

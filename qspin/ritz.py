@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from qspin.domain import Box
@@ -286,7 +285,7 @@ class _Solver:
         value = reached(base, slope)
         if (
             not self.centres
-        ):  # narrower along axes of fast waves: a harmonic ground state decays at half its momentum's width
+        ):  # narrower where waves are fast: a harmonic ground state decays at half its momentum's width
             narrow = np.where(
                 base.decay != 0.25, np.maximum(base.decay, 0.4 * np.diag(self.root)), base.decay
             )
@@ -359,7 +358,7 @@ class _Solver:
     def _draw(self, x: np.ndarray, slope: float) -> Neurons:
         """Random neurons: each zero at one of the points x (M, dim), slopes up to `slope` times the states' own."""
         count = len(x)
-        f = np.asarray(jax.vmap(lambda point: self.coordinates.inputs(self.frame, point))(jnp.asarray(x)))
+        f = self.integrals.inputs(self.frame, x)
         directions = self.rng.normal(size=f.shape)
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         if not self.centres and not self.coordinates.turning.any():

@@ -118,7 +118,7 @@ def test_the_seed_must_be_a_word(seed):
 
 @pytest.mark.parametrize("method", ["spin", qspin.SpIN, 3])
 def test_the_method_is_an_object_not_its_name(method):
-    with pytest.raises(TypeError, match=r"method must be settings such as qspin\.SpIN\(\)"):
+    with pytest.raises(TypeError, match=r"method must be settings such as qspin\.Ritz\(\), qspin\.SpIN\(\)"):
         qspin.solve(BOX, 1, method)
 
 
