@@ -16,7 +16,7 @@ import scipy.linalg
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.quadrature import Rule
 
-__all__ = ["BLOCK", "Integrals", "Sums", "padded", "ritz_functions"]
+__all__ = ["BLOCK", "CUT", "Integrals", "Sums", "blocks", "diagonal", "padded", "residuals", "ritz_functions"]
 
 BLOCK = 2048  # points held at a time
 _BUCKETS = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
@@ -190,18 +190,23 @@ class Integrals:
             total = jax.tree.map(np.asarray, sums) if total is None else jax.tree.map(np.add, total, sums)
             density.append(np.asarray(part))
         assert total is not None
-        found = total
         names = ("overlap", "energy", "strong", "square")
-        found = found._replace(**{name: getattr(found, name)[:columns, :columns] for name in names})
-        return found, np.concatenate(density)[: len(rule)]
+        total = total._replace(**{name: getattr(total, name)[:columns, :columns] for name in names})
+        return total, np.concatenate(density)[: len(rule)]
 
 
 def ritz_functions(sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Energies, residuals |Hψ - Eψ| and the rotation to the Ritz functions of a few functions, from integrals over them."""
     energies, rotation = scipy.linalg.eigh(sums.energy[part, part], sums.overlap[part, part])
+    return energies, residuals(sums, part, energies, rotation), rotation
 
-    def diagonal(matrix: np.ndarray) -> np.ndarray:
-        return np.real(np.einsum("ij,ik,kj->j", rotation.conj(), matrix[part, part], rotation))
 
-    square = diagonal(sums.square) - 2 * energies * diagonal(sums.strong) + energies**2
-    return energies, np.sqrt(np.maximum(square, 0)), rotation
+def diagonal(matrix: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """⟨ψ_j|A|ψ_j⟩ of the columns of a rotation."""
+    return np.real(np.einsum("ij,ik,kj->j", rotation.conj(), matrix, rotation))
+
+
+def residuals(sums: Sums, part: slice, energies: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """|Hψ - Eψ| of normalised combinations."""
+    strong, square = (diagonal(matrix[part, part], rotation) for matrix in (sums.strong, sums.square))
+    return np.sqrt(np.maximum(square - 2 * energies * strong + energies**2, 0))

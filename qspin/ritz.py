@@ -67,8 +67,6 @@ _PLANS = {
 # Past three dimensions levels are counts of sampled points.
 _SAMPLED = _Plan(8192, 8192, 1.5, 0, 200, 1600, 0.4, 1.0, 1.0, 1.0, 1.0)
 _PER_FEATURE = 8  # of which so many a feature
-
-
 _MOST_DIMENSIONS = 6
 
 
@@ -95,7 +93,7 @@ class Ritz(DirectMethod):
 
     Args:
         tolerance: claimed error asked of every energy, as a share of |E| (where E is near 0, of the range of energies).
-        max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three.
+        max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three, 1600 past them.
         max_points: quadrature points at most.
         train: whether the hidden weights of the first features are trained, by Gauss–Newton steps with the output layer
             solved for at each; where a step is cheap, and not with a Bloch wave vector.
@@ -283,9 +281,8 @@ class _Solver:
 
         base, slope = self.frame, self.slope
         value = reached(base, slope)
-        if (
-            not self.centres
-        ):  # narrower where waves are fast: a harmonic ground state decays at half its momentum's width
+        if not self.centres:
+            # Narrower where waves are fast: a harmonic ground state decays at half its momentum's width.
             narrow = np.where(
                 base.decay != 0.25, np.maximum(base.decay, 0.4 * np.diag(self.root)), base.decay
             )
@@ -424,7 +421,7 @@ class _Solver:
         parameters = neurons.weights.size + neurons.biases.size
         cost = 2 * (1 + self.dim) * len(rule) * parameters**2
         turned = any(self.domain.wave_vector)  # real formulas
-        if turned or cost > _TRAINED_COST or count < 2 * self.n_states:
+        if turned or cost > _TRAINED_COST:
             return None
         scale = float(np.abs(neurons.weights).max())
         fall = 0.1 * self.plan.aim * float(self._allowed(self.energies).min())
@@ -486,9 +483,8 @@ class _Solver:
                 break
             if (best.errors <= self.plan.aim * self._allowed(best.energies)).all():
                 break
-            if (
-                len(neurons.biases) >= self.most or idle == 2
-            ):  # twice no better: the rule, or rounding, is the limit
+            # Twice no better: the rule, or rounding, is the limit.
+            if len(neurons.biases) >= self.most or idle == 2:
                 break
             if not first:
                 count, level = min(int(count * _GROWTH), self.most), self._finer(level)

@@ -5,14 +5,12 @@ on the same 2046 points gave 5e-7): the error of ⟨ψ, Hψ'⟩ in the sample's 
 projected matrix is real but not symmetric: complex pairs can come out, near the real axis where the sample splits a level.
 """
 
-from typing import Any
-
 import numpy as np
 import scipy.linalg
 from scipy.special import ndtri
 
 from qspin.quadrature import Rule
-from qspin.rayleigh_ritz import Sums
+from qspin.rayleigh_ritz import Sums, diagonal, residuals
 
 __all__ = ["lowest_real", "sampled", "strong_ritz_functions"]
 
@@ -75,12 +73,7 @@ def lowest_real(strong: np.ndarray, overlap: np.ndarray | None, most: int) -> tu
 
 def strong_ritz_functions(sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Energies, residuals |Hψ - Eψ| and the rotation to normalised functions, from the nonsymmetric projection."""
-    overlap, strong, square = (np.asarray(m)[part, part] for m in (sums.overlap, sums.strong, sums.square))
-    energies, rotation = lowest_real(strong, overlap, overlap.shape[0])
-
-    def diagonal(matrix: np.ndarray) -> Any:
-        return np.einsum("ij,ik,kj->j", rotation, matrix, rotation)
-
-    rotation = rotation / np.sqrt(diagonal(overlap))
-    squared = diagonal(square) - 2 * energies * diagonal(strong) + energies**2
-    return energies, np.sqrt(np.maximum(squared, 0)), rotation
+    overlap = sums.overlap[part, part]
+    energies, rotation = lowest_real(sums.strong[part, part], overlap, len(overlap))
+    rotation = rotation / np.sqrt(diagonal(overlap, rotation))
+    return energies, residuals(sums, part, energies, rotation), rotation
