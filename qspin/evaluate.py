@@ -17,7 +17,7 @@ from qspin.spectral import moment, rayleigh_ritz
 from qspin.spectrum import Eigenfunctions, describe_domain
 from qspin.wavefunction import Wavefunction
 
-__all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
+__all__ = ["Evaluation", "VariationalFunctions", "evaluate", "in_batches"]
 
 _BATCH = 1024  # points held at a time
 _MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
@@ -66,7 +66,7 @@ class VariationalFunctions(Eigenfunctions):
 
     @double_precision()
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return _in_batches(self._psi(), points)
+        return in_batches(self._psi(), points)
 
     @double_precision()
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +88,7 @@ class VariationalFunctions(Eigenfunctions):
             None if operator.is_local else Points(jnp.asarray(points[few]), jnp.asarray(scale * weights[few]))
         )
         exact, psi = operator.exact(), self._psi()
-        return _in_batches(lambda x: exact.image(psi, x[None], others)[0], points)
+        return in_batches(lambda x: exact.image(psi, x[None], others)[0], points)
 
     def _psi(self) -> Function:
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), self.params)
@@ -129,7 +129,8 @@ def _sampler_record(sampler: Sampler) -> dict[str, Any]:
     }
 
 
-def _in_batches(function: Any, points: np.ndarray) -> np.ndarray:
+def in_batches(function: Any, points: np.ndarray) -> np.ndarray:
+    """A function of one point at points (B, dim): (B, ...). Memory of one batch, whatever B is."""
     if len(points) == 0:
         shape = jax.eval_shape(function, jax.ShapeDtypeStruct(points.shape[1:], jnp.float64)).shape
         return np.zeros((0, *shape))

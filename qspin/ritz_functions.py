@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qspin.evaluate import in_batches
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.hamiltonian import Operator
 from qspin.laplacian import Function
-from qspin.rayleigh_ritz import BLOCK
 from qspin.runtime import double_precision
 from qspin.spectrum import Eigenfunctions, describe_domain
 
@@ -49,14 +48,14 @@ class RitzFunctions(Eigenfunctions):
 
     @double_precision()
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return _in_blocks(self._psi(), points)
+        return in_batches(self._psi(), points)
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         return self.points, self.weights
 
     @double_precision()
     def image(self, operator: Operator) -> np.ndarray:
-        return _in_blocks(operator.exact()(self._psi()), self.points)
+        return in_batches(operator.exact()(self._psi()), self.points)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {
@@ -71,12 +70,3 @@ class RitzFunctions(Eigenfunctions):
             "points": self.points, "weights": self.weights,
         }  # fmt: skip
         return settings, {name: np.asarray(value) for name, value in arrays.items()}
-
-
-def _in_blocks(function: Function, points: np.ndarray) -> np.ndarray:
-    compiled, parts = jax.jit(jax.vmap(function)), []
-    for start in range(0, len(points), BLOCK):
-        x = points[start : start + BLOCK]
-        padded = np.concatenate([x, np.broadcast_to(x[:1], (BLOCK - len(x), points.shape[1]))])
-        parts.append(np.asarray(compiled(jnp.asarray(padded)))[: len(x)])
-    return np.concatenate(parts)

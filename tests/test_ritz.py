@@ -55,6 +55,7 @@ def test_functions_are_orthonormal_on_another_rule_and_those_of_the_grid(tmp_pat
     psi = spectrum(x)
     overlaps = psi.T @ (64 * np.multiply.outer(w, w).ravel()[:, None] * psi)
     assert overlaps == pytest.approx(np.eye(3), abs=1e-8)
+    assert spectrum(np.zeros((0, 2))).shape == (0, 3)
     comparison = spectrum.compare(qspin.solve(problem, 3, qspin.Grid()))
     assert comparison.agrees.all()
     assert np.nanmax(comparison.angles) < 1e-4
