@@ -124,11 +124,13 @@ def train(
     energies, combination = solved(neurons)
     damping, small = _FIRST_DAMPING, 0
     for _ in range(steps):
-        total = None
+        total, rank = None, len(energies)
+        square = np.pad(combination, ((0, 0), (0, len(combination) - rank)))  # one program for any rank
         for x, w, v in blocks(rule):
-            part = moments(frame, neurons, combination, x, w, v)
+            part = moments(frame, neurons, square, x, w, v)
             total = jax.tree.map(np.asarray, part) if total is None else jax.tree.map(np.add, total, part)
         assert total is not None
+        total = total._replace(coupling=total.coupling[:rank], shared=total.shared[:rank])
         gradient, curved, size = curvature(total, energies, combination, n)
         values, vectors = scipy.linalg.eigh(curved / np.multiply.outer(size, size), driver="evd")
         slope, largest = vectors.T @ (gradient / size), np.abs(values).max()

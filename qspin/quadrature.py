@@ -19,6 +19,7 @@ _LATTICES = {
     2: np.array([[1.0, 0.5], [0.0, np.sqrt(0.75)]]),
     3: np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
 }
+_FADES = 0.6  # of the reach: walls beyond are met by little more than rounding, whatever their shape
 _SAUSAGE = np.polynomial.Polynomial([0, 40320, 0, 6720, 0, 3024, 0, 1800, 0, 1225]) / 53089
 
 
@@ -105,8 +106,13 @@ def about_centres(
     """Rules about each centre, radius × direction, put together by Becke's partition (J. Chem. Phys. 88, 2547, 1988).
 
     Radii are Gauss–Legendre in log(1 + r/length) up to `reach`, or where that is beyond a wall, up to the wall: then
-    directions come in pyramids over the walls of the box. Points outside the box are left out.
+    directions come in pyramids over the walls of the box. Points outside the box are left out. Two centres far from walls
+    share confocal coordinates instead, in which functions smooth in both distances are smooth.
     """
+    if len(centres) == 2 and domain.dim > 1:
+        confocal = _confocal(domain, centres, n_radial, n_angular, reach)
+        if confocal is not None:
+            return confocal
     points, weights = [], []
     for centre in centres:
         x, w = _about(domain, centre, n_radial, n_angular, reach)
@@ -117,6 +123,53 @@ def about_centres(
         points.append(x)
         weights.append(w)
     return Rule(np.concatenate(points), np.concatenate(weights))
+
+
+def _confocal(
+    domain: Box, centres: Sequence[Centre], n_radial: int, n_angular: int, reach: float
+) -> Rule | None:
+    """A product rule in (r_a + r_b)/R = cosh μ, (r_a - r_b)/R = η and the angle about the axis, R the distance of the centres;
+    None where walls are so near that functions do not fade before them."""
+    here, there = (np.asarray(c.position) for c in centres)
+    half = float(np.linalg.norm(there - here)) / 2
+    middle, axis = (here + there) / 2, (there - here) / (2 * half)
+    rooms = np.stack([np.asarray(domain.upper) - middle, middle - np.asarray(domain.lower)])
+    if rooms.min() < _FADES * (reach + half):
+        return None
+    across = np.linalg.svd(axis[None])[2][1:]  # orthonormal
+    angle, turn = 2 * np.pi * (np.arange(n_angular) + 0.5) / n_angular, 2 * np.pi / n_angular
+    t, w = np.polynomial.legendre.leggauss(n_radial)
+    scale = min(c.length for c in centres) / half
+    if domain.dim == 2:
+        eta, share = np.cos(angle), np.full(n_angular, turn)
+        sideways = np.sin(angle)[:, None] * across[0]
+    else:
+        s, d_s = np.polynomial.legendre.leggauss(n_angular)
+        span = np.arctanh(1 / np.sqrt(1 + scale))  # then η is as fine at the centres as cosh μ
+        eta = np.tanh(span * s) / np.tanh(span)
+        d_eta = d_s * span / np.cosh(span * s) ** 2 / np.tanh(span)
+        around = np.stack([np.cos(angle), np.sin(angle)], -1) @ across
+        sideways = (np.sqrt(1 - eta**2)[:, None, None] * around).reshape(-1, 3)
+        eta, share = np.repeat(eta, n_angular), np.repeat(d_eta * turn * half, n_angular)
+    # Along each hyperbola to the wall, or as far as need be: where a·cosh μ + b·sinh μ = c, a quadratic in e^μ.
+    a, b = half * eta[:, None] * axis, half * sideways
+    ends = np.full(len(eta), np.arccosh(1 + reach / half))
+    for sign, room in zip((1, -1), rooms, strict=True):
+        p, q = sign * (a + b), sign * (a - b)
+        rising = p > 0
+        out = (room + np.sqrt(np.maximum(room**2 - p * q, 0))) / np.where(rising, p, 1)
+        ends = np.minimum(ends, np.where(rising, np.log(np.maximum(out, 1)), np.inf).min(1))
+    if domain.dim == 2:
+        mu = np.multiply.outer(ends, (t + 1) / 2)
+        share = np.multiply.outer(share * ends / 2, w)
+    else:
+        log = np.log1p((np.cosh(ends) - 1) / scale)
+        outer = scale * np.expm1(np.multiply.outer(log, (t + 1) / 2))
+        mu = np.arccosh(1 + outer)
+        share = np.multiply.outer(share * log / 2, w) * (scale + outer)
+    share = share * (np.cosh(mu) ** 2 - eta[:, None] ** 2) * half**2
+    points = middle + np.cosh(mu)[..., None] * a[:, None] + np.sinh(mu)[..., None] * b[:, None]
+    return Rule(points.reshape(-1, domain.dim), share.ravel())
 
 
 def domain_box_contains(domain: Box, x: np.ndarray) -> np.ndarray:
@@ -148,10 +201,11 @@ def _directions(
         ends = np.array([position[0] - lower[0], upper[0] - position[0]])
         kept = ends > 0
         return np.array([[-1.0], [1.0]])[kept], np.ones(2)[kept], np.minimum(ends, reach)[kept]
-    if reach <= nearest:
+    if _FADES * reach <= nearest:
         if dim == 2:
             angle = 2 * np.pi * (np.arange(n) + 0.5) / n
-            return np.stack([np.cos(angle), np.sin(angle)], -1), np.full(n, 2 * np.pi / n), np.full(n, reach)
+            directions = np.stack([np.cos(angle), np.sin(angle)], -1)
+            return directions, np.full(n, 2 * np.pi / n), _to_wall(domain, position, directions, reach)
         z, w = np.polynomial.legendre.leggauss(max(n // 2, 2))
         angle = 2 * np.pi * (np.arange(n) + 0.5) / n
         ring = np.sqrt(1 - z**2)
@@ -161,7 +215,8 @@ def _directions(
             np.multiply.outer(z, np.ones(n)),
         )
         areas = np.multiply.outer(w, np.full(n, 2 * np.pi / n)).ravel()
-        return np.stack([p.ravel() for p in parts], -1), areas, np.full(len(areas), reach)
+        directions = np.stack([p.ravel() for p in parts], -1)
+        return directions, areas, _to_wall(domain, position, directions, reach)
     # Pyramids over the walls: a direction is that of a point of a wall, split at the foot of the centre.
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for axis, side in product(range(dim), (0, 1)):
@@ -189,6 +244,13 @@ def _directions(
         found.append((offset / distance[:, None], share, np.minimum(distance, reach)))
     directions, areas, ends = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return directions, areas, ends
+
+
+def _to_wall(domain: Box, position: np.ndarray, directions: np.ndarray, reach: float) -> np.ndarray:
+    """How far each ray stays within the box, at most `reach`."""
+    room = np.where(directions > 0, np.asarray(domain.upper) - position, position - np.asarray(domain.lower))
+    with np.errstate(divide="ignore"):
+        return np.minimum((room / np.abs(directions)).min(1), reach)
 
 
 def _stretched(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -51,15 +51,39 @@ def test_the_box_about_a_centre_in_three_dimensions() -> None:
     assert rule.weights.sum() == pytest.approx(12.0, rel=1e-7)
 
 
-def test_two_centres_share_space() -> None:
-    """∫ (e^{-2|x-a|}/|x-a| + e^{-2|x-b|}/|x-b|) = 2π by Becke's partition."""
-    box, centres = qspin.Box.cube(30.0, dim=3), [centre(0.0, 0.0, 1.0), centre(0.0, 0.0, -1.0)]
-    rule = about_centres(box, centres, 48, 32, 15.0)
+@pytest.mark.parametrize("walls", [30.0, 12.0])
+@pytest.mark.parametrize("dim", [2, 3])
+def test_two_centres_in_confocal_coordinates(dim: int, walls: float) -> None:
+    """∫ e^{-2r}/r is π in 2D, 2·π/2 in 3D, about either end of a tilted axis; walls at 12 cut nothing that counts."""
+    ends = [(0.8, 0.6), (-0.8, -0.6)] if dim == 2 else [(0.6, 0.0, 0.8), (-0.6, 0.0, -0.8)]
+    rule = about_centres(qspin.Box.cube(walls, dim=dim), [centre(*e) for e in ends], 24, 24, 15.0)
+    assert len(rule) == 24**dim and jnp.isfinite(rule.points).all()
+    assert np.abs(rule.points).max() <= walls
+    for e in ends:
+        r = np.linalg.norm(rule.points - np.array(e), axis=1)
+        assert rule.weights @ (np.exp(-2 * r) / r) == pytest.approx(np.pi, rel=1e-8)
+
+
+def test_confocal_coordinates_end_at_walls() -> None:
+    """Walls only make kinks where functions have faded; with none faded the volume is right to a percent."""
+    box = qspin.Box([-3.0, -4.0, -3.0], [3.0, 3.0, 5.0])
+    rule = about_centres(box, [centre(0.0, 0.0, 0.5), centre(0.0, 0.5, 0.0)], 16, 40, 3.5)
+    radius = 3.5 + np.sqrt(0.125)
+    spheroid = 4 / 3 * np.pi * radius * (radius**2 - 0.125)
+    assert 0.8 * spheroid < rule.weights.sum() < spheroid
+    inside = np.linalg.norm(rule.points - [0.0, 0.25, 0.25], axis=1) < 2.5
+    assert rule.weights[inside].sum() == pytest.approx(4 / 3 * np.pi * 2.5**3, rel=0.03)
+
+
+def test_three_centres_share_space() -> None:
+    """∫ Σ e^{-2|x-c|}/|x-c| = 3π by Becke's partition."""
+    corners = [(0.0, 0.0, 1.0), (0.0, 0.0, -1.0), (0.0, 1.5, 0.0)]
+    rule = about_centres(qspin.Box.cube(30.0, dim=3), [centre(*c) for c in corners], 48, 32, 15.0)
     total = 0.0
-    for c in centres:
-        r = np.linalg.norm(rule.points - np.array(c.position), axis=1)
+    for c in corners:
+        r = np.linalg.norm(rule.points - np.array(c), axis=1)
         total += rule.weights @ (np.exp(-2 * r) / r)
-    assert total == pytest.approx(2 * np.pi, rel=1e-5)
+    assert total == pytest.approx(3 * np.pi, rel=1e-5)
     assert jnp.isfinite(rule.points).all()
 
 
