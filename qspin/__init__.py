@@ -10,7 +10,7 @@ import importlib as _importlib  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
 from qspin import exact, potentials, presets  # noqa: E402
-from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, SquareRootMask  # noqa: E402
+from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
 from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
 from qspin.laplacian import autodiff, finite_difference  # noqa: E402
@@ -30,7 +30,9 @@ if _TYPE_CHECKING:
     from qspin.mesh import differences as differences
     from qspin.mesh import dvr as dvr
     from qspin.mesh import elements as elements
+    from qspin.product_basis import ProductBasis as ProductBasis
     from qspin.ritz import Ritz as Ritz
+    from qspin.sampled_ritz import SampledRitz as SampledRitz
     from qspin.validation import validate as validate
 
 __all__ = [
@@ -53,11 +55,14 @@ __all__ = [
     "PolynomialMask",
     "Potential",
     "Problem",
+    "ProductBasis",
     "QuasiRandom",
     "Region",
     "Ritz",
+    "SampledRitz",
     "SeparateMLPs",
     "SpIN",
+    "Space",
     "Spectrum",
     "SquareRootMask",
     "Stratified",
@@ -88,7 +93,9 @@ _LAZY = {
     "dvr": "qspin.mesh",
     "elements": "qspin.mesh",
     "validate": "qspin.validation",
+    "ProductBasis": "qspin.product_basis",
     "Ritz": "qspin.ritz",
+    "SampledRitz": "qspin.sampled_ritz",
 }
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Mask",
     "Nodes",
     "PolynomialMask",
+    "Space",
     "SquareRootMask",
 ]
 
@@ -276,6 +277,44 @@ class Gaussian(Domain):
     def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
         """Standardised coordinates."""
         return (x - jnp.asarray(self.mean, x.dtype)) / jnp.asarray(self.deviation, x.dtype)
+
+
+@dataclass(frozen=True)
+class Space(Domain):
+    """All of space, without walls: ψ vanishes at infinity. Solvers find a box from V that is large enough for the states.
+
+    Args:
+        dimension: number of coordinates, at least 1.
+
+    >>> Space(3).dim
+    3
+    """
+
+    dimension: Count
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.dimension, bool)
+            or not isinstance(self.dimension, int | np.integer)
+            or self.dimension < 1
+        ):
+            raise ValueError(f"Space: dimension must be a positive integer, got {self.dimension!r}.")
+        object.__setattr__(self, "dimension", int(self.dimension))
+
+    @property
+    def dim(self) -> int:
+        return self.dimension
+
+    @property
+    def volume(self) -> float:
+        return float("inf")
+
+    def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+        """Space has no uniform points: these are normal ones, of deviation 1."""
+        return jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))
+
+    def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
+        return x
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -23,17 +23,20 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     Number = float
+    Flag = bool
 else:
-    ArrayLike = Number = Any
+    ArrayLike = Number = Flag = Any
 
 __all__ = [
     "ClosedForm",
     "box",
     "coupled_oscillators",
     "harmonic",
+    "hooke_atom",
     "hydrogen_2d",
     "hydrogen_3d",
     "morse",
+    "moshinsky",
     "poschl_teller",
     "ring",
     "torus",
@@ -138,6 +141,65 @@ def coupled_oscillators(matrix: ArrayLike) -> ClosedForm:
         name=f"coupled_oscillators(dim={dim})",
         formula="E = Σ ω_i (n_i + 1/2), ω_i² the eigenvalues of A",
         levels=functools.partial(_separable, np.sqrt(squares), _half_integers),
+    )
+
+
+def moshinsky(particles: SupportsIndex, space: SupportsIndex, omega: Number, k: Number) -> ClosedForm:
+    """Particles in a harmonic well, joined by springs: V = ½ ω² Σ_i r_i² + ½ k Σ_{i<j} (r_i - r_j)², mass 1.
+
+    The N = `particles` particles are distinguishable and move in D = `space` dimensions. Their centre of mass
+    oscillates at ω (D modes), their relative motion at Ω = √(ω² + N k) (D (N - 1) modes): E = ω Σ (n_i + ½) +
+    Ω Σ (m_i + ½). `omega` is an angular frequency, positive; `k`, in units of ω², may be negative (the particles
+    repel) as long as ω² + N k > 0. Raises TypeError for what is not a number, ValueError for fewer
+    than one particle or dimension, or where the particles are not bound. Source: M. Moshinsky, Am. J. Phys. 36,
+    52 (1968), doi:10.1119/1.1974410, with N = 2 and D = 3.
+
+    >>> moshinsky(particles=2, space=1, omega=1.0, k=1.5)(4)    # frequencies 1 and 2
+    array([1.5, 2.5, 3.5, 3.5])
+    """
+    particles, space = (
+        _count("moshinsky", count, name) for count, name in ((particles, "particles"), (space, "space"))
+    )
+    omega, k = _positive_number("moshinsky", "omega", omega), _number("moshinsky", "k", k)
+    square = omega**2 + particles * k
+    if particles > 1 and square <= 8 * np.finfo(float).eps * omega**2:
+        raise ValueError(f"moshinsky: omega² + particles·k must be positive, got {square:.6g}.")
+    relative = [math.sqrt(square)] * (space * (particles - 1)) if particles > 1 else []
+    return ClosedForm(
+        name=_call("moshinsky", particles=particles, space=space, omega=omega, k=k),
+        formula="E = ω Σ (n_i + 1/2) + √(ω² + N k) Σ (m_i + 1/2), D and D (N - 1) modes",
+        levels=functools.partial(_separable, np.array([omega] * space + relative), _half_integers),
+    )
+
+
+def hooke_atom(omega: Number = 0.5, relative: Flag = False) -> ClosedForm:
+    """Two electrons in a harmonic well, V = ½ ω² (r₁² + r₂²) + 1/|r₁ - r₂|: the ground state at ω = 1/2 and 1/10.
+
+    E = 3ω/2 + E_rel in hartree, for mass 1 and `omega` in hartree. The centre of mass holds 3ω/2; relative motion,
+    H_rel = -∇² + ¼ ω² r² + 1/r in r = r₁ - r₂, holds E_rel = ω (p + 3/2), and ψ_rel = P(r) exp(-ω r²/4) with a
+    polynomial of degree p: P = 1 + r/2 at ω = 1/2 (E = 2), P = 1 + r/2 + r²/20 at ω = 1/10 (E = 1/2).
+    `relative=True` is E_rel alone.
+
+    Series end in this way at special frequencies only, and never for all levels at once: calling the result with
+    n > 1 raises ValueError. Raises TypeError for what is not a number or, for `relative`, a bool; ValueError for
+    another frequency. Source: M. Taut, Phys. Rev. A 48, 3561 (1993), doi:10.1103/PhysRevA.48.3561.
+
+    >>> hooke_atom(omega=0.5)(1), hooke_atom(omega=0.5, relative=True)(1)
+    (array([2.]), array([1.25]))
+    """
+    omega = _positive_number("hooke_atom", "omega", omega)
+    if not isinstance(relative, bool):
+        raise TypeError(f"hooke_atom: relative must be True or False, got {relative!r}.")
+    degree = next((p for known, p in ((0.5, 1), (0.1, 2)) if math.isclose(omega, known, rel_tol=1e-12)), None)
+    if degree is None:
+        raise ValueError(
+            f"hooke_atom: omega must be 1/2 or 1/10, where a closed form is known, got {omega:.6g}."
+        )
+    energy = omega * (degree + 1.5) + (0.0 if relative else 1.5 * omega)
+    return ClosedForm(
+        name=f"hooke_atom(omega={omega:.6g}, relative={relative})",
+        formula=f"E = ω (p + {'3/2' if relative else '3'}), p = {degree}, the ground state",
+        levels=functools.partial(_ground_state, "hooke_atom", energy),
     )
 
 
@@ -329,6 +391,14 @@ def _poschl_teller(unit: float, lam: float, n: int) -> Float[np.ndarray, " n"]:
     return -unit * (lam - np.arange(n)) ** 2
 
 
+def _ground_state(owner: str, energy: float, n: int) -> Float[np.ndarray, " n"]:
+    if n > 1:
+        raise ValueError(
+            f"{owner}: only the ground state is known in closed form, {n} levels were asked for."
+        )
+    return np.array([energy])
+
+
 def _integers_below(top: float) -> int:
     """How many of 0, 1, 2, … lie below `top`; one within rounding of it is at threshold, so not bound."""
     return max(0, math.ceil(top - 8 * np.finfo(float).eps * (abs(top) + 1)))
@@ -374,6 +444,13 @@ def _positive_number(owner: str, name: str, value: ArrayLike) -> float:
     return float(array)
 
 
+def _number(owner: str, name: str, value: ArrayLike) -> float:
+    array = _numbers(owner, name, value)
+    if array.ndim:
+        raise ValueError(f"{owner}: {name} must be one number, got shape {array.shape}.")
+    return float(array)
+
+
 def _per_axis(owner: str, **values: ArrayLike) -> list[Float[np.ndarray, " dim"]]:
     """Each value as one entry per axis; a single number is shared by all axes."""
     arrays = {name: _positive(owner, name, value) for name, value in values.items()}
@@ -384,10 +461,10 @@ def _per_axis(owner: str, **values: ArrayLike) -> list[Float[np.ndarray, " dim"]
     return [np.broadcast_to(array, (max(sizes.values(), default=1),)) for array in arrays.values()]
 
 
-def _call(owner: str, **values: float | np.ndarray) -> str:
+def _call(owner: str, **values: float | int | np.ndarray) -> str:
     """The call as a reader would write it."""
 
-    def written(value: float | np.ndarray) -> str:
+    def written(value: float | int | np.ndarray) -> str:
         entries = [f"{entry:.6g}" for entry in np.atleast_1d(value).tolist()]
         if len(entries) == 1:
             return entries[0]

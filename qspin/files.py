@@ -20,6 +20,7 @@ from qspin.mesh import Mesh, axis_of
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
+from qspin.sampled_functions import restored
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
 from qspin.wavefunction import Wavefunction
 
@@ -119,6 +120,8 @@ def _sampler(record: Mapping[str, Any]) -> sampling.Sampler:
 def _eigenfunctions(
     settings: Mapping[str, Any], arrays: dict[str, np.ndarray], domain: Domain
 ) -> Eigenfunctions:
+    if settings["kind"] == "sampled":
+        return restored(settings, arrays, domain)
     centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
         assert isinstance(domain, Box)

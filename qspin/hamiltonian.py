@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qspin.domain import Box, Domain
+from qspin.domain import Box, Domain, Space
 from qspin.laplacian import Function, Laplacian, autodiff
 
 __all__ = ["Kinetic", "Operator", "Potential", "Scaled", "Sum"]
@@ -207,8 +207,8 @@ class Kinetic(Operator):
         return mesh.kinetic(self.kinetic_coefficients(mesh.dim))
 
     def check(self, domain: Domain) -> None:
-        if not isinstance(domain, Box):
-            raise TypeError(f"Kinetic: the domain must be a Box, got {domain!r}.")
+        if not isinstance(domain, Box | Space):
+            raise TypeError(f"Kinetic: the domain must be a Box or Space, got {domain!r}.")
         self.kinetic_coefficients(domain.dim)
 
     def exact(self) -> Operator:

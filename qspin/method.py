@@ -24,6 +24,11 @@ class Method(ABC):
         """Raise ValueError at once where this method cannot do this problem."""
         del problem, n_states
 
+    def for_problem(self, problem: Problem) -> "Method":
+        """The method that does this problem under this one's name: itself, where it has no other for other dimensions."""
+        del problem
+        return self
+
 
 class DirectMethod(Method):
     """A method without training."""
@@ -40,13 +45,15 @@ class Run:
     `init(seed)` -> state, a pytree of arrays with a counter `state.step`. `advance(state)` -> (state, info)
     does one chunk of compiled steps, fewer at the end of `steps`, and `advance(state, until)` none beyond step
     `until`. `info` maps names to arrays with one row a step, and `info["ok"]` is False from the step on at which
-    numbers stopped being finite. `finish(state, history)` -> Spectrum evaluates afresh.
+    numbers stopped being finite. `finish(state, history)` -> Spectrum evaluates afresh. `enough(info)` of the last chunk
+    ends training before `steps`.
     """
 
     init: Callable[[int], Any]
     advance: Callable[..., tuple[Any, Mapping[str, np.ndarray]]]
     finish: Callable[[Any, Mapping[str, np.ndarray]], Spectrum]
     steps: int
+    enough: Callable[[Mapping[str, np.ndarray]], bool] = lambda info: False
 
 
 class IterativeMethod(Method):

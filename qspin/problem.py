@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qspin.domain import Box, Centre, Domain
+from qspin.domain import Box, Centre, Domain, Space
 from qspin.hamiltonian import Operator
 from qspin.runtime import double_precision, evaluated, vectorised
 
@@ -19,7 +19,7 @@ class Problem:
 
     Args:
         hamiltonian: an operator bounded below, e.g. `Kinetic() + Potential(V)`.
-        domain: a `Box`; `Gaussian` and `Nodes` for integral operators and matrices.
+        domain: a `Box`, or `Space` without walls; `Gaussian` and `Nodes` for integral operators and matrices.
         exact: optional closed form: exact(n) -> the first n energies, degenerate ones repeated.
         name: for titles and files.
         units: of the energies, for tables and axes (a label: nothing is converted).
@@ -45,19 +45,21 @@ class Problem:
                 f"got {self.hamiltonian!r}."
             )
         if not isinstance(self.domain, Domain):
-            raise TypeError(f"Problem: domain must be a Box (or Gaussian, or Nodes), got {self.domain!r}.")
+            raise TypeError(
+                f"Problem: domain must be a Box or Space (or Gaussian, or Nodes), got {self.domain!r}."
+            )
         if not isinstance(self.largest, bool):
             raise TypeError(f"Problem: largest must be True or False, got {self.largest!r}.")
         if self.exact is not None and not callable(self.exact):
             raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
         self.hamiltonian.check(self.domain)
-        if isinstance(self.domain, Box) and self.hamiltonian.is_local:
+        if isinstance(self.domain, Box | Space) and self.hamiltonian.is_local:
             if not (self.minimised.kinetic_coefficients(self.dim) > 0).all():
                 raise ValueError(
                     "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
                 )
             for point in self.hamiltonian.singularities:
-                if not self.domain.contains(np.asarray(point)):
+                if isinstance(self.domain, Box) and not self.domain.contains(np.asarray(point)):
                     raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
 
     @property

@@ -18,13 +18,14 @@ from qspin.extent import FADED, extent
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.gauss_newton import train
 from qspin.jumps import find_jumps
-from qspin.method import DirectMethod
+from qspin.method import DirectMethod, Method
 from qspin.problem import Problem
 from qspin.quadrature import Rule, about_centres, in_box, lattice
 from qspin.rayleigh_ritz import BLOCK, CUT, Integrals, Sums, padded, ritz_functions
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
+from qspin.sampled_ritz import SampledRitz
 from qspin.semiclassical import thomas_fermi
 from qspin.spectrum import Spectrum, energy_scale
 from qspin.strong_form import lowest_real, sampled, strong_ritz_functions
@@ -96,7 +97,10 @@ class Ritz(DirectMethod):
         max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three, 1600 past them.
         max_points: quadrature points at most.
         train: whether the hidden weights of the first features are trained, by Gauss–Newton steps with the output layer
-            solved for at each; where a step is cheap, and not with a Bloch wave vector.
+            solved for at each; where a step is cheap, and not with a Bloch wave vector. Past three dimensions: whether the
+            network is.
+        products: past three dimensions, whether features are mean-field products times a network (`SampledRitz`), rather
+            than the random tanh features of below (to six dimensions).
 
     A coarse pass finds where the states live; a short search finds the decay and the slopes of features that lower the
     energies most. Then random tanh features, in coordinates of that scale (about declared centres, direction and logarithm of
@@ -120,6 +124,7 @@ class Ritz(DirectMethod):
     max_features: int | None = None
     max_points: int = 150_000
     train: bool = True
+    products: bool = True
     name = "ritz"
 
     def __post_init__(self) -> None:
@@ -135,6 +140,12 @@ class Ritz(DirectMethod):
             raise ValueError(
                 f"Ritz: max_points must be at least 100 and at most 10 million, got {self.max_points!r}."
             )
+
+    def for_problem(self, problem: Problem) -> Method:
+        if problem.dim <= 3 or not self.products:
+            return self
+        sampled = SampledRitz(tolerance=max(self.tolerance, 1e-5), n_features=self.max_features)
+        return sampled if self.train else replace(sampled, steps=0)
 
     def check(self, problem: Problem, n_states: int) -> None:
         if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from qspin import runtime
+from qspin.domain import Space
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
 from qspin.problem import Problem
 from qspin.sampling import Points
@@ -85,7 +86,9 @@ def solve(
             f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
         )
     n_states = int(n_states)
+    problem = _boxed(problem, n_states)
     method = default_method(problem, n_states) if method is None else method
+    method = method.for_problem(problem)
     method.check(problem, n_states)
     problem.check_potential()
 
@@ -126,18 +129,25 @@ def solve(
 
 
 def default_method(problem: Problem, n_states: int) -> Method:
-    """The best variational method for a problem: `Ritz()` for boxes of one to three dimensions, `SpIN()` for everything
-    else."""
+    """The best variational method for a problem: `Ritz()` for Hamiltonians in a box or in space, in any dimension, where it
+    serves (real functions, no region; past three dimensions no singular centres); `SpIN()` for everything else."""
     from qspin.ritz import Ritz  # SciPy's linear algebra: not before it is needed
 
     method = Ritz()
-    if problem.dim <= 3:
-        try:
-            method.check(problem, n_states)
-        except ValueError:
-            return SpIN()
-        return method
-    return SpIN()
+    boxed = _boxed(problem, n_states)
+    try:
+        method.for_problem(boxed).check(boxed, n_states)
+    except ValueError:
+        return SpIN()
+    return method
+
+
+def _boxed(problem: Problem, n_states: int) -> Problem:
+    if not isinstance(problem.domain, Space):
+        return problem
+    from qspin.surroundings import in_box  # SciPy, as above
+
+    return in_box(problem, n_states)
 
 
 def _quiet(progress: bool | None) -> bool | None:
@@ -161,7 +171,8 @@ def _train(
     stride = max(1, run.steps // _MOST_RECORDS)
     clock = saved = time.perf_counter()
     failure = ""
-    while int(state.step) < run.steps and not failure:
+    done = False
+    while int(state.step) < run.steps and not (failure or done):
         first, before = int(state.step), state
         state, info = run.advance(before)
         if not info["ok"].all():
@@ -175,6 +186,7 @@ def _train(
                 failure += f" The last good state is in {npz_path(checkpoint)}."
             state, info = run.advance(before, until=broken)  # the same steps again, up to the last good one
         taken = len(info["ok"])
+        done = taken > 0 and not failure and run.enough(info)
         now = time.perf_counter()
         seconds, clock = seconds + now - clock, now
         steps = first + 1 + np.arange(taken)

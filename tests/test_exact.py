@@ -1,14 +1,17 @@
 """Closed forms: degeneracies, literature values, brute force in few dimensions, speed in many, bad input."""
 
 import doctest
+import heapq
 import itertools
 import math
 import pickle
 import time
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import qspin
 from qspin import exact
 
 ROUNDING = 64 * np.finfo(float).eps  # relative: some dozen roundings between two ways of summing one energy
@@ -24,6 +27,7 @@ EVERY = [
     exact.ring(3.0),
     exact.torus((1.0, 1.0, 2.0)),
     exact.coupled_oscillators(np.diag([1.0, 4.0]) + 0.3),
+    exact.moshinsky(particles=3, space=2, omega=1.0, k=0.5),
 ]
 
 
@@ -121,6 +125,12 @@ def test_cube_degeneracies():
     assert degeneracies(exact.box((2.0, 2.0, 2.0))(17)) == [1, 3, 3, 3, 1, 6]
 
 
+def test_five_dimensional_box():
+    """Σ n_i² from 5 ones: one 2, two 2s, a 3, three 2s."""
+    energies = exact.box([1.0] * 5, mass=0.5)(31) / math.pi**2
+    np.testing.assert_allclose(energies, np.repeat([5, 8, 11, 13, 14], [1, 5, 10, 5, 10]), rtol=ROUNDING)
+
+
 def test_box_twice_as_long_has_a_quarter_of_the_energy():
     np.testing.assert_allclose(exact.box(2.0)(9), exact.box(1.0)(9) / 4, rtol=ROUNDING)
 
@@ -201,6 +211,77 @@ def test_coupled_oscillators_do_not_see_a_rotation(dim=6):
     np.testing.assert_allclose(spectrum(100), exact.harmonic(omega)(100), rtol=dim * ROUNDING)
 
 
+def moshinsky_matrix(particles, space, omega, k):
+    """V = ½ xᵀ A x: ω² + (N - 1) k for each particle, -k between two of them, the same along every axis of space."""
+    laplacian = particles * np.eye(particles) - np.ones((particles, particles))  # of the complete graph
+    return np.kron(omega**2 * np.eye(particles) + k * laplacian, np.eye(space))
+
+
+@pytest.mark.parametrize("k", [-0.3, 0.0, 0.5, 4.0])
+@pytest.mark.parametrize(("particles", "space"), [(1, 1), (2, 1), (2, 3), (3, 2), (8, 3)])
+def test_moshinsky_agrees_with_the_normal_modes_of_its_springs(particles, space, k, omega=1.7):
+    by_modes = exact.coupled_oscillators(moshinsky_matrix(particles, space, omega, k))
+    closed = exact.moshinsky(particles, space, omega, k)
+    np.testing.assert_allclose(closed(60), by_modes(60), rtol=particles * space * ROUNDING)
+
+
+def test_moshinsky_without_springs_is_independent_oscillators():
+    """Six of them: degeneracies 1, 6, 21, 56, equal to the last bit."""
+    free = exact.moshinsky(3, 2, omega=1.3, k=0.0)(84)
+    np.testing.assert_array_equal(free, exact.harmonic(1.3, dim=6)(84))
+    assert degeneracies(free) == [1, 6, 21, 56]
+
+
+def test_moshinsky_degeneracies_are_those_of_the_two_kinds_of_modes():
+    """ω = 1 twice and Ω = √2.5 four times: 0, ω, Ω, 2ω, ω + Ω, 3ω and 2Ω above the ground state."""
+    assert degeneracies(exact.moshinsky(3, 2, omega=1.0, k=0.5)(32)) == [1, 2, 4, 3, 8, 4, 10]
+
+
+def test_one_particle_has_no_springs():
+    np.testing.assert_array_equal(exact.moshinsky(1, 3, 1.0, k=-9.0)(20), exact.harmonic(1.0, dim=3)(20))
+
+
+def test_two_particles_on_a_line_against_the_grid(omega=1.0, k=1.0):
+    def potential(x):
+        return 0.5 * omega**2 * jnp.sum(x**2) + 0.5 * k * (x[0] - x[1]) ** 2
+
+    hamiltonian = qspin.Kinetic() + qspin.Potential(potential)
+    grid = qspin.solve(qspin.Problem(hamiltonian, qspin.Box.cube(7.0, dim=2)), 10, qspin.Grid())
+    off = np.abs(grid.energies - exact.moshinsky(2, 1, omega, k)(10))
+    assert (off <= grid.errors + 1e-9).all() and (grid.errors < 1e-6).all()
+
+
+@pytest.mark.parametrize("omega", [0.5, 0.1])
+def test_hooke_atom_solves_the_radial_equation(omega):
+    """u = r ψ: -u'' + (¼ω²r² + 1/r) u = E u with u(0) = 0, in sines (a matrix of 200 × 200)."""
+    end, n = 12 / math.sqrt(2 * omega), 200
+    i = np.arange(1, n + 1)
+    r = end * i / (n + 1)
+    sines = math.sqrt(2 / (n + 1)) * np.sin(math.pi * np.outer(i, i) / (n + 1))
+    matrix = sines @ np.diag((math.pi * i / end) ** 2) @ sines + np.diag(omega**2 * r**2 / 4 + 1 / r)
+    off = np.linalg.eigvalsh(matrix)[0] - exact.hooke_atom(omega, relative=True)(1)[0]
+    assert abs(off) < 1e-4 * omega  # it falls as n⁻², for 1/r bends u at 0: 4e-5 omega
+
+
+def test_hooke_atom_is_its_centre_of_mass_and_its_relative_motion():
+    for omega, total in ((0.5, 2.0), (0.1, 0.5)):
+        centre = exact.harmonic(omega, dim=3)(1)
+        np.testing.assert_allclose(centre + exact.hooke_atom(omega, relative=True)(1), total, rtol=ROUNDING)
+        np.testing.assert_allclose(exact.hooke_atom(omega)(1), total, rtol=ROUNDING)
+
+
+def test_repulsion_raises_hookes_atom_but_by_less_than_unrelaxed_electrons_would():
+    """Between two free electrons, 3ω, and their mean energy with 1/r₁₂: ⟨1/r₁₂⟩ = √(2ω/π) for Gaussians."""
+    for omega in (0.5, 0.1):
+        repulsion = exact.hooke_atom(omega)(1)[0] - 3 * omega
+        assert 0 < repulsion < math.sqrt(2 * omega / math.pi)
+
+
+def test_hooke_atom_knows_its_ground_state_only():
+    with pytest.raises(ValueError, match=r"only the ground state is known .*, 2 levels were asked for"):
+        exact.hooke_atom()(2)
+
+
 def test_coupled_oscillators_take_a_float32_matrix():
     matrix = np.array([[1.0, 0.1], [np.nextafter(np.float32(0.1), np.float32(1)), 2.0]], np.float32)
     assert exact.coupled_oscillators(matrix)(1)[0] == pytest.approx(1.2, abs=0.1)
@@ -249,6 +330,27 @@ def test_sixty_four_unlike_dimensions_are_fast_and_right():
     np.testing.assert_allclose(energies, omega.sum() / 2 + np.sort(excited)[:200], rtol=ROUNDING)
 
 
+def best_first(nu, n):
+    """E = Σ ν_i (n_i + ½) off a heap: each level, once popped, is raised in its last raised mode and those after it."""
+    heap, levels = [(sum(nu) / 2, 0)], []
+    while len(levels) < n:
+        energy, last = heapq.heappop(heap)
+        levels.append(energy)
+        for mode in range(last, len(nu)):
+            heapq.heappush(heap, (energy + nu[mode], mode))
+    return np.array(levels)
+
+
+def test_sixty_four_coupled_oscillators_are_fast_and_right():
+    omega = np.sqrt(np.arange(1, 65) / 2)
+    matrix = np.diag(omega**2) + 0.1 * (np.sqrt(np.outer(omega, omega)) - np.diag(omega))
+    start = time.perf_counter()
+    energies = exact.coupled_oscillators(matrix)(65)
+    assert time.perf_counter() - start < 1.0  # seconds; it takes some hundredths
+    expected = best_first(np.sqrt(np.linalg.eigvalsh(matrix)), 65)
+    np.testing.assert_allclose(energies, expected, rtol=ROUNDING)
+
+
 def test_a_hundred_thousand_levels_are_no_trouble():
     start = time.perf_counter()
     assert exact.box((1.0, 1.1, 1.2))(100_000).shape == (100_000,)
@@ -279,6 +381,8 @@ def test_asking_for_fewer_than_one_level_or_a_fraction(spectrum):
         lambda v: exact.hydrogen_2d(mass=v),
         lambda v: exact.hydrogen_3d(charge=v),
         lambda v: exact.hydrogen_3d(mass=v),
+        lambda v: exact.hooke_atom(v),
+        lambda v: exact.moshinsky(2, 1, v, 1.0),
         lambda v: exact.morse(v, 1.0),
         lambda v: exact.morse(1.0, v),
         lambda v: exact.morse(1.0, 1.0, mass=v),
@@ -300,7 +404,9 @@ def test_every_parameter_is_a_positive_number(make):
             make(value)
 
 
-@pytest.mark.parametrize("make", [exact.hydrogen_2d, exact.hydrogen_3d, exact.poschl_teller, exact.ring])
+@pytest.mark.parametrize(
+    "make", [exact.hydrogen_2d, exact.hydrogen_3d, exact.poschl_teller, exact.ring, exact.hooke_atom]
+)
 def test_one_number_means_one(make):
     with pytest.raises(ValueError, match="must be one number, got 2 of them"):
         make([1.0, 2.0])
@@ -332,6 +438,32 @@ def test_sizes_must_agree():
 def test_coupled_oscillators_want_a_symmetric_positive_definite_matrix(matrix, message):
     with pytest.raises(ValueError, match=message):
         exact.coupled_oscillators(matrix)
+
+
+def test_moshinsky_wants_particles_that_are_bound():
+    with pytest.raises(ValueError, match=r"omega² \+ particles·k must be positive, got -0\.5"):
+        exact.moshinsky(3, 2, omega=1.0, k=-0.5)
+    with pytest.raises(ValueError, match="must be positive"):
+        exact.moshinsky(3, 2, omega=0.3, k=-0.03)  # free, but for rounding
+    for value in (math.nan, math.inf, [], [1.0, 2.0]):
+        with pytest.raises(ValueError, match="k must be"):
+            exact.moshinsky(3, 2, 1.0, value)
+    for value in ("1.0", None, 1j, True):
+        with pytest.raises(TypeError):
+            exact.moshinsky(3, 2, 1.0, value)
+    for counts in ((0, 2), (3, -1)):
+        with pytest.raises(ValueError, match="must be an integer of at least 1"):
+            exact.moshinsky(*counts, omega=1.0, k=1.0)
+    for counts in ((3.0, 2), (3, None), (True, 2)):
+        with pytest.raises(TypeError):
+            exact.moshinsky(*counts, omega=1.0, k=1.0)
+
+
+def test_hooke_atom_names_the_frequencies_it_knows():
+    with pytest.raises(ValueError, match=r"omega must be 1/2 or 1/10, .* got 0\.25"):
+        exact.hooke_atom(0.25)
+    with pytest.raises(TypeError, match="relative must be True or False, got 'yes'"):
+        exact.hooke_atom(relative="yes")
 
 
 def test_coupled_oscillators_want_numbers():

@@ -44,12 +44,22 @@ ORDER = [
     "gauss_newton",
     "strong_form",
     "ritz_functions",
+    "gaussian_reference",
+    "jets",
+    "product_reference",
+    "product_ansatz",
+    "sampled_functions",
+    "sampled_evaluation",
+    "sampled_ritz",
+    "surroundings",
     "ritz",
     "finite_elements",
     "mesh",
     "eigensolver",
     "grid_functions",
     "grid",
+    "product_basis_functions",
+    "product_basis",
     "presets",
     "solve",
     "validation",
@@ -63,7 +73,7 @@ MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
     "spectrum": {"plot"}
 }  # spectrum.plot_levels() and its like; in function bodies only
-SPARSE = {"finite_elements", "mesh", "eigensolver"}
+SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
 PICTURES = {"plot"}
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}

@@ -1,0 +1,366 @@
+"""`SampledRitz`: Rayleigh–Ritz with a trained network past three dimensions, where integrals are samples.
+
+Features are products of mean-field functions times a shared network (`product_ansatz`); Hf is taken pointwise, moving averages
+of E[f fᵀ] and E[f (Hf)ᵀ] give the lowest states of their span, and the residual that the span does not hold is pulled back
+into the network. At the end energies come from fresh points: a projected problem that is not symmetric, so that its noise
+vanishes with the residual, and is not variational either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from qspin.domain import Box
+from qspin.gaussian_reference import gaussian_wells
+from qspin.method import IterativeMethod, Run
+from qspin.problem import Problem
+from qspin.product_ansatz import ProductAnsatz
+from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.runtime import double_precision
+from qspin.sampled_evaluation import Sampled, evaluate_sampled
+from qspin.sampling import golden_slopes
+from qspin.spectral import Average, all_finite
+from qspin.spectrum import Spectrum, energy_scale
+
+__all__ = ["SampledRitz"]
+
+_FADED = 5.5  # widths within which a Gaussian counts as inside the walls
+_JITTER = 1e-9
+_CHUNK = 50
+_WELLS = 4
+
+
+class State(NamedTuple):
+    """Of training: everything that a run resumes from."""
+
+    params: Any
+    optimizer: Any
+    overlap: Average
+    energy: Average
+    mean: Any  # of the parameters, over the second half
+    step: Any
+    seed: Any
+
+
+@dataclass(frozen=True)
+class SampledRitz(IterativeMethod):
+    """Neural Rayleigh–Ritz in four and more dimensions; what `Ritz` uses there.
+
+    Args:
+        tolerance: claimed error asked of every energy, as a share of |E|; training ends when residuals promise it.
+        steps: training steps at most; None for 2000, 600 from 32 dimensions on.
+        batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
+        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6.
+        widths: hidden layers of the network.
+        learning_rate: of Adam, falling to zero as a cosine.
+        averaging: rate of the moving averages.
+        rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
+        mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
+        evaluation_points: fresh points for the final energies, at most.
+
+    Time a step O(B · dim · (network + M) + B · M²), for B points and M features; memory O(B · dim · (dim + M)). The reference
+    costs some 10⁵ · dim evaluations of V, and 4·10⁵ of its Hessian.
+
+    `errors` join a statistical part (jackknife over blocks) and what the span may still leave out: 2·α·residual², α the rate at
+    which energies fell with residual² in training.
+    """
+
+    tolerance: float = 1e-5
+    steps: int | None = None
+    batch_size: int | None = None
+    n_features: int | None = None
+    widths: tuple[int, ...] = (64, 64)
+    learning_rate: float = 1e-2
+    averaging: float = 0.2
+    rotate: bool = True
+    mean_field: bool = True
+    evaluation_points: int = 1_000_000
+    name = "ritz"
+
+    def __post_init__(self) -> None:
+        if not 1e-10 <= self.tolerance < 1:
+            raise ValueError(f"SampledRitz: tolerance must be from 1e-10 to 1, got {self.tolerance!r}.")
+        if not 0 < self.averaging <= 1 or not self.learning_rate > 0:
+            raise ValueError(
+                f"SampledRitz: averaging must be in (0, 1] and learning_rate positive, got {self.averaging!r} and "
+                f"{self.learning_rate!r}."
+            )
+        for setting, least in (
+            ("steps", 0),
+            ("batch_size", 64),
+            ("n_features", 1),
+            ("evaluation_points", 4096),
+        ):
+            value = getattr(self, setting)
+            if value is not None and (isinstance(value, bool) or int(value) != value or value < least):
+                raise ValueError(
+                    f"SampledRitz: {setting} must be an integer of at least {least}, got {value!r}."
+                )
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
+
+    def check(self, problem: Problem, n_states: int) -> None:
+        if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
+            raise ValueError(
+                "SampledRitz: solves for the lowest states of a Hamiltonian in a Box or in Space; for kernels, matrices and "
+                "largest eigenvalues use qspin.SpIN()."
+            )
+        if problem.centres or any(problem.domain.wave_vector):
+            raise ValueError(
+                "SampledRitz: its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use "
+                "qspin.SpIN(), or qspin.Ritz() in up to three dimensions."
+            )
+        if self.n_features is not None and self.n_features < n_states:
+            raise ValueError(
+                f"SampledRitz: n_states = {n_states} needs as many features, n_features is {self.n_features}."
+            )
+        if self._batch(problem.dim) < 4 * n_states:
+            raise ValueError(
+                f"SampledRitz: n_states = {n_states} needs batch_size = {4 * n_states} at least, "
+                f"got {self._batch(problem.dim)}."
+            )
+
+    def _batch(self, dim: int) -> int:
+        return self.batch_size if self.batch_size is not None else (4096 if dim < 32 else 2048)
+
+    def _steps(self, dim: int) -> int:
+        return self.steps if self.steps is not None else (2000 if dim < 32 else 600)
+
+    def ansatz(self, problem: Problem, n_states: int, seed: int = 0) -> ProductAnsatz:
+        """The trial functions for a problem: references about its wells."""
+        assert isinstance(problem.domain, Box)
+        count = self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
+        box = problem.domain
+        lower, upper = np.asarray(box.lower), np.asarray(box.upper)
+        with double_precision():
+            wells = gaussian_wells(problem, seed, rotate=self.rotate)
+            reach = np.stack([_FADED * np.linalg.norm(w.axes, axis=1) for w in wells])
+            centres = np.stack([w.centre for w in wells])
+            inside = np.all((centres - reach > lower) & (centres + reach < upper), axis=0) & ~np.asarray(
+                box.periodic
+            )
+            if not inside.all():
+                wells = gaussian_wells(problem, seed, rotate=False)
+            kinds = tuple(
+                PERIODIC if turns else OPEN if fits else WALLED
+                for turns, fits in zip(box.periodic, inside, strict=True)
+            )
+            wells = [_fitted(w, kinds, box, problem) for w in wells]
+            # A well far above the others holds none of the states asked for.
+            first = product_reference(problem, wells[0], kinds, count, self.mean_field)
+            high = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
+            kept = _apart([w for w in wells if w.energy <= high])[:_WELLS]
+            each = -(-count // len(kept)) + (2 if len(kept) > 1 else 0)
+            found = (
+                [first]
+                if len(kept) == 1
+                else [product_reference(problem, w, kinds, each, self.mean_field) for w in kept]
+            )
+        return ProductAnsatz(tuple(found), self.widths)
+
+    def bind(self, problem: Problem, n_states: int) -> Run:
+        ansatz = self.ansatz(problem, n_states)
+        sampled = Sampled(problem, ansatz, n_states)
+        m, dim = ansatz.n_features, problem.dim
+        if m < n_states:
+            raise ValueError(
+                f"SampledRitz: n_states = {n_states} is more than the {m} products the reference makes."
+            )
+        with double_precision():
+            lattice = np.outer(np.arange(self._batch(dim)), golden_slopes(dim + 1)) % 1
+        # A reference that is nearly right is trained gently, and one that is right not at all.
+        far, near_enough = self._reference_residual(sampled, lattice)
+        steps = 0 if near_enough else self._steps(dim)
+        rate = self.learning_rate * min(1.0, 4 * far)
+        optimizer = optax.adam(optax.cosine_decay_schedule(rate, max(steps, 1)))
+        start = steps // 2
+
+        def step(state: State) -> tuple[State, dict[str, Any]]:
+            key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+            unit = (jnp.asarray(lattice) + jax.random.uniform(key, (dim + 1,))) % 1
+            x, shift = sampled.points(unit)
+            f, hf = sampled.images(state.params, x, shift)
+            overlap = state.overlap.update(f.T @ f, self.averaging)
+            energy = state.energy.update(f.T @ hf, self.averaging)
+            energies, c = _lowest(overlap.value, energy.value, n_states)
+            psi = f @ c
+            residual = _outside(f, hf @ c - psi * energies)
+            _, pull = jax.vjp(lambda p: sampled.values(p, x, shift), state.params)
+            gradient = pull(residual @ c.T)[0]
+            updates, inner = optimizer.update(gradient, state.optimizer, state.params)
+            params = optax.apply_updates(state.params, updates)
+            since = jnp.maximum(state.step - start, 0).astype(float)
+            mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
+            density = jnp.sum(psi**2, axis=1)
+            info = {
+                "energies": energies,
+                "residuals": jnp.sqrt(jnp.sum(residual**2, axis=0)),
+                "effective_share": jnp.sum(density) ** 2 / jnp.sum(density**2) / len(density),
+                "ok": all_finite(energies, residual, *jax.tree.leaves(params)),
+            }
+            return State(params, inner, overlap, energy, mean, state.step + 1, state.seed), info
+
+        def blank(state: State) -> tuple[State, dict[str, Any]]:
+            zero = jnp.zeros(())
+            n = jnp.zeros((n_states,))
+            return state, {"energies": n, "residuals": n, "effective_share": zero, "ok": jnp.ones((), bool)}
+
+        compiled = jax.jit(
+            lambda state, until: jax.lax.scan(
+                lambda s, _: jax.lax.cond(s.step < until, step, blank, s), state, length=_CHUNK
+            )
+        )
+
+        def init(seed: int) -> State:
+            with double_precision():
+                params = jax.tree.map(lambda a: jnp.asarray(a), ansatz.init(seed))
+                return State(
+                    params, optimizer.init(params), Average.zeros((m, m), float), Average.zeros((m, m), float), params,
+                    jnp.zeros((), jnp.int32), jnp.asarray(np.uint32(seed % 2**32)),
+                )  # fmt: skip
+
+        def advance(state: State, until: int | None = None) -> tuple[State, dict[str, np.ndarray]]:
+            with double_precision():
+                end = steps if until is None else min(until, steps)
+                taken = min(_CHUNK, end - int(state.step))
+                state, info = compiled(state, jnp.int32(end))
+                return state, {name: np.asarray(a)[:taken] for name, a in info.items()}
+
+        def enough(info: Mapping[str, np.ndarray]) -> bool:
+            return self._promised(info["energies"][-1], info["residuals"].mean(0))
+
+        finish = partial(self._spectrum, sampled)
+        return Run(init, advance, finish, steps, enough)
+
+    def _promised(self, energies: np.ndarray, residuals: np.ndarray) -> bool:
+        """Whether residuals promise the tolerance: they squared over the range of the energies."""
+        left = residuals**2 / max(energy_scale(energies), 1e-300)
+        return bool((left < 0.1 * self.tolerance * np.abs(energies)).all())
+
+    def _reference_residual(self, sampled: Sampled, lattice: np.ndarray) -> tuple[float, bool]:
+        """The largest residual of the reference, of the mean spacing of its axes; and whether that is small enough."""
+        with double_precision():
+
+            @jax.jit
+            def residuals(params: Any, unit: Any) -> Any:
+                x, shift = sampled.points(unit)
+                f, hf = sampled.images(params, x, shift)
+                energies, c = _lowest(f.T @ f, f.T @ hf, sampled.n_states)
+                return energies, jnp.sqrt(jnp.sum(_outside(f, hf @ c - f @ c * energies) ** 2, axis=0))
+
+            unit = jnp.asarray(np.clip(lattice, 1e-9, 1 - 1e-9))
+            energies, found = (np.asarray(a) for a in residuals(sampled.ansatz.init(0), unit))
+        spacing = np.mean([(r.rates**2).mean() for r in sampled.ansatz.references])
+        return float(found.max() / spacing), self._promised(energies, found)
+
+    def _spectrum(self, sampled: Sampled, state: State, history: Mapping[str, np.ndarray]) -> Spectrum:
+        problem = sampled.problem
+        params = jax.tree.map(np.asarray, state.mean)
+        initial = sampled.ansatz.init(int(state.seed))
+        with double_precision():
+            found = evaluate_sampled(
+                sampled, params, initial, self.tolerance, self.evaluation_points, int(state.seed)
+            )
+        errors = np.hypot(found.statistical, found.left_out)
+        allowed = self.tolerance * np.maximum(np.abs(found.energies), 1e-2 * energy_scale(found.energies))
+        converged = (errors <= allowed) & found.real
+        remarks = ["all errors within the tolerance."]
+        if not converged.all():
+            short = ", ".join(map(str, np.flatnonzero(~converged)))
+            noisy = (found.statistical > found.left_out).mean() > 0.5
+            advice = (
+                "evaluation_points"
+                if noisy
+                else f"steps (now {self._steps(problem.dim)}), widths or n_features"
+            )
+            remarks = [
+                f"states {short} have claimed errors above the tolerance; raise {advice}, or the tolerance."
+            ]
+        if not found.real.all():
+            remarks.append(
+                f"{int((~found.real).sum())} energies came out as complex pairs: their real part is given."
+            )
+        if found.effective_share < 0.05:
+            remarks.append(
+                f"only {found.effective_share:.1%} of the sample counts: states live where the reference does not."
+            )
+        return Spectrum(
+            energies=found.energies,
+            errors=errors,
+            residuals=found.residuals,
+            converged=converged,
+            status=" ".join(remarks),
+            eigenfunctions=found.functions,
+            domain=problem.domain,
+            name=problem.name,
+            units=problem.units,
+            method=self.name,
+            history=history,
+            provenance={
+                "method": repr(self),
+                "precision": "float64",
+                "wells": [r.centre.tolist() for r in sampled.ansatz.references],
+                "n_features": sampled.ansatz.n_features,
+                "evaluated_on": found.n_points,
+                "effective_share": found.effective_share,
+                "statistical_errors": found.statistical.tolist(),
+                "variational_errors": found.left_out.tolist(),
+            },
+            potential=problem.potential_values,
+        )
+
+
+def _fitted(well: Any, kinds: tuple[int, ...], box: Box, problem: Problem) -> Any:
+    """The well with walled and periodic axes laid over all of the box, y from -1 to 1."""
+    if all(k == OPEN for k in kinds):
+        return well
+    whole = np.array(kinds) != OPEN
+    half = np.asarray(box.lengths) / 2
+    c = problem.hamiltonian.kinetic_coefficients(problem.dim)
+    order = np.argsort(np.abs(well.axes).argmax(0))  # unrotated: one axis each, by rate
+    axes, rates = well.axes[:, order], well.rates[order]
+    axes = np.where(whole[None], np.diag(half), axes)
+    return well._replace(
+        centre=np.where(whole, np.asarray(box.centre), well.centre),
+        axes=axes,
+        rates=np.where(whole, np.sqrt(c) / half, rates),
+    )
+
+
+def _apart(wells: list[Any]) -> list[Any]:
+    """Without wells that walled axes have made one."""
+    kept: list[Any] = []
+    for well in wells:
+        if all(np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) > 1 for o in kept):
+            kept.append(well)
+    return kept
+
+
+def _lowest(overlap: Any, energy: Any, n: int) -> tuple[Any, Any]:
+    """The n lowest of the pencil, its noise symmetrised: energies, and combinations (M, n)."""
+    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
+    s = overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale))
+    p = (energy + energy.T) / 2 * scale[:, None] * scale
+    chol = jnp.linalg.cholesky(s)
+    solve = partial(jax.scipy.linalg.solve_triangular, chol, lower=True)
+    a = solve(solve(p).T)
+    values, vectors = jnp.linalg.eigh((a + a.T) / 2)
+    c = jax.scipy.linalg.solve_triangular(chol.T, vectors[:, :n], lower=False)
+    return values[:n], c * scale[:, None]
+
+
+def _outside(f: Any, residual: Any) -> Any:
+    """Less its projection, on these points, on the span of the features: what that holds a rotation finds."""
+    overlap = f.T @ f
+    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
+    s = overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale))
+    inside = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(s), True), scale[:, None] * (f.T @ residual))
+    return residual - f @ (scale[:, None] * inside)
