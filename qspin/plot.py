@@ -73,7 +73,7 @@ def _orbitals(
     contours: int = 0,
 ) -> Any:
     box = _box(spectrum)
-    chosen = _chosen_states(spectrum, states)
+    chosen = chosen_states(spectrum, states)
     if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 2:
         raise ValueError(f"orbitals: points must be an integer of at least 2, got {points!r}.")
     windows = _windows(spectrum, chosen) if window is None else _given_window(box, window, len(chosen))
@@ -279,7 +279,7 @@ def _with_error(energy: float, error: float) -> str:
     return f"{energy:.{digits}f}({max(last, 1):.0f})".replace("-", "−")
 
 
-def _chosen_states(spectrum: Spectrum, states: Sequence[int] | np.ndarray | None) -> list[int]:
+def chosen_states(spectrum: Spectrum, states: Sequence[int] | np.ndarray | None) -> list[int]:
     if states is None:
         return list(range(spectrum.n_states))
     chosen = np.ravel(np.asarray(states))
@@ -507,7 +507,7 @@ class _Plane(NamedTuple):
 
 
 def _names(dim: int) -> list[str]:
-    return list("xyz"[:dim]) if dim <= 3 else [f"$x_{{{axis + 1}}}$" for axis in range(dim)]
+    return list("xyz"[:dim]) if dim <= 3 else [f"$x_{{{axis}}}$" for axis in range(dim)]
 
 
 def _planes(spectrum: Spectrum, chosen: list[int], windows: np.ndarray) -> list[_Plane]:

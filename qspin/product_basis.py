@@ -176,13 +176,13 @@ class ProductBasis(DirectMethod):
                 last = found
                 quanta = last.selected(size, core[: int(_CORE * size)], share)
                 found = Found.solve(v, rates, quanta, count, last)
-                if found.left_out[:n].sum() > last.left_out[:n].sum():
-                    found = last
+                if (found.energies + found.left_out)[:n].sum() > (last.energies + last.left_out)[:n].sum():
+                    found = last  # exchanged once too often
                     break
                 if (last.energies - found.energies)[:n].sum() <= _SETTLED * found.left_out[:n].sum():
                     break
             if found is before:
-                break
+                continue
             fell = (before.energies - found.energies + found.left_out)[:n]
             known = before.left_out[:n] > _ROUNDING * np.abs(found.energies[:n]).max()
             short = np.where(known, fell / np.where(known, before.left_out[:n], 1), 1)

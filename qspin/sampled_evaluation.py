@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from qspin.domain import Box
-from qspin.problem import Problem
+from qspin.domain import Box, Domain
 from qspin.product_ansatz import ProductAnsatz
 from qspin.sampled_functions import SampledFunctions
 from qspin.sampling import golden_slopes
@@ -28,9 +28,13 @@ _REAL = 1e-3  # imaginary part that noise may leave, of the energies' range
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """A problem, trial functions, and points spread as the densities of their references."""
+    """Trial functions for a problem, and points spread as the densities of their references.
 
-    problem: Problem
+    `potential` is V at one point; None where Hψ is not wanted.
+    """
+
+    domain: Domain
+    potential: Callable[..., Any] | None
     ansatz: ProductAnsatz
     n_states: int
 
@@ -49,7 +53,7 @@ class Sampled:
         )
         log = jax.scipy.special.logsumexp(logs, axis=0)
         shift = -(log + np.log(len(unit))) / 2
-        box = self.problem.domain
+        box = self.domain
         assert isinstance(box, Box)
         inside = jnp.all((x > jnp.asarray(box.lower)) & (x < jnp.asarray(box.upper)), axis=1) & jnp.isfinite(
             log
@@ -61,7 +65,8 @@ class Sampled:
     def images(self, params: Any, x: Any, shift: Any) -> tuple[Any, Any]:
         """f and Hf (B, M) at points, times root weights."""
         f, laplacians = jax.vmap(lambda p, s: self.ansatz.features(params, p, s))(x, shift)
-        v = jax.vmap(self.problem.hamiltonian.potential)(x)
+        assert self.potential is not None
+        v = jax.vmap(self.potential)(x)
         return f, v[:, None] * f - laplacians
 
     def values(self, params: Any, x: Any, shift: Any) -> Any:
@@ -70,7 +75,8 @@ class Sampled:
 
 
 class SampledEnergies(NamedTuple):
-    """Energies (N,), their statistical errors, what the span may leave out, residuals, whether real; and the functions."""
+    """Energies (N,), their statistical errors, what the span may leave out, residuals, whether real; the functions, and
+    quantum numbers of the products that they are most alike."""
 
     energies: np.ndarray
     statistical: np.ndarray
@@ -78,6 +84,7 @@ class SampledEnergies(NamedTuple):
     residuals: np.ndarray
     real: np.ndarray
     functions: SampledFunctions
+    labels: list[str]
     n_points: int
     effective_share: float
 
@@ -98,8 +105,8 @@ def evaluate_sampled(
     Memory O(blocks · M²), constant in the points. `before` are parameters of an earlier time in training: the rate α at which
     energies fell with residual² since then turns residuals into errors.
     """
-    lattice = np.outer(np.arange(_BLOCK), golden_slopes(sampled.problem.dim + 1)) % 1
-    dim, n = sampled.problem.dim, sampled.n_states
+    lattice = np.outer(np.arange(_BLOCK), golden_slopes(sampled.domain.dim + 1)) % 1
+    dim, n = sampled.domain.dim, sampled.n_states
 
     @jax.jit
     def moments(params: Any, key: Any) -> tuple[Any, Any, Any]:
@@ -131,16 +138,40 @@ def evaluate_sampled(
     left_out = _left_out(energies, residuals, first[0], first[1]) + _ROUNDING * np.abs(energies)
 
     @jax.jit
-    def sample(params: Any) -> tuple[Any, Any, Any]:
+    def sample(params: Any) -> tuple[Any, ...]:
         x, shift = sampled.points(jnp.clip(jnp.asarray(lattice), 1e-9, 1 - 1e-9))
-        return x, jnp.exp(2 * shift), jnp.sum((sampled.values(params, x, shift) @ vectors) ** 2, axis=1)
+        return (
+            x, jnp.exp(2 * shift), sampled.values(params, x, shift) @ vectors,
+            sampled.values(sampled.ansatz.init(0), x, shift),
+        )  # fmt: skip
 
-    x, weights, density = (np.asarray(a) for a in sample(params))
-    functions = SampledFunctions(sampled.ansatz, params, vectors, sampled.problem.domain, x, weights)
+    x, weights, psi, products = (np.asarray(a) for a in sample(params))
+    density = np.sum(psi**2, axis=1)
+    functions = SampledFunctions(sampled.ansatz, params, vectors, sampled.domain, x, weights)
     share = float(density.sum() ** 2 / (density**2).sum() / len(density))
     return SampledEnergies(
-        energies, statistical, left_out, residuals, real, functions, len(blocks) * _BLOCK, share
-    )
+        energies, statistical, left_out, residuals, real, functions, _labels(sampled.ansatz, products, psi),
+        len(blocks) * _BLOCK, share,
+    )  # fmt: skip
+
+
+def _labels(ansatz: ProductAnsatz, products: np.ndarray, psi: np.ndarray) -> list[str]:
+    """For each function (B, N) the product of the reference (B, M) it is most alike: quanta along the reference's axes, by
+    falling extent, and the square of the overlap; and the next one's where that is more than a tenth."""
+    names = []
+    for w, reference in enumerate(ansatz.references):
+        of = f"well {w}: " if len(ansatz.references) > 1 else ""
+        for level in reference.levels:
+            quanta = " ".join(f"{n}·ν{i}" if n > 1 else f"ν{i}" for i, n in enumerate(level) if n)
+            names.append(of + (quanta or "ground"))
+    unit = products / np.linalg.norm(products, axis=0)
+    share = (unit.T @ (psi / np.linalg.norm(psi, axis=0))) ** 2  # (M, N)
+    found = []
+    for column in share.T:
+        order = np.argsort(-column)
+        kept = [order[0], *(m for m in order[1:3] if column[m] > 0.1)]
+        found.append(" + ".join(f"{names[m]} {min(column[m], 1):.0%}" for m in kept))
+    return found
 
 
 def pencil(blocks: _Blocks, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -168,7 +168,7 @@ class SampledRitz(IterativeMethod):
 
     def bind(self, problem: Problem, n_states: int) -> Run:
         ansatz = self.ansatz(problem, n_states)
-        sampled = Sampled(problem, ansatz, n_states)
+        sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n_states)
         m, dim = ansatz.n_features, problem.dim
         if m < n_states:
             raise ValueError(
@@ -237,7 +237,7 @@ class SampledRitz(IterativeMethod):
         def enough(info: Mapping[str, np.ndarray]) -> bool:
             return self._promised(info["energies"][-1], info["residuals"].mean(0))
 
-        finish = partial(self._spectrum, sampled)
+        finish = partial(self._spectrum, problem, sampled)
         return Run(init, advance, finish, steps, enough)
 
     def _promised(self, energies: np.ndarray, residuals: np.ndarray) -> bool:
@@ -261,8 +261,9 @@ class SampledRitz(IterativeMethod):
         spacing = np.mean([(r.rates**2).mean() for r in sampled.ansatz.references])
         return float(found.max() / spacing), self._promised(energies, found)
 
-    def _spectrum(self, sampled: Sampled, state: State, history: Mapping[str, np.ndarray]) -> Spectrum:
-        problem = sampled.problem
+    def _spectrum(
+        self, problem: Problem, sampled: Sampled, state: State, history: Mapping[str, np.ndarray]
+    ) -> Spectrum:
         params = jax.tree.map(np.asarray, state.mean)
         initial = sampled.ansatz.init(int(state.seed))
         with double_precision():
@@ -308,6 +309,7 @@ class SampledRitz(IterativeMethod):
                 "method": repr(self),
                 "precision": "float64",
                 "wells": [r.centre.tolist() for r in sampled.ansatz.references],
+                "labels": found.labels,
                 "n_features": sampled.ansatz.n_features,
                 "evaluated_on": found.n_points,
                 "effective_share": found.effective_share,

@@ -151,6 +151,12 @@ class Spectrum:
 
         return plot.levels(self, ax=ax, reference=reference, **options)
 
+    def plot_marginals(self, **options: Any) -> Any:
+        """Draw densities along one coordinate or two, the others integrated over: for many dimensions. Returns the axes."""
+        from qspin import plot_marginals
+
+        return plot_marginals.marginals(self, **options)
+
     def plot_history(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
         """Draw the energies during training against reference lines. Returns the axes."""
         from qspin import plot
@@ -162,15 +168,17 @@ class Spectrum:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             group_of = {level: g for g, group in enumerate(self.groups()) for level in group}
+        labels = self.provenance.get("labels", [""] * self.n_states)
         lines = [
             f"{self.name}: {self.n_states} states by {self.method}{units}",
-            f"{'level':>5}  {'energy':>16}  {'± error':>9}  {'residual':>9}  {'group':>5}  converged",
+            f"{'level':>5}  {'energy':>16}  {'± error':>9}  {'residual':>9}  {'group':>5}  converged"
+            + ("  quanta" if any(labels) else ""),
         ]
         for k in range(self.n_states):
             digits = _digits(self.errors[k])
             lines.append(
                 f"{k:>5}  {self.energies[k]:>16.{digits}f}  {self.errors[k]:>9.1e}  {self.residuals[k]:>9.1e}"
-                f"  {group_of[k]:>5}  {'yes' if self.converged[k] else 'NO'}"
+                f"  {group_of[k]:>5}  {'yes' if self.converged[k] else 'NO':<9}  {labels[k]}".rstrip()
             )
         return "\n".join([*lines, self.status])
 

@@ -51,6 +51,7 @@ ORDER = [
     "sampled_functions",
     "sampled_evaluation",
     "sampled_ritz",
+    "marginals",
     "surroundings",
     "ritz",
     "finite_elements",
@@ -66,15 +67,16 @@ ORDER = [
     "files",
     "problem_file",
     "plot",
+    "plot_marginals",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}
 MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
-    "spectrum": {"plot"}
+    "spectrum": {"plot", "plot_marginals"}
 }  # spectrum.plot_levels() and its like; in function bodies only
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
-PICTURES = {"plot"}
+PICTURES = {"plot", "plot_marginals"}
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
 MODULES = sorted(SOURCES.keys() - EXEMPT)

@@ -255,8 +255,8 @@ def test_a_state_with_nodes_on_all_three_planes():
 
 def test_four_dimensions():
     axes = oscillator(3, 4).plot_orbitals(points=20)
-    assert axes[0].get_title().endswith("$x_{3}$ = 0, $x_{4}$ = 0")
-    assert axes[0].get_xlabel() == "$x_{1}$"
+    assert axes[0].get_title().endswith("$x_{2}$ = 0, $x_{3}$ = 0")
+    assert axes[0].get_xlabel() == "$x_{0}$"
 
 
 def test_contours_of_the_potential():

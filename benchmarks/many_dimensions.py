@@ -1,0 +1,184 @@
+"""Many dimensions: energies against closed forms and `ProductBasis`, seconds, honesty of the claimed errors; and what a step
+costs.
+
+    python benchmarks/many_dimensions.py energies [--seeds 3] [NAME …]
+    python benchmarks/many_dimensions.py cost
+"""
+
+import heapq
+import importlib.util
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import qspin
+from qspin.runtime import double_precision
+from qspin.sampled_evaluation import Sampled
+
+PROBLEMS = Path(__file__).parents[1] / "problems"
+
+
+def shipped(name: str, *arguments: Any) -> qspin.Problem:
+    spec = importlib.util.spec_from_file_location(name, PROBLEMS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make(*arguments) if arguments else module.problem
+
+
+def lowest_sums(ladders: list[np.ndarray], n: int) -> np.ndarray:
+    """The n lowest sums of one level of each ladder, best first."""
+    start = (0,) * len(ladders)
+    heap, seen, found = [(float(sum(ladder[0] for ladder in ladders)), start)], {start}, []
+    while len(found) < n:
+        energy, level = heapq.heappop(heap)
+        found.append(energy)
+        for i, ladder in enumerate(ladders):
+            higher = (*level[:i], level[i] + 1, *level[i + 1 :])
+            if higher[i] < len(ladder) and higher not in seen:
+                seen.add(higher)
+                heapq.heappush(heap, (float(energy + ladder[higher[i]] - ladder[level[i]]), higher))
+    return np.array(found)
+
+
+def turned_quartic(dim: int) -> tuple[qspin.Problem, list[np.ndarray]]:
+    """½ω_i² q_i² + 0.05 q_i⁴ with ω_i = √(i/2), all coordinates turned at random; the levels of each axis."""
+    turn = np.linalg.qr(np.random.default_rng(7).normal(size=(dim, dim)))[0]
+    omega = np.sqrt(np.arange(1, dim + 1) / 2)
+    ladders = []
+    for w in omega:
+        one = qspin.Potential(lambda x, w=w: 0.5 * w**2 * x[0] ** 2 + 0.05 * x[0] ** 4)
+        box = qspin.Box.cube(9.0, dim=1)
+        ladders.append(qspin.solve(qspin.Problem(qspin.Kinetic() + one, box), 6, qspin.Grid()).energies)
+
+    def v(x):  # type: ignore[no-untyped-def]
+        q = jnp.asarray(turn) @ x
+        return jnp.sum(0.5 * omega**2 * q**2 + 0.05 * q**4)
+
+    return qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Space(dim)), ladders
+
+
+def chain_levels(dim: int, n: int) -> np.ndarray:
+    """By exact diagonalisation in products of oscillator functions."""
+    return qspin.solve(shipped("anharmonic_chain", dim), n, qspin.ProductBasis(max_functions=60_000)).energies
+
+
+# name: problem, states, settings, truth (None: the problem's closed form)
+ROWS: dict[str, Any] = {
+    "coupled oscillators, d = 6": (lambda: shipped("coupled_oscillators", 6), 8, {}, None),
+    "coupled oscillators, d = 12": (lambda: shipped("coupled_oscillators", 12), 13, {}, None),
+    "coupled oscillators, d = 64": (lambda: shipped("coupled_oscillators", 64), 65, {}, None),
+    "the same in the user's axes, d = 6": (
+        lambda: shipped("coupled_oscillators", 6), 8, {"rotate": False}, None,
+    ),
+    "the same in the user's axes, d = 12": (
+        lambda: shipped("coupled_oscillators", 12), 13, {"rotate": False}, None,
+    ),
+    "the same in the user's axes, d = 64": (
+        lambda: shipped("coupled_oscillators", 64), 65, {"rotate": False}, None,
+    ),
+    "quartic, turned, d = 6": (
+        lambda: turned_quartic(6)[0], 8, {}, lambda: lowest_sums(turned_quartic(6)[1], 8),
+    ),
+    "quartic, turned, d = 12": (
+        lambda: turned_quartic(12)[0], 13, {}, lambda: lowest_sums(turned_quartic(12)[1], 13),
+    ),
+    "quartic, turned, Hermite products, d = 6": (
+        lambda: turned_quartic(6)[0], 8, {"mean_field": False}, lambda: lowest_sums(turned_quartic(6)[1], 8),
+    ),
+    "−∇² in [0, 1]⁵": (lambda: shipped("box_5d"), 6, {}, None),
+    "anharmonic chain, d = 6": (lambda: shipped("anharmonic_chain", 6), 7, {}, lambda: chain_levels(6, 7)),
+    "Moshinsky, 3 particles in 2D": (lambda: shipped("moshinsky"), 6, {}, None),
+}  # fmt: skip
+
+
+def one(name: str, seed: int, pipe: Any) -> None:
+    build, n_states, settings, _ = ROWS[name]
+    started = time.perf_counter()
+    method = qspin.SampledRitz(**settings) if settings else None
+    spectrum = qspin.solve(build(), n_states, method, seed=seed)
+    steps = len(spectrum.history["residuals"]) if "residuals" in spectrum.history else 0
+    pipe.send((spectrum.energies, spectrum.errors, time.perf_counter() - started, steps, spectrum.provenance))
+
+
+def energies(seeds: int, names: list[str]) -> None:
+    print(
+        "| problem | states / features | steps | points | s | worst, relative | mean, relative | excitations, mean "
+        "| worst claimed | within 2 claimed |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    context = multiprocessing.get_context("spawn")
+    for name in names or ROWS:
+        build, n_states, _, known = ROWS[name]
+        truth = np.asarray(build().exact_energies(n_states) if known is None else known())[:n_states]
+        worst, mean, excited, seconds, claimed, held = 0.0, 0.0, 0.0, 0.0, 0.0, []
+        for seed in range(seeds):
+            mine, theirs = context.Pipe()
+            process = context.Process(target=one, args=(name, seed, theirs))
+            process.start()
+            theirs.close()
+            found, errors, taken, steps, provenance = mine.recv()
+            process.join()
+            off = np.abs(found - truth)
+            rises = (found - found[0])[1:] / (truth - truth[0])[1:] - 1
+            worst, mean = max(worst, (off / truth).max()), max(mean, (off / truth).mean())
+            excited, seconds = max(excited, np.abs(rises).mean()), max(seconds, taken)
+            claimed = max(claimed, (errors / truth).max())
+            held += (off <= 2 * errors + 1e-9 * truth).tolist()
+        features, points = provenance["n_features"], provenance["evaluated_on"]
+        print(
+            f"| {name} | {n_states} / {features} | {steps} | {points / 1e6:.2f}·10⁶ | {seconds:.0f} | {worst:.1e} | {mean:.1e} "
+            f"| {excited:.1e} | {claimed:.1e} | {np.mean(held):.0%} |",
+            flush=True,
+        )
+
+
+def cost() -> None:
+    """Milliseconds of f and Hf, and of the pull-back, by dimension, states and batch."""
+    print("| d | states | features | batch | images, ms | pull-back, ms | images / (B·(d² + d·64 + M)), ns |")
+    print("|---|---|---|---|---|---|---|")
+    cases = [(d, 8, 4096) for d in (4, 8, 16, 32, 64)] + [(8, n, 4096) for n in (4, 16, 32, 64, 128)]
+    for dim, n, batch in [*cases, *((8, 8, b) for b in (1024, 16384, 65536))]:
+        with double_precision():
+            problem = shipped("coupled_oscillators", dim)
+            ansatz = qspin.SampledRitz(rotate=False).ansatz(problem, n)
+            sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n)
+            unit = jnp.asarray(np.random.default_rng(0).uniform(size=(batch, dim + 1)))
+            params = ansatz.init(0)
+            x, shift = jax.jit(sampled.points)(unit)
+            images = jax.jit(lambda p, x, s, sampled=sampled: sampled.images(p, x, s))
+            pull = jax.jit(
+                lambda p, x, s, f, sampled=sampled: jax.vjp(lambda q: sampled.values(q, x, s), p)[1](f)
+            )
+            f, _ = images(params, x, shift)
+            times = []
+            for program, arguments in ((images, (params, x, shift)), (pull, (params, x, shift, f))):
+                jax.block_until_ready(program(*arguments))
+                runs = []
+                for _ in range(5):
+                    started = time.perf_counter()
+                    jax.block_until_ready(program(*arguments))
+                    runs.append(time.perf_counter() - started)
+                times.append(min(runs))
+        m = ansatz.n_features
+        law = times[0] / (batch * (dim**2 + 64 * dim + m)) * 1e9
+        print(
+            f"| {dim} | {n} | {m} | {batch} | {1e3 * times[0]:.0f} | {1e3 * times[1]:.0f} | {law:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    count = int(words[words.index("--seeds") + 1]) if "--seeds" in words else 3
+    named = [word for word in words if word in ROWS]
+    if "energies" in words or not words or named:
+        energies(count, named)
+    if "cost" in words or not words:
+        cost()

@@ -1,0 +1,66 @@
+"""Densities along one or two coordinates, against those known in closed form; and their pictures."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import qspin
+from qspin.marginals import marginal
+
+OMEGA = np.array([1.0, 1.2, 1.5, 2.0])
+
+
+@pytest.fixture(scope="module")
+def spectrum() -> qspin.Spectrum:
+    potential = qspin.Potential(qspin.potentials.harmonic(OMEGA))
+    problem = qspin.Problem(qspin.Kinetic() + potential, qspin.Space(4), name="oscillators")
+    return qspin.solve(problem, 3, qspin.SampledRitz(steps=0, evaluation_points=4096))
+
+
+def test_one_coordinate_of_an_oscillator(spectrum: qspin.Spectrum) -> None:
+    """√(ω/π) e^{-ωx²} of the ground state, times 2ωx² where that coordinate is excited."""
+    (edges,), density = marginal(spectrum, (0,), bins=30, points=65_536)
+    x = (edges[1:] + edges[:-1]) / 2
+    ground = np.sqrt(OMEGA[0] / np.pi) * np.exp(-OMEGA[0] * x**2)
+    assert density.shape == (30, 3)
+    assert (density * np.diff(edges)[:, None]).sum(0) == pytest.approx(np.ones(3))
+    assert density[:, 0] == pytest.approx(ground, abs=0.03)
+    assert density[:, 1] == pytest.approx(2 * OMEGA[0] * x**2 * ground, abs=0.03)
+    assert density[:, 2] == pytest.approx(ground, abs=0.03)
+
+
+def test_two_coordinates(spectrum: qspin.Spectrum) -> None:
+    """Their sums are the densities along one; a product where nothing is coupled."""
+    (first, second), density = marginal(spectrum, (0, 1), bins=10, points=262_144)
+    area = np.multiply.outer(np.diff(first), np.diff(second))
+    along = (density[..., 0] * area).sum(1)
+    across = (density[..., 0] * area).sum(0)
+    assert density[..., 0] * area == pytest.approx(np.multiply.outer(along, across), abs=4e-3)
+
+
+def test_quanta_are_named(spectrum: qspin.Spectrum) -> None:
+    labels = spectrum.provenance["labels"]
+    assert labels == ["ground 100%", "ν0 100%", "ν1 100%"]
+    assert str(spectrum).splitlines()[1].endswith("quanta")
+    assert str(spectrum).splitlines()[3].endswith("ν0 100%")
+
+
+def test_pictures(spectrum: qspin.Spectrum) -> None:
+    """A panel a coordinate with a curve for each state, or a panel a state."""
+    axes = spectrum.plot_marginals(points=8192)
+    assert [ax.get_xlabel() for ax in axes] == ["$x_{0}$", "$x_{1}$", "$x_{2}$", "$x_{3}$"]
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["0  ground", "1  ν0", "2  ν1"]
+    panels = spectrum.plot_marginals(pair=(0, 2), states=[0, 1], points=8192)
+    assert len(panels) == 2 and panels[1].get_title().startswith("1:  E = ")
+    plt.close("all")
+
+
+def test_bad_requests(spectrum: qspin.Spectrum) -> None:
+    for axes in ((4,), (0, 0), (0, 1, 2), ()):
+        with pytest.raises(ValueError, match="one or two different ones of 0 … 3"):
+            marginal(spectrum, axes)
+    flat = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(1.0)), qspin.Box.cube(6.0, dim=1)
+    )
+    with pytest.raises(ValueError, match="use plot_orbitals"):
+        marginal(qspin.solve(flat, 1, qspin.Grid()), (0,))
