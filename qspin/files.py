@@ -17,6 +17,7 @@ from qspin.features import Coordinates, Frame, Neurons
 from qspin.grid_functions import GridFunctions
 from qspin.jumps import Jump
 from qspin.mesh import Mesh, axis_of
+from qspin.product_basis_functions import restored_product_basis
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
@@ -122,6 +123,8 @@ def _eigenfunctions(
 ) -> Eigenfunctions:
     if settings["kind"] == "sampled":
         return restored(settings, arrays, domain)
+    if settings["kind"] == "product basis":
+        return restored_product_basis(settings, arrays, domain)
     centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
         assert isinstance(domain, Box)

@@ -21,6 +21,7 @@ import optax
 from qspin.domain import Box
 from qspin.gaussian_reference import gaussian_wells
 from qspin.method import IterativeMethod, Run
+from qspin.metropolis import Walkers, start, walk
 from qspin.problem import Problem
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
@@ -36,6 +37,7 @@ _FADED = 5.5  # widths within which a Gaussian counts as inside the walls
 _JITTER = 1e-9
 _CHUNK = 50
 _WELLS = 4
+_MOVES = 4  # of every walker, a step
 
 
 class State(NamedTuple):
@@ -46,6 +48,7 @@ class State(NamedTuple):
     overlap: Average
     energy: Average
     mean: Any  # of the parameters, over the second half
+    walkers: Any  # None for independent points
     step: Any
     seed: Any
 
@@ -62,6 +65,8 @@ class SampledRitz(IterativeMethod):
         widths: hidden layers of the network.
         learning_rate: of Adam, falling to zero as a cosine.
         averaging: rate of the moving averages.
+        sampler: "reference" for independent points from the products' densities; "metropolis" for walkers in Σ_k |ψ_k|², where
+            those are no good (status says so). The final energies are always from independent points.
         rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
         mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
         evaluation_points: fresh points for the final energies, at most.
@@ -80,6 +85,7 @@ class SampledRitz(IterativeMethod):
     widths: tuple[int, ...] = (64, 64)
     learning_rate: float = 1e-2
     averaging: float = 0.2
+    sampler: str = "reference"
     rotate: bool = True
     mean_field: bool = True
     evaluation_points: int = 1_000_000
@@ -104,6 +110,10 @@ class SampledRitz(IterativeMethod):
                 raise ValueError(
                     f"SampledRitz: {setting} must be an integer of at least {least}, got {value!r}."
                 )
+        if self.sampler not in ("reference", "metropolis"):
+            raise ValueError(
+                f'SampledRitz: sampler must be "reference" or "metropolis", got {self.sampler!r}.'
+            )
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
 
@@ -180,13 +190,32 @@ class SampledRitz(IterativeMethod):
         far, near_enough = self._reference_residual(sampled, lattice)
         steps = 0 if near_enough else self._steps(dim)
         rate = self.learning_rate * min(1.0, 4 * far)
+        first = ansatz.references[0]
+        scale = np.linalg.norm(first.axes, axis=1) / np.sqrt(2)
         optimizer = optax.adam(optax.cosine_decay_schedule(rate, max(steps, 1)))
-        start = steps // 2
+        halfway = steps // 2
+
+        def drawn(state: State, key: Any) -> tuple[Any, Any, Any]:
+            """Points, ½ ln of their weights, and walkers."""
+            if state.walkers is None:
+                unit = (jnp.asarray(lattice) + jax.random.uniform(key, (dim + 1,))) % 1
+                return *sampled.points(unit), None
+            # The states of the averages so far; at first the products.
+            known = state.overlap.mass > 0
+            overlap = jnp.where(known, state.overlap.value, jnp.eye(m))
+            energy = jnp.where(known, state.energy.value, jnp.diag(jnp.arange(m, dtype=float)))
+            c = _lowest(overlap, energy, n_states)[1]
+
+            def log_density(x: Any) -> Any:
+                return jnp.log(jnp.sum((sampled.ansatz.values(state.params, x) @ c) ** 2))
+
+            walkers = start(log_density, state.walkers.x, state.walkers.step)
+            walkers = walk(log_density, walkers, key, _MOVES, scale)
+            return walkers.x, -walkers.log / 2 - np.log(len(walkers.x)) / 2, walkers
 
         def step(state: State) -> tuple[State, dict[str, Any]]:
             key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-            unit = (jnp.asarray(lattice) + jax.random.uniform(key, (dim + 1,))) % 1
-            x, shift = sampled.points(unit)
+            x, shift, walkers = drawn(state, key)
             f, hf = sampled.images(state.params, x, shift)
             overlap = state.overlap.update(f.T @ f, self.averaging)
             energy = state.energy.update(f.T @ hf, self.averaging)
@@ -197,21 +226,24 @@ class SampledRitz(IterativeMethod):
             gradient = pull(residual @ c.T)[0]
             updates, inner = optimizer.update(gradient, state.optimizer, state.params)
             params = optax.apply_updates(state.params, updates)
-            since = jnp.maximum(state.step - start, 0).astype(float)
+            since = jnp.maximum(state.step - halfway, 0).astype(float)
             mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
             density = jnp.sum(psi**2, axis=1)
+            accepted = jnp.ones(()) if walkers is None else walkers.accepted
             info = {
+                "acceptance": accepted,
                 "energies": energies,
                 "residuals": jnp.sqrt(jnp.sum(residual**2, axis=0)),
                 "effective_share": jnp.sum(density) ** 2 / jnp.sum(density**2) / len(density),
                 "ok": all_finite(energies, residual, *jax.tree.leaves(params)),
             }
-            return State(params, inner, overlap, energy, mean, state.step + 1, state.seed), info
+            return State(params, inner, overlap, energy, mean, walkers, state.step + 1, state.seed), info
 
         def blank(state: State) -> tuple[State, dict[str, Any]]:
             zero = jnp.zeros(())
             n = jnp.zeros((n_states,))
-            return state, {"energies": n, "residuals": n, "effective_share": zero, "ok": jnp.ones((), bool)}
+            blanks = {"energies": n, "residuals": n, "effective_share": zero, "acceptance": zero}
+            return state, blanks | {"ok": jnp.ones((), bool)}
 
         compiled = jax.jit(
             lambda state, until: jax.lax.scan(
@@ -222,9 +254,15 @@ class SampledRitz(IterativeMethod):
         def init(seed: int) -> State:
             with double_precision():
                 params = jax.tree.map(lambda a: jnp.asarray(a), ansatz.init(seed))
+                walkers = None
+                if self.sampler == "metropolis":
+                    x, _ = sampled.points(jnp.clip(jnp.asarray(lattice), 1e-9, 1 - 1e-9))
+                    walkers = Walkers(
+                        x, jnp.zeros(len(x)), jnp.zeros_like(x), jnp.asarray(0.3), jnp.asarray(0.0)
+                    )
                 return State(
                     params, optimizer.init(params), Average.zeros((m, m), float), Average.zeros((m, m), float), params,
-                    jnp.zeros((), jnp.int32), jnp.asarray(np.uint32(seed % 2**32)),
+                    walkers, jnp.zeros((), jnp.int32), jnp.asarray(np.uint32(seed % 2**32)),
                 )  # fmt: skip
 
         def advance(state: State, until: int | None = None) -> tuple[State, dict[str, np.ndarray]]:

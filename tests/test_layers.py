@@ -26,6 +26,7 @@ ORDER = [
     "networks",
     "wavefunction",
     "sampling",
+    "metropolis",
     "spectral",
     "problem",
     "semiclassical",

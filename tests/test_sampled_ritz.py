@@ -117,3 +117,14 @@ def test_a_pencil_with_noise_gives_its_own_error_bars() -> None:
     assert (np.abs(found - energies) < 4 * statistical + 1e-6).all()
     assert (statistical < 0.05).all() and residuals.shape == (4,)
     assert vectors.T @ overlap.mean(0) @ vectors == pytest.approx(np.eye(4), abs=1e-8)
+
+
+def test_walkers_instead_of_independent_points() -> None:
+    """The same training on points from Σ|ψ|² itself: as exact, with every weight the same."""
+    problem, frequencies = oscillators(4)
+    exact = qspin.exact.coupled_oscillators(np.diag(frequencies**2))(3)
+    method = SampledRitz(rotate=False, steps=100, batch_size=1024, evaluation_points=65536, sampler="metropolis")
+    spectrum = qspin.solve(problem, 3, method)
+    assert spectrum.energies == pytest.approx(exact, rel=3e-4)
+    assert spectrum.history["effective_share"].min() > 0.8
+    assert spectrum.history["acceptance"][-20:].mean() == pytest.approx(0.57, abs=0.15)
