@@ -57,9 +57,19 @@ def test_how_exact() -> None:
     assert (np.asarray(names["off"]) <= names["spectrum"].errors + names["grid"].errors).all()  # type: ignore[attr-defined]
 
 
+def test_many_dimensions() -> None:
+    """The chain against exact diagonalisation, inside what is claimed; both wells of the double well."""
+    names = run("many_dimensions.ipynb")
+    off, spectrum = np.abs(names["off"]), names["spectrum"]  # type: ignore[call-overload]
+    assert (off < 2e-3).all()
+    assert np.mean(off <= 2 * spectrum.errors) >= 0.8  # type: ignore[attr-defined]
+    assert len(names["doublet"].provenance["wells"]) == 2  # type: ignore[attr-defined]
+
+
 def test_no_notebook_goes_untested() -> None:
     assert {path.name for path in FOLDER.glob("*.ipynb")} == {
         "how_exact.ipynb",
         "hydrogen_2d_validation.ipynb",
+        "many_dimensions.ipynb",
         "spin_paper.ipynb",
     }

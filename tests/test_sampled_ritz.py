@@ -123,7 +123,9 @@ def test_walkers_instead_of_independent_points() -> None:
     """The same training on points from Σ|ψ|² itself: as exact, with every weight the same."""
     problem, frequencies = oscillators(4)
     exact = qspin.exact.coupled_oscillators(np.diag(frequencies**2))(3)
-    method = SampledRitz(rotate=False, steps=100, batch_size=1024, evaluation_points=65536, sampler="metropolis")
+    method = SampledRitz(
+        rotate=False, steps=100, batch_size=1024, evaluation_points=65536, sampler="metropolis"
+    )
     spectrum = qspin.solve(problem, 3, method)
     assert spectrum.energies == pytest.approx(exact, rel=3e-4)
     assert spectrum.history["effective_share"].min() > 0.8
