@@ -15,6 +15,7 @@ from qspin.domain import Box, Domain
 from qspin.product_ansatz import ProductAnsatz
 from qspin.sampled_functions import SampledFunctions
 from qspin.sampling import golden_slopes
+from qspin.spectrum import energy_scale
 
 __all__ = ["Sampled", "SampledEnergies", "evaluate_sampled", "pencil"]
 
@@ -224,10 +225,10 @@ def _left_out(
 ) -> np.ndarray:
     """2·α·residual²: α from the fall of the energies with residual² in training, or 1/gap where there was none."""
     drop = rougher**2 - residuals**2
+    # A gap that the residuals do not see past is within a level: then the range of the energies stands for it.
     gaps = np.abs(energies[:, None] - energies[None])
-    scale = max(np.ptp(energies), 1e-3 * np.abs(energies).max(), 1e-300)
-    gap = np.where(gaps > 1e-3 * scale, gaps, np.inf).min(0)
-    temple = 1 / np.where(np.isfinite(gap), gap, scale)
+    gap = np.where(gaps > 3 * residuals, gaps, np.inf).min(0)
+    temple = 1 / np.where(np.isfinite(gap), gap, max(energy_scale(energies), 1e-300))
     told = drop > 0.5 * rougher**2
     rate = np.where(told, np.maximum(before - energies, 0) / np.where(told, drop, 1), temple)
     typical = np.median(rate)

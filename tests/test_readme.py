@@ -16,6 +16,23 @@ def test_the_example_runs(monkeypatch, tmp_path) -> None:  # type: ignore[no-unt
     assert (tmp_path / "well.npz").exists()
 
 
+def test_the_example_in_six_dimensions_runs(monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """As printed, with fewer steps and points; within a hundredth of exact diagonalisation."""
+    monkeypatch.chdir(tmp_path)
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    (example,) = (text for text in examples if "SampledRitz" in text)
+    for printed, quicker in (
+        ("steps=200)", "steps=60, batch_size=1024, evaluation_points=32768)"),
+        ("plot_marginals()", "plot_marginals(axes=(0, 1), points=16384)"),
+        ("ProductBasis()", "ProductBasis(max_functions=3000)"),
+    ):
+        assert printed in example
+        example = example.replace(printed, quicker)
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert abs(names["spectrum"].energies - [3.77387, 4.77387, 4.85947, 5.06653]).max() < 0.04  # type: ignore[attr-defined]
+
+
 def test_every_module_is_in_the_tables() -> None:
     modules = {path.stem for path in (ROOT / "qspin").glob("[a-z]*.py")}
     for page in ("README.md", "docs/architecture.md"):
