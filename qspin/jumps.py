@@ -1,4 +1,4 @@
-"""Where a potential, or its slope, jumps: on planes across an axis, found by zooming in on the largest differences."""
+"""What V does that smooth functions do not expect: jumps of it or its slope across an axis, and falls without bound."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 from qspin.domain import Box
 from qspin.problem import Problem
 
-__all__ = ["Jump", "find_jumps"]
+__all__ = ["Jump", "find_jumps", "refuse_bottomless"]
 
 _SCAN = 2049  # points along each line to begin with
 _ZOOMS = 24  # by four each
@@ -101,3 +101,32 @@ def _zoomed(v, low: float, high: float, order: int) -> float | None:  # type: ig
         if half < fine and zoom > 3:
             break
     return (low + high) / 2
+
+
+def refuse_bottomless(problem: Problem) -> None:
+    """ValueError where V falls without bound at a point that is no declared centre: the lowest of ever closer points."""
+    rng = np.random.default_rng(0)
+    domain = problem.domain
+    assert isinstance(domain, Box)
+    lower, upper = np.asarray(domain.lower), np.asarray(domain.upper)
+    x = rng.uniform(lower, upper, (4093, problem.dim))
+    v = problem.potential_values(x)
+    best, lowest, radius = x[v.argmin()], [float(v.min())], (upper - lower) / 16
+    for _ in range(14):
+        x = best + radius * rng.uniform(-1, 1, (1000, problem.dim))
+        x = np.clip(x, lower + 1e-9 * (upper - lower), upper - 1e-9 * (upper - lower))
+        v = problem.potential_values(x)
+        if v.min() < lowest[-1]:
+            best = x[v.argmin()]
+        lowest.append(min(float(v.min()), lowest[-1]))
+        radius = radius / 4
+    near = any(
+        np.linalg.norm(best - c.position) < 1e-3 * np.linalg.norm(upper - lower) for c in problem.centres
+    )
+    first, second, third = (lowest[k] - lowest[k + 4] for k in (-13, -9, -5))
+    if not near and third > 8 * second > 64 * first > 0:  # like 1/r, by about 256
+        where = ", ".join(f"{c:.6g}" for c in best)
+        raise ValueError(
+            f"Ritz: V falls without bound near x = ({where}): {lowest[-3]:.3g}, {lowest[-2]:.3g}, {lowest[-1]:.3g}, closer and "
+            "closer. Declare a Coulomb-like centre in Potential(V, singularities=[...]), or soften V."
+        )

@@ -15,20 +15,20 @@ import numpy as np
 
 from qspin.domain import Box
 from qspin.extent import FADED, extent
-from qspin.features import Coordinates, Frame, Neurons
+from qspin.features import Frame, Neurons
 from qspin.gauss_newton import train
-from qspin.jumps import find_jumps
+from qspin.jumps import refuse_bottomless
 from qspin.method import DirectMethod, Method
 from qspin.problem import Problem
-from qspin.quadrature import Rule, about_centres, in_box, lattice
-from qspin.rayleigh_ritz import BLOCK, CUT, Integrals, Sums, padded, ritz_functions
+from qspin.quadrature import Rule
+from qspin.rayleigh_ritz import BLOCK, CUT, Sums, padded, ritz_functions
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.sampled_ritz import SampledRitz
-from qspin.semiclassical import thomas_fermi
 from qspin.spectrum import Spectrum, energy_scale
 from qspin.strong_form import lowest_real, sampled, strong_ritz_functions
+from qspin.trial_space import WIDER, TrialSpace, plan
 
 __all__ = ["Ritz"]
 
@@ -36,43 +36,12 @@ _FEWER = 0.7  # share of the features of the smaller space that errors are read 
 _GROWTH = 2.0
 _SAFETY = 8.0  # of errors read off residuals
 _RULE_SAFETY = 3.0  # the finer rule is not exact either
-_WIDER = 1.1  # reach of the rule that verifies
 _MEMORY = 8e9  # bytes
 _DEAR = 40_000  # points from which on a rule is not refined beyond the tolerance
-_STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
-
-
-class _Plan(NamedTuple):
-    """Numbers of a dimension."""
-
-    coarse: int  # points an axis of the coarse pass
-    level: int  # points an axis to begin with
-    finer: float  # levels of the rule that verifies
-    trained: int  # features that are trained
-    first: int  # features drawn to begin with
-    most: int  # and at most
-    slope: float  # of features, in units of the states' momenta
-    centred_slope: float  # and about centres
-    angular: float  # directions in a plane about a centre, of the radii
-    aim: float  # of the tolerance: stages go on this far where features and points allow
-    rule_aim: float  # and rules differ by no more
-
-
-_PLANS = {
-    1: _Plan(64, 72, 1.25, 50, 50, 400, 0.6, 1.2, 1.0, 1e-4, 1e-5),
-    2: _Plan(36, 40, 1.2, 100, 200, 800, 0.6, 1.2, 0.45, 4e-2, 1e-2),
-    3: _Plan(26, 22, 1.12, 100, 200, 800, 0.5, 1.4, 0.6, 0.2, 0.1),
-}
-# Past three dimensions levels are counts of sampled points.
-_SAMPLED = _Plan(8192, 8192, 1.5, 0, 200, 1600, 0.4, 1.0, 1.0, 1.0, 1.0)
-_PER_FEATURE = 8  # of which so many a feature
+_PER_FEATURE = 8  # sampled points, past three dimensions
 _MOST_DIMENSIONS = 6
-
-
-def _plan(dim: int) -> _Plan:
-    return _PLANS.get(dim, _SAMPLED)
 
 
 class _Solution(NamedTuple):
@@ -179,7 +148,7 @@ class Ritz(DirectMethod):
             )
 
     def _most(self, dim: int) -> int:
-        return self.max_features if self.max_features is not None else _plan(dim).most
+        return self.max_features if self.max_features is not None else plan(dim).most
 
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
         with double_precision():
@@ -187,90 +156,13 @@ class Ritz(DirectMethod):
             return solver(self, problem, n_states, seed).run()
 
 
-class _Solver:
-    """One solve: a problem, scales found so far, and a stream of random numbers."""
+class _Solver(TrialSpace):
+    """One solve: the search for scales, training, and stages of features and rules."""
 
     def __init__(self, settings: Ritz, problem: Problem, n_states: int, seed: int) -> None:
-        assert isinstance(problem.domain, Box)
-        self.settings, self.problem, self.n_states = settings, problem, n_states
-        self.domain, self.dim = problem.domain, problem.dim
-        self.plan = _plan(self.dim)
-        self.extra = 2 + n_states // 8
-        self.rng = np.random.default_rng(seed)
-        self.stiffness = problem.hamiltonian.kinetic_coefficients(problem.dim)
-        self.most = settings._most(problem.dim)
+        super().__init__(problem, n_states, seed, settings._most(problem.dim), settings.max_points)
+        self.settings = settings
         self.stages: list[dict[str, Any]] = []
-        self.jumps = find_jumps(problem)
-        self.breaks = [[j.position for j in self.jumps if j.axis == i] for i in range(self.dim)]
-        self.centres = problem.centres
-        self.coordinates = Coordinates(self.domain, self.centres, self.jumps)
-        self.integrals = Integrals(self.coordinates, self.stiffness)
-        self.lengths = np.array([c.length for c in self.centres])
-        self.root = np.eye(self.dim)
-        self.shift = self.rng.uniform(size=self.dim)
-        self.slope = self.plan.centred_slope if self.centres else self.plan.slope
-        cloud = thomas_fermi(problem, n_states)
-        mean, covariance = np.asarray(self.domain.centre), np.diag(np.square(self.domain.lengths) / 12)
-        if cloud is not None:
-            mean, covariance = np.asarray(cloud.mean), np.asarray(cloud.covariance)
-        self._set_frame(mean, covariance, np.inf)
-
-    # --- scales
-
-    def _set_frame(self, mean: np.ndarray, covariance: np.ndarray, highest: float) -> None:
-        if self.centres:
-            decay = 5.0 / min(self.domain.lengths)
-            if highest < 0:
-                decay = 0.6 * float(np.sqrt(-highest / self.stiffness.max()))
-            self.reach = 10.0 / decay
-            self.frame = Frame(mean, np.eye(self.dim), np.array([decay]), self.lengths)
-            return
-        self.extent, self.covariance = extent(self.problem, mean, covariance, highest), covariance
-        self.frame = self.extent.frame
-
-    def _coarse(self) -> None:
-        """A few smooth features tell where the states are, and how fast they vary; three times, each from the one before."""
-        functions: tuple[Frame, Neurons, np.ndarray] | None = None
-        features = min(max(self.plan.first, 6 * self.n_states), self.most)
-        wanted = self.n_states + self.extra
-        for attempt in range(3):
-            rule = self._rule(self.plan.coarse)
-            density = self._guess(rule) if functions is None else self.integrals.check(rule, *functions)[1]
-            slope = 0.6 if self.centres or attempt == 0 else 0.8
-            neurons = self._draw(self._sample(rule, density, features), slope)
-            basis = self.integrals.bases(rule, self.frame, neurons, (features,), 1e-6)[0]
-            energies, combination = self._lowest(rule, neurons, basis, wanted)
-            sums, density = self.integrals.check(rule, self.frame, neurons, combination)
-            functions, self.energies = (self.frame, neurons, combination), energies
-            self._rescale(sums, energies, rule, density)
-            if self.centres:  # the coordinates changed: the next pass starts from this density
-                functions = None if attempt == 0 else functions
-        self.sampled = self._sample(rule, density, 4096)
-
-    def _rescale(self, sums: Sums, energies: np.ndarray, rule: Rule, density: np.ndarray) -> None:
-        n = len(energies)
-        mean = sums.first / n
-        covariance = sums.second / n - np.outer(mean, mean)
-        if self.centres:
-            place = np.array([c.position for c in self.centres])
-            distance = np.linalg.norm(rule.points[:, None] - place, axis=-1).min(1)
-            radius = float(np.sqrt(density @ distance**2 / density.sum()))
-            # Logarithms begin halfway, in the geometric sense, between the cusp and the size of the states.
-            own = np.array([c.length for c in self.centres])
-            self.lengths = own * np.maximum(radius / own, 1) ** _STRETCH
-        self._set_frame(mean, covariance, float(energies[-1]))
-        back = np.linalg.inv(self.frame.whiten)
-        values, axes = np.linalg.eigh(back.T @ (sums.momentum / n) @ back)
-        self.root = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
-
-    def _guess(self, rule: Rule) -> np.ndarray:
-        """A density to begin with: normal, or falling from the centres."""
-        if not self.centres:
-            z = (rule.points - self.frame.mean) @ np.asarray(self.frame.whiten).T
-            return rule.weights * np.exp(-0.5 * np.sum(z**2, axis=1))
-        place = np.array([c.position for c in self.centres])
-        distance = np.linalg.norm(rule.points[:, None] - place, axis=-1).min(1)
-        return rule.weights * np.exp(-2 * float(self.frame.decay[0]) * distance)
 
     def _tune(self, count: int, level: int) -> int:
         """Decay of the envelope, where logarithms begin, and slopes of features: the ones of the lowest energies, found in a
@@ -283,7 +175,7 @@ class _Solver:
             self.frame = frame
             neurons = self._draw(places, slope)
             while True:
-                solution = self._solved(neurons, self._rule(level), self._rule(self._finer(level), _WIDER))
+                solution = self._solved(neurons, self._rule(level), self._rule(self._finer(level), WIDER))
                 noise = solution.exploited * self.n_states
                 calm = 0.3 * solution.errors.sum() + 1e-12 * np.abs(solution.energies).max()
                 if noise < calm or level > 2 * self.plan.level:
@@ -309,77 +201,6 @@ class _Solver:
         self.frame, self.slope = frame, steeper * slope
         self.tuned_at = count
         return level
-
-    # --- points and neurons
-
-    def _rule(self, level: int, wider: float = 1.0) -> Rule:
-        """About level^dim points; wider than 1, the rule that verifies."""
-        if self.centres:
-            reach = wider * max(self.reach, FADED / float(self.frame.decay[0]))
-            directions = max(int(self.plan.angular * level), 6) + 4 * (self.dim == 3 and wider > 1)
-            centres = [replace(c, length=s) for c, s in zip(self.centres, self.frame.lengths, strict=True)]
-            rule = about_centres(self.domain, centres, level, directions, reach)
-        elif self.extent.unbounded and not self.jumps:
-            wave = self.root @ self.extent.frame.whiten
-            count = (wider * level) ** self.dim
-            rule = lattice(self.extent.frame.mean, self.extent.shape, wave, wider, count, self.shift)
-        else:
-            rule = self._walled_rule(level, wider)
-        rule.potential = self.problem.potential_values(rule.points)
-        return rule
-
-    def _walled_rule(self, level: int, wider: float) -> Rule:
-        """Along the axes of the box, points an axis as it has waves; but for corners where every function has faded."""
-        lower, upper, mean = (np.asarray(a) for a in (self.domain.lower, self.domain.upper, self.frame.mean))
-        window = mean[:, None] + wider * (self.extent.window - mean[:, None])
-        window = np.clip(window, lower[:, None], upper[:, None])
-        turning, faded = self.coordinates.turning, self.extent.faded
-        waves = np.linalg.norm(self.root @ self.frame.whiten, axis=0) * np.diff(window)[:, 0]
-        waves = np.maximum(waves, 0.1 * waves.max()) * np.where(faded | turning, 1, 1.2)
-        counts = level * waves / np.exp(np.log(waves).mean())
-
-        def rule(counts: np.ndarray) -> tuple[Rule, np.ndarray]:
-            whole = np.maximum(np.ceil(counts).astype(int), 6)
-            found = in_box(self.domain, window.tolist(), whole.tolist(), self.breaks, faded.tolist())
-            if turning.any():
-                return found, np.ones(len(found), bool)
-            return found, np.linalg.norm((found.points - mean) @ self.extent.shape.T, axis=1) < 1.05 * wider
-
-        found, kept = rule(counts)
-        if kept.mean() < 0.9:
-            found, kept = rule(counts / kept.mean() ** (1 / self.dim))
-        return Rule(found.points[kept], found.weights[kept])
-
-    def _finer(self, level: int) -> int:
-        return int(level * self.plan.finer) + 1
-
-    def _capped(self, level: int) -> bool:
-        """Whether the next rule, and the one that verifies it, would have too many points."""
-        return len(self._rule(self._finer(self._finer(level)), _WIDER)) > self.settings.max_points
-
-    def _sample(self, rule: Rule, density: np.ndarray, count: int) -> np.ndarray:
-        """Points (count, dim) spread as a density known on a rule."""
-        share = np.cumsum(np.maximum(density, 0))
-        chosen = np.searchsorted(share, (np.arange(count) + self.rng.uniform()) / count * share[-1])
-        return rule.points[self.rng.permutation(np.minimum(chosen, len(share) - 1))]
-
-    def _draw(self, x: np.ndarray, slope: float) -> Neurons:
-        """Random neurons: each zero at one of the points x (M, dim), slopes up to `slope` times the states' own."""
-        count = len(x)
-        f = self.integrals.inputs(self.frame, x)
-        directions = self.rng.normal(size=f.shape)
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        if not self.centres and not self.coordinates.turning.any():
-            directions[:, : self.dim] = directions[:, : self.dim] @ self.root
-        weights = slope * self.rng.uniform(0, 1, (count, 1)) * directions
-        return Neurons(weights, -np.sum(weights * f, axis=1))
-
-    # --- the projected problem
-
-    def _lowest(
-        self, rule: Rule, neurons: Neurons, basis: np.ndarray, most: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return self.integrals.ritz(rule, self.frame, neurons, basis, most)
 
     def _functions(self, sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return ritz_functions(sums, part)
@@ -408,7 +229,7 @@ class _Solver:
         """Solved on rules that grow, three times at most, until a finer one agrees; and the level it took."""
         for attempt in range(3):
             finer = self._finer(level)
-            solution = self._solved(neurons, self._rule(level), self._rule(finer, _WIDER))
+            solution = self._solved(neurons, self._rule(level), self._rule(finer, WIDER))
             basis_error = float(solution.errors.max()) - _RULE_SAFETY * solution.exploited
             wanted = self.plan.rule_aim * float(self._allowed(solution.energies).min())
             enough = len(solution.rule) > _DEAR and self._converged(solution)
@@ -471,7 +292,7 @@ class _Solver:
 
     def run(self) -> Spectrum:
         n = self.n_states
-        _refuse_bottomless(self.problem)
+        refuse_bottomless(self.problem)
         self._coarse()
         level = self._tune(min(max(self.plan.first, 10 * n), self.most), self.plan.level)
         kept = self._trained(level)
@@ -654,32 +475,3 @@ def _shared(energies: np.ndarray, errors: np.ndarray) -> np.ndarray:
         energies
     )
     return np.where(level, errors, 0).max(1)
-
-
-def _refuse_bottomless(problem: Problem) -> None:
-    """ValueError where V falls without bound at a point that is no declared centre: the lowest of ever closer points."""
-    rng = np.random.default_rng(0)
-    domain = problem.domain
-    assert isinstance(domain, Box)
-    lower, upper = np.asarray(domain.lower), np.asarray(domain.upper)
-    x = rng.uniform(lower, upper, (4093, problem.dim))
-    v = problem.potential_values(x)
-    best, lowest, radius = x[v.argmin()], [float(v.min())], (upper - lower) / 16
-    for _ in range(14):
-        x = best + radius * rng.uniform(-1, 1, (1000, problem.dim))
-        x = np.clip(x, lower + 1e-9 * (upper - lower), upper - 1e-9 * (upper - lower))
-        v = problem.potential_values(x)
-        if v.min() < lowest[-1]:
-            best = x[v.argmin()]
-        lowest.append(min(float(v.min()), lowest[-1]))
-        radius = radius / 4
-    near = any(
-        np.linalg.norm(best - c.position) < 1e-3 * np.linalg.norm(upper - lower) for c in problem.centres
-    )
-    first, second, third = (lowest[k] - lowest[k + 4] for k in (-13, -9, -5))
-    if not near and third > 8 * second > 64 * first > 0:  # like 1/r, by about 256
-        where = ", ".join(f"{c:.6g}" for c in best)
-        raise ValueError(
-            f"Ritz: V falls without bound near x = ({where}): {lowest[-3]:.3g}, {lowest[-2]:.3g}, {lowest[-1]:.3g}, closer and "
-            "closer. Declare a Coulomb-like centre in Potential(V, singularities=[...]), or soften V."
-        )

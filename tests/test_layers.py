@@ -54,6 +54,7 @@ ORDER = [
     "sampled_ritz",
     "marginals",
     "surroundings",
+    "trial_space",
     "ritz",
     "finite_elements",
     "mesh",
