@@ -37,6 +37,7 @@ _FADED = 5.5  # widths within which a Gaussian counts as inside the walls
 _JITTER = 1e-9
 _CHUNK = 50
 _WELLS = 4
+_FEW = 12  # dimensions up to which the learning rate is as given
 _MOVES = 4  # of every walker, a step
 
 
@@ -63,7 +64,7 @@ class SampledRitz(IterativeMethod):
         batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
         n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6.
         widths: hidden layers of the network.
-        learning_rate: of Adam, falling to zero as a cosine.
+        learning_rate: of Adam, falling to zero as a cosine; past 12 dimensions times √(12/dim).
         averaging: rate of the moving averages.
         sampler: "reference" for independent points from the products' densities; "metropolis" for walkers in Σ_k |ψ_k|², where
             those are no good (status says so). The final energies are always from independent points.
@@ -189,7 +190,9 @@ class SampledRitz(IterativeMethod):
         # A reference that is nearly right is trained gently, and one that is right not at all.
         far, near_enough = self._reference_residual(sampled, lattice)
         steps = 0 if near_enough else self._steps(dim)
-        rate = self.learning_rate * min(1.0, 4 * far)
+        # Adam moves every entry alike: a form of dim² entries, and the log factor with it, would move dim times as far.
+        slower = min(1.0, np.sqrt(_FEW / dim))
+        rate = self.learning_rate * min(1.0, 4 * far) * slower
         first = ansatz.references[0]
         scale = np.linalg.norm(first.axes, axis=1) / np.sqrt(2)
         optimizer = optax.adam(optax.cosine_decay_schedule(rate, max(steps, 1)))
@@ -225,6 +228,7 @@ class SampledRitz(IterativeMethod):
             _, pull = jax.vjp(lambda p: sampled.values(p, x, shift), state.params)
             gradient = pull(residual @ c.T)[0]
             updates, inner = optimizer.update(gradient, state.optimizer, state.params)
+            updates = [[*layers, jax.tree.map(lambda u: slower * u, forms)] for *layers, forms in updates]
             params = optax.apply_updates(state.params, updates)
             since = jnp.maximum(state.step - halfway, 0).astype(float)
             mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
