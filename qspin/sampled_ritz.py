@@ -75,8 +75,8 @@ class SampledRitz(IterativeMethod):
     Time a step O(B · dim · (network + M) + B · M²), for B points and M features; memory O(B · dim · (dim + M)). The reference
     costs some 10⁵ · dim evaluations of V, and 4·10⁵ of its Hessian.
 
-    `errors` join a statistical part (jackknife over blocks) and what the span may still leave out: 2·α·residual², α the rate at
-    which energies fell with residual² in training.
+    `errors` join a statistical part (over blocks of points) and what the span may still leave out: 2·α·residual², α the rate at
+    which energies fell with residual² in training, or fall with the highest fifth of the products, whichever is more.
     """
 
     tolerance: float = 1e-5
