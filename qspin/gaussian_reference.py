@@ -175,8 +175,9 @@ def _settled(
                 break
     if len(energies) >= 20 and energies[-1] < -1e3 * (abs(energies[0]) + rates.sum()):
         raise ValueError(
-            f"Potential of {problem.name}: V falls without bound: Gaussians reach {energies[len(energies) // 2]:.3g}, then "
-            f"{energies[-1]:.3g} at x = ({', '.join(f'{v:.3g}' for v in centre)}). There is no lowest state."
+            f"Potential of {problem.name}: V falls without bound, or to the walls of the box: Gaussians reach "
+            f"{energies[len(energies) // 2]:.3g}, then {energies[-1]:.3g} at x = ({', '.join(f'{v:.3g}' for v in centre)}). In "
+            "space there is no lowest state; in a Box, where the walls hold it, use qspin.SpIN()."
         )
     if not np.isfinite(energies[-1]):
         return None

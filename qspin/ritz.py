@@ -64,7 +64,7 @@ class Ritz(DirectMethod):
     Args:
         tolerance: claimed error asked of every energy, as a share of |E| (where E is near 0, of the range of energies).
         max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three, 1600 past them.
-        max_points: quadrature points at most.
+        max_points: quadrature points at most; `SampledRitz`, past three dimensions, has its own count.
         train: whether the hidden weights of the first features are trained, by Gauss–Newton steps with the output layer
             solved for at each; where a step is cheap, and not with a Bloch wave vector. Past three dimensions: whether the
             network is.
@@ -113,7 +113,7 @@ class Ritz(DirectMethod):
     def for_problem(self, problem: Problem) -> Method:
         if problem.dim <= 3 or not self.products:
             return self
-        sampled = SampledRitz(tolerance=max(self.tolerance, 1e-5), n_features=self.max_features)
+        sampled = SampledRitz(tolerance=self.tolerance, n_features=self.max_features)
         return sampled if self.train else replace(sampled, steps=0)
 
     def check(self, problem: Problem, n_states: int) -> None:

@@ -20,7 +20,7 @@ from qspin.spectrum import energy_scale
 __all__ = ["Sampled", "SampledEnergies", "evaluate_sampled", "pencil"]
 
 _BLOCK = 4096  # points at a time
-_BLOCKS = 32  # at first; then four times as many, till the tolerance is reached
+_BLOCKS = 32  # at first; then as many more as the noise asks for, up to eight times as many at once
 _SAFETY = 2.0
 _ROUNDING = 1e-12  # of |E|
 _FEWER = 0.8  # of the products
@@ -197,7 +197,8 @@ def pencil(blocks: _Blocks, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     statistical errors.
 
     Directions whose overlap is rounding are left out first. The matrix is not symmetric: pairs of complex energies, which noise
-    makes of close levels, are given by their real parts. Errors are those of first-order perturbation by each block.
+    makes of close levels, are given by their real parts. Errors are the infinitesimal jackknife's: first-order perturbation by
+    each block.
     """
     overlap, energy, square = (part.mean(0) for part in blocks)
     scale = 1 / np.sqrt(np.diagonal(overlap))

@@ -129,6 +129,10 @@ class SampledRitz(IterativeMethod):
                 "SampledRitz: its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use "
                 "qspin.SpIN(), or qspin.Ritz() in up to three dimensions."
             )
+        if self.sampler == "metropolis" and any(problem.domain.periodic):
+            raise ValueError(
+                'SampledRitz: walkers do not turn round on periodic axes; use sampler="reference".'
+            )
         if self.n_features is not None and self.n_features < n_states:
             raise ValueError(
                 f"SampledRitz: n_states = {n_states} needs as many features, n_features is {self.n_features}."
@@ -145,21 +149,21 @@ class SampledRitz(IterativeMethod):
     def _steps(self, dim: int) -> int:
         return self.steps if self.steps is not None else (2000 if dim < 32 else 600)
 
-    def ansatz(self, problem: Problem, n_states: int, seed: int = 0) -> ProductAnsatz:
+    def ansatz(self, problem: Problem, n_states: int) -> ProductAnsatz:
         """The trial functions for a problem: references about its wells."""
         assert isinstance(problem.domain, Box)
         count = self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
         box = problem.domain
         lower, upper = np.asarray(box.lower), np.asarray(box.upper)
         with double_precision():
-            wells = gaussian_wells(problem, seed, rotate=self.rotate)
+            wells = gaussian_wells(problem, rotate=self.rotate)
             reach = np.stack([_FADED * np.linalg.norm(w.axes, axis=1) for w in wells])
             centres = np.stack([w.centre for w in wells])
             inside = np.all((centres - reach > lower) & (centres + reach < upper), axis=0) & ~np.asarray(
                 box.periodic
             )
             if not inside.all():
-                wells = gaussian_wells(problem, seed, rotate=False)
+                wells = gaussian_wells(problem, rotate=False)
             kinds = tuple(
                 PERIODIC if turns else OPEN if fits else WALLED
                 for turns, fits in zip(box.periodic, inside, strict=True)

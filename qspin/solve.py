@@ -129,14 +129,16 @@ def solve(
 
 
 def default_method(problem: Problem, n_states: int) -> Method:
-    """The best variational method for a problem: `Ritz()` for Hamiltonians in a box or in space, in any dimension, where it
-    serves (real functions, no region; past three dimensions no singular centres); `SpIN()` for everything else."""
+    """The best variational method for a problem: `Ritz()` for Hamiltonians in a box or in space of one to three dimensions,
+    `SampledRitz()` past them, where these serve (no region; past three dimensions no singular centres); `SpIN()` for everything
+    else."""
     from qspin.ritz import Ritz  # SciPy's linear algebra: not before it is needed
+    from qspin.sampled_ritz import SampledRitz
 
-    method = Ritz()
+    method = Ritz() if problem.dim <= 3 else SampledRitz()
     boxed = _boxed(problem, n_states)
     try:
-        method.for_problem(boxed).check(boxed, n_states)
+        method.check(boxed, n_states)
     except ValueError:
         return SpIN()
     return method

@@ -35,10 +35,10 @@ def in_box(problem: Problem, n_states: int) -> Problem:
         lower, upper = np.full(dim, np.inf), np.full(dim, -np.inf)
         highest, first = -np.inf, None
         for well in gaussian_wells(problem):
+            if first is not None and well.energy > highest:
+                break  # they come by energy
             products = product_reference(problem, well, (OPEN,) * dim, n_states + n_states // 4 + 2)
             top = well.energy + float(products.energies[n_states - 1])
-            if first is not None and well.energy > highest:
-                continue
             first, highest = first or well, max(top, highest)
             reach = np.sqrt(2 * products.levels.max(0) + 1) + _BEYOND
             half = np.linalg.norm(well.axes * reach, axis=1)

@@ -233,7 +233,8 @@ def test_the_default_method_follows_the_problem() -> None:
     from qspin.solve import default_method
 
     assert isinstance(default_method(oscillator(2), 4), qspin.Ritz)
-    assert isinstance(default_method(oscillator(4), 4), qspin.Ritz)
+    assert isinstance(default_method(oscillator(4), 4), qspin.SampledRitz)
+    assert qspin.Ritz(tolerance=1e-8).for_problem(oscillator(4)) == qspin.SampledRitz(tolerance=1e-8)
     assert isinstance(
         default_method(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1), qspin.SpIN
     )

@@ -99,6 +99,14 @@ def test_bad_input() -> None:
     nan = qspin.Potential(lambda x: jnp.where(x[0] > 4, jnp.nan, jnp.sum(x**2)))
     with pytest.raises(ValueError, match="V is nan at x"):
         qspin.solve(qspin.Problem(qspin.Kinetic() + nan, qspin.Box.cube(9.0, dim=4)), 2)
+    falling = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: -jnp.sum(x**4)), qspin.Box.cube(9.0, dim=4)
+    )
+    with pytest.raises(ValueError, match="V falls without bound, or to the walls"):
+        qspin.solve(falling, 2)
+    turning = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0] * 4, [1.0] * 4, periodic=True))
+    with pytest.raises(ValueError, match="walkers do not turn round"):
+        qspin.solve(turning, 2, SampledRitz(sampler="metropolis"))
     centred = qspin.Potential(lambda x: -1 / jnp.linalg.norm(x), singularities=[(0.0,) * 4])
     with pytest.raises(ValueError, match="no cusps"):
         SampledRitz().check(qspin.Problem(qspin.Kinetic() + centred, qspin.Box.cube(9.0, dim=4)), 2)
