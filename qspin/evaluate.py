@@ -1,5 +1,6 @@
 """Final evaluation of trained wavefunctions: fresh points, Rayleigh–Ritz, an error for each energy."""
 
+from abc import abstractmethod
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from qspin.spectral import moment, rayleigh_ritz
 from qspin.spectrum import Eigenfunctions, describe_domain
 from qspin.wavefunction import Wavefunction
 
-__all__ = ["Evaluation", "VariationalFunctions", "evaluate", "in_batches"]
+__all__ = ["Evaluation", "PointwiseFunctions", "VariationalFunctions", "evaluate", "in_batches"]
 
 _BATCH = 1024  # points held at a time
 _MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
@@ -44,6 +45,28 @@ class _Moments(NamedTuple):
     sigma: Any
     pi: Any
     square: Any
+
+
+class PointwiseFunctions(Eigenfunctions):
+    """Functions given point by point, with the points (P, dim) and weights (P,) that inner products are taken on."""
+
+    points: np.ndarray
+    weights: np.ndarray
+
+    @abstractmethod
+    def psi(self) -> Function:
+        """All functions at one point, x (dim,) -> (N,)."""
+
+    @double_precision()
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return in_batches(self.psi(), points)
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.points, self.weights
+
+    @double_precision()
+    def image(self, operator: Operator) -> np.ndarray:
+        return in_batches(operator.exact()(self.psi()), self.points)
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,8 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: shift_margin must be positive, got {self.shift_margin!r}.")
 
     def check(self, problem: Problem, n_states: int) -> None:
-        if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
-            raise ValueError(
-                "Grid: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and largest "
-                "eigenvalues use qspin.SpIN()."
-            )
+        self.check_boxed(problem)
+        assert isinstance(problem.domain, Box)
         if n_states < 1:
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:

@@ -24,6 +24,14 @@ class Method(ABC):
         """Raise ValueError at once where this method cannot do this problem."""
         del problem, n_states
 
+    def check_boxed(self, problem: Problem) -> None:
+        """Raise ValueError for anything but the lowest states of a Hamiltonian in a box."""
+        if not problem.is_boxed_hamiltonian:
+            raise ValueError(
+                f"{type(self).__name__}: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and "
+                "largest eigenvalues use qspin.SpIN()."
+            )
+
     def for_problem(self, problem: Problem) -> "Method":
         """The method that does this problem under this one's name: itself, where it has no other for other dimensions."""
         del problem

@@ -68,6 +68,11 @@ class Problem:
         return self.domain.dim
 
     @property
+    def is_boxed_hamiltonian(self) -> bool:
+        """Whether the lowest states of a Hamiltonian in a box are wanted: what grids, Ritz and semiclassics serve."""
+        return isinstance(self.domain, Box) and self.hamiltonian.is_local and not self.largest
+
+    @property
     def minimised(self) -> Operator:
         """The operator whose lowest eigenvalues are wanted: H, or -H where its largest are."""
         return -self.hamiltonian if self.largest else self.hamiltonian

@@ -117,11 +117,8 @@ class Ritz(DirectMethod):
         return sampled if self.train else replace(sampled, steps=0)
 
     def check(self, problem: Problem, n_states: int) -> None:
-        if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
-            raise ValueError(
-                "Ritz: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and largest "
-                "eigenvalues use qspin.SpIN()."
-            )
+        self.check_boxed(problem)
+        assert isinstance(problem.domain, Box)
         if isinstance(problem.domain, Region):
             raise ValueError(
                 "Ritz: its rules end at the walls of a box, not of a Region; use qspin.SpIN() or qspin.Grid()."

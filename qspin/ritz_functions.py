@@ -6,18 +6,16 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.evaluate import in_batches
+from qspin.evaluate import PointwiseFunctions
 from qspin.features import Coordinates, Frame, Neurons
-from qspin.hamiltonian import Operator
 from qspin.laplacian import Function
-from qspin.runtime import double_precision
-from qspin.spectrum import Eigenfunctions, describe_domain
+from qspin.spectrum import describe_domain
 
 __all__ = ["RitzFunctions"]
 
 
 @dataclass(frozen=True, eq=False)
-class RitzFunctions(Eigenfunctions):
+class RitzFunctions(PointwiseFunctions):
     """ψ(x) = combinationᵀ · tanh(W f(x) + b) · envelope(x) · exp(ik·x), with the rule that verified them."""
 
     coordinates: Coordinates
@@ -35,7 +33,7 @@ class RitzFunctions(Eigenfunctions):
     def dim(self) -> int:
         return self.coordinates.domain.dim
 
-    def _psi(self) -> Function:
+    def psi(self) -> Function:
         def psi(x: Any) -> Any:
             hidden = jnp.tanh(
                 self.neurons.weights @ self.coordinates.inputs(self.frame, x) + self.neurons.biases
@@ -45,17 +43,6 @@ class RitzFunctions(Eigenfunctions):
             return psi * jnp.exp(1j * jnp.dot(jnp.asarray(wave), x)) if any(wave) else psi
 
         return psi
-
-    @double_precision()
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        return in_batches(self._psi(), points)
-
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.points, self.weights
-
-    @double_precision()
-    def image(self, operator: Operator) -> np.ndarray:
-        return in_batches(operator.exact()(self._psi()), self.points)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {

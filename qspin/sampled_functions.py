@@ -8,13 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin.domain import Domain
-from qspin.evaluate import in_batches
-from qspin.hamiltonian import Operator
+from qspin.evaluate import PointwiseFunctions
 from qspin.laplacian import Function
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import Reference
-from qspin.runtime import double_precision
-from qspin.spectrum import Eigenfunctions, describe_domain
+from qspin.spectrum import describe_domain
 
 __all__ = ["SampledFunctions"]
 
@@ -24,7 +22,7 @@ _TABLES = (
 
 
 @dataclass(frozen=True, eq=False)
-class SampledFunctions(Eigenfunctions):
+class SampledFunctions(PointwiseFunctions):
     """ψ(x) = combinationᵀ f(x; params), with the points and weights that inner products are taken on."""
 
     ansatz: ProductAnsatz
@@ -42,19 +40,8 @@ class SampledFunctions(Eigenfunctions):
     def dim(self) -> int:
         return self.domain.dim
 
-    def _psi(self) -> Function:
+    def psi(self) -> Function:
         return lambda x: self.ansatz.values(self.params, x) @ jnp.asarray(self.combination)
-
-    @double_precision()
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        return in_batches(self._psi(), points)
-
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.points, self.weights
-
-    @double_precision()
-    def image(self, operator: Operator) -> np.ndarray:
-        return in_batches(operator.exact()(self._psi()), self.points)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {

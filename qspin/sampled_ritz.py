@@ -25,6 +25,7 @@ from qspin.metropolis import Walkers, start, walk
 from qspin.problem import Problem
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.region import Region
 from qspin.runtime import double_precision
 from qspin.sampled_evaluation import Sampled, evaluate_sampled
 from qspin.sampling import golden_slopes
@@ -119,10 +120,11 @@ class SampledRitz(IterativeMethod):
             raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
 
     def check(self, problem: Problem, n_states: int) -> None:
-        if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
+        self.check_boxed(problem)
+        assert isinstance(problem.domain, Box)
+        if isinstance(problem.domain, Region):
             raise ValueError(
-                "SampledRitz: solves for the lowest states of a Hamiltonian in a Box or in Space; for kernels, matrices and "
-                "largest eigenvalues use qspin.SpIN()."
+                "SampledRitz: its references end at the walls of a box, not of a Region; use qspin.SpIN()."
             )
         if problem.centres or any(problem.domain.wave_vector):
             raise ValueError(

@@ -25,8 +25,9 @@ def thomas_fermi(problem: Problem, n_states: int) -> Cloud | None:
 
     Costs at most 4 · 16,384 evaluations of V. The estimate only sets scales: nothing is assumed of it beyond that.
     """
-    if not isinstance(problem.domain, Box) or not problem.hamiltonian.is_local or problem.largest:
+    if not problem.is_boxed_hamiltonian:
         return None
+    assert isinstance(problem.domain, Box)
     if problem.hamiltonian.singularities or any(problem.domain.periodic):
         return None
     dim = problem.dim

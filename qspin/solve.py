@@ -23,7 +23,7 @@ from qspin.sampling import Points
 from qspin.spectrum import Spectrum, npz_path, write_npz
 from qspin.spin import SpIN
 
-__all__ = ["TrainingError", "default_method", "solve"]
+__all__ = ["TrainingError", "boxed", "default_method", "solve"]
 
 _MOST_RECORDS = 1000  # rows of history kept
 _CHECKPOINT_EVERY = 30.0  # seconds
@@ -86,7 +86,7 @@ def solve(
             f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
         )
     n_states = int(n_states)
-    problem = _boxed(problem, n_states)
+    problem = boxed(problem, n_states)
     method = default_method(problem, n_states) if method is None else method
     method = method.for_problem(problem)
     method.check(problem, n_states)
@@ -136,15 +136,15 @@ def default_method(problem: Problem, n_states: int) -> Method:
     from qspin.sampled_ritz import SampledRitz
 
     method = Ritz() if problem.dim <= 3 else SampledRitz()
-    boxed = _boxed(problem, n_states)
     try:
-        method.check(boxed, n_states)
+        method.check(boxed(problem, n_states), n_states)
     except ValueError:
         return SpIN()
     return method
 
 
-def _boxed(problem: Problem, n_states: int) -> Problem:
+def boxed(problem: Problem, n_states: int) -> Problem:
+    """The problem in a box that its states do not feel, where its domain is `Space`; else itself."""
     if not isinstance(problem.domain, Space):
         return problem
     from qspin.surroundings import in_box  # SciPy, as above

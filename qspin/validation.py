@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from qspin.domain import Box
 from qspin.grid import Grid
 from qspin.method import Method
 from qspin.problem import Problem
-from qspin.solve import solve
+from qspin.solve import boxed, solve
 from qspin.spectrum import Comparison, Spectrum
 
 __all__ = ["Validation", "validate"]
@@ -142,8 +141,8 @@ def validate(
 
     Costs both solves. Raises ValueError where there is nothing to compare with: no grid and no closed form.
     """
-    serves = isinstance(problem.domain, Box) and problem.hamiltonian.is_local and problem.dim <= 3
-    judged_by_grid = serves and not problem.largest and not isinstance(method, Grid)
+    problem = boxed(problem, n_states)
+    judged_by_grid = problem.is_boxed_hamiltonian and problem.dim <= 3 and not isinstance(method, Grid)
     if not judged_by_grid and problem.exact is None:
         raise ValueError(
             "validate: there is nothing to validate against: no grid serves, and no closed form is known."

@@ -104,6 +104,9 @@ def test_bad_input() -> None:
     )
     with pytest.raises(ValueError, match="V falls without bound, or to the walls"):
         qspin.solve(falling, 2)
+    ball = qspin.Region(lambda x: 1 - jnp.sum(x**2), qspin.Box.cube(1.0, dim=4))
+    with pytest.raises(ValueError, match="not of a Region"):
+        qspin.solve(qspin.Problem(qspin.Kinetic(), ball), 2, SampledRitz())
     turning = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0] * 4, [1.0] * 4, periodic=True))
     with pytest.raises(ValueError, match="walkers do not turn round"):
         qspin.solve(turning, 2, SampledRitz(sampler="metropolis"))

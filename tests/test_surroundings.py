@@ -31,6 +31,12 @@ def test_hydrogen_gets_room_for_its_levels() -> None:
     assert np.sqrt(2 * 2 / 25) * (many / 2 - 25 / 2) > 13
 
 
+def test_a_problem_in_space_is_validated_by_the_grid() -> None:
+    found = qspin.validate(problem(lambda x: 0.5 * x[0] ** 2, 1), 3)
+    assert found.spectrum.energies == pytest.approx([0.5, 1.5, 2.5], rel=1e-6)
+    assert found.grid is not None
+
+
 def test_a_box_stays_what_it_is() -> None:
     p = qspin.Problem(qspin.Kinetic() + qspin.Potential(lambda x: x[0] ** 2), qspin.Box.cube(5.0, dim=1))
     assert in_box(p, 3) is p
