@@ -1,7 +1,8 @@
-"""Many dimensions: energies against closed forms and `ProductBasis`, seconds, honesty of the claimed errors; and what a step
-costs.
+"""Many dimensions: energies against closed forms and `ProductBasis`, seconds, honesty of the claimed errors; other ways to
+train, in the same program; and what a step costs.
 
     python benchmarks/many_dimensions.py energies [--seeds 3] [NAME …]
+    python benchmarks/many_dimensions.py ways [--seeds 3]
     python benchmarks/many_dimensions.py cost
 """
 
@@ -139,6 +140,67 @@ def energies(seeds: int, names: list[str]) -> None:
         )
 
 
+# Other ways to train the same functions: what is changed in the settings, and about as many steps as take the same time.
+WAYS: dict[str, dict[str, Any]] = {
+    "Adam, rotation, quasi-random": {"steps": 400},
+    "random points": {"steps": 400, "sampler": "random"},
+    "walkers in Σ|ψ|²": {"steps": 160, "sampler": "metropolis"},
+    "masked order": {"steps": 400, "ordering": "masked"},
+    "energy metric": {"steps": 30, "optimizer": "energy"},
+    "energy metric, as many steps": {"steps": 400, "optimizer": "energy"},
+}
+
+
+def way(build: Any, n_states: int, method: Any, seed: int, pipe: Any) -> None:
+    started = time.perf_counter()
+    try:
+        spectrum = qspin.solve(build[0](*build[1:]), n_states, method, seed=seed)
+    except (qspin.TrainingError, ValueError) as error:
+        pipe.send(str(error).splitlines()[0][:60])
+        return
+    residuals = (
+        spectrum.history["residuals"][-20:].mean(0).max() if "residuals" in spectrum.history else np.nan
+    )
+    pipe.send((spectrum.energies, spectrum.errors, time.perf_counter() - started, residuals))
+
+
+def ways(seeds: int) -> None:
+    """The same problem by other optimisers, orders, samplers and networks; worst of the seeds."""
+    context = multiprocessing.get_context("spawn")
+    print("| problem | states | way | steps | s | residual | worst, relative | within 2 claimed |")
+    print("|---|---|---|---|---|---|---|---|")
+    problems = (
+        ("coupled oscillators, user's axes, d = 6", (shipped, "coupled_oscillators", 6), 8),
+        ("coupled oscillators, user's axes, d = 6", (shipped, "coupled_oscillators", 6), 24),
+    )
+    for name, build, n_states in problems:
+        truth = np.asarray(build[0](*build[1:]).exact_energies(n_states))[:n_states]
+        methods = [(k, qspin.SampledRitz(rotate=False, **v), v["steps"]) for k, v in WAYS.items()]
+        methods.append(("SpIN, mask × plain network", qspin.SpIN(steps=3000, batch_size=1024), 3000))
+        for label, method, steps in methods:
+            rows: list[Any] = []
+            for seed in range(1 if steps >= 400 and "metric" in label else seeds):
+                mine, theirs = context.Pipe()
+                process = context.Process(target=way, args=(build, n_states, method, seed, theirs))
+                process.start()
+                theirs.close()
+                rows.append(mine.recv())
+                process.join()
+            lost = [row for row in rows if isinstance(row, str)]
+            rows = [row for row in rows if not isinstance(row, str)]
+            if not rows:
+                print(f"| {name} | {n_states} | {label} | {steps} | – | – | {lost[0]} | – |", flush=True)
+                continue
+            off = [np.abs(e - truth) for e, *_ in rows]
+            held = np.mean([o <= 2 * errors for o, (_, errors, *_) in zip(off, rows, strict=True)])
+            print(
+                f"| {name} | {n_states} | {label} | {steps} | {max(r[2] for r in rows):.0f} | {max(r[3] for r in rows):.1e} "
+                f"| {max((o / truth).max() for o in off):.1e} | {held:.0%} |"
+                + (f" {len(lost)} of {seeds} lost" if lost else ""),
+                flush=True,
+            )
+
+
 def cost() -> None:
     """Milliseconds of f and Hf, and of the pull-back, by dimension, states and batch."""
     print("| d | states | features | batch | images, ms | pull-back, ms | images / (B·(d² + d·64 + M)), ns |")
@@ -180,5 +242,7 @@ if __name__ == "__main__":
     named = [word for word in words if word in ROWS]
     if "energies" in words or not words or named:
         energies(count, named)
+    if "ways" in words or not words:
+        ways(count)
     if "cost" in words or not words:
         cost()

@@ -105,7 +105,7 @@ def evaluate_sampled(
     """Energies on fresh points: more of them till statistical errors are 0.3 of the tolerance, or `most_points`.
 
     Memory O(blocks · M²), constant in the points. `before` are parameters of an earlier time in training: the rate α at which
-    energies fell with residual² since then turns residuals into errors.
+    energies fell with residual² since then turns residuals into errors. None where there was no training.
     """
     lattice = np.outer(np.arange(_BLOCK), golden_slopes(sampled.domain.dim + 1)) % 1
     dim, n = sampled.domain.dim, sampled.n_states
@@ -133,11 +133,13 @@ def evaluate_sampled(
             break
         ratio = (statistical / (_STATISTICAL_SHARE * tolerance * np.abs(energies))).max()
         wanted = int(min(wanted * min(max(ratio**2, 1.5), 8.0), -(-most_points // _BLOCK)))
-    earlier = [
-        tuple(np.asarray(a) for a in moments(before, jax.random.fold_in(root, b))) for b in range(_BLOCKS)
-    ]
-    first = pencil(_Blocks(*(np.stack(part) for part in zip(*earlier, strict=True))), n)
-    left_out = _left_out(energies, residuals, first[0], first[1])
+    first = (energies, residuals)
+    if before is not None:
+        earlier = [
+            tuple(np.asarray(a) for a in moments(before, jax.random.fold_in(root, b))) for b in range(_BLOCKS)
+        ]
+        first = pencil(_Blocks(*(np.stack(part) for part in zip(*earlier, strict=True))), n)[:2]
+    left_out = _left_out(energies, residuals, *first)
     # States near the upper end lean on those just left out: seen when the highest products are left out, too.
     some = _fewer(sampled.ansatz, n)
     fewer = pencil(_Blocks(*(part[:, some][:, :, some] for part in stacked)), n)

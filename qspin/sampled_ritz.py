@@ -11,48 +11,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
 from qspin.domain import Box
 from qspin.gaussian_reference import gaussian_wells
 from qspin.method import IterativeMethod, Run
-from qspin.metropolis import Walkers, start, walk
 from qspin.problem import Problem
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
 from qspin.region import Region
 from qspin.runtime import double_precision
 from qspin.sampled_evaluation import Sampled, evaluate_sampled
+from qspin.sampled_training import State, Training, reference_residuals
 from qspin.sampling import golden_slopes
-from qspin.spectral import Average, all_finite
 from qspin.spectrum import Spectrum, energy_scale
 
 __all__ = ["SampledRitz"]
 
 _FADED = 5.5  # widths within which a Gaussian counts as inside the walls
-_JITTER = 1e-9
-_CHUNK = 50
 _WELLS = 4
-_FEW = 12  # dimensions up to which the learning rate is as given
-_MOVES = 4  # of every walker, a step
-
-
-class State(NamedTuple):
-    """Of training: everything that a run resumes from."""
-
-    params: Any
-    optimizer: Any
-    overlap: Average
-    energy: Average
-    mean: Any  # of the parameters, over the second half
-    walkers: Any  # None for independent points
-    step: Any
-    seed: Any
+_CHOICES = {
+    "sampler": ("reference", "random", "metropolis"),
+    "optimizer": ("adam", "energy"),
+    "ordering": ("rotation", "masked"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,14 +46,18 @@ class SampledRitz(IterativeMethod):
 
     Args:
         tolerance: claimed error asked of every energy, as a share of |E|; training ends when residuals promise it.
-        steps: training steps at most; None for 2000, 600 from 32 dimensions on.
+        steps: training steps at most; None for 2000, 600 from 32 dimensions on, 200 with optimizer="energy".
         batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
-        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6.
+        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6 (n_states in the
+            masked order).
         widths: hidden layers of the network.
         learning_rate: of Adam, falling to zero as a cosine; past 12 dimensions times √(12/dim).
         averaging: rate of the moving averages.
-        sampler: "reference" for independent points from the products' densities; "metropolis" for walkers in Σ_k |ψ_k|², where
-            those are no good (status says so). The final energies are always from independent points.
+        sampler: "reference" for quasi-random points from the products' densities, "random" for random ones; "metropolis" for
+            walkers in Σ_k |ψ_k|², where those are no good (status says so). The final energies are always from the first.
+        optimizer: "adam"; or "energy", conjugate gradients in the energy metric, with few steps of 20 products each.
+        ordering: "rotation" trains the N lowest combinations of all features; "masked" is SpIN's gradient of N features, each
+            below those before it.
         rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
         mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
         evaluation_points: fresh points for the final energies, at most.
@@ -88,6 +77,8 @@ class SampledRitz(IterativeMethod):
     learning_rate: float = 1e-2
     averaging: float = 0.2
     sampler: str = "reference"
+    optimizer: str = "adam"
+    ordering: str = "rotation"
     rotate: bool = True
     mean_field: bool = True
     evaluation_points: int = 1_000_000
@@ -112,10 +103,11 @@ class SampledRitz(IterativeMethod):
                 raise ValueError(
                     f"SampledRitz: {setting} must be an integer of at least {least}, got {value!r}."
                 )
-        if self.sampler not in ("reference", "metropolis"):
-            raise ValueError(
-                f'SampledRitz: sampler must be "reference" or "metropolis", got {self.sampler!r}.'
-            )
+        for setting, known in _CHOICES.items():
+            if (value := getattr(self, setting)) not in known:
+                raise ValueError(
+                    f"SampledRitz: {setting} must be {' or '.join(map(repr, known))}, got {value!r}."
+                )
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
 
@@ -145,16 +137,23 @@ class SampledRitz(IterativeMethod):
                 f"got {self._batch(problem.dim)}."
             )
 
+    def _features(self, n_states: int) -> int:
+        if self.ordering == "masked":
+            return n_states
+        return self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
+
     def _batch(self, dim: int) -> int:
         return self.batch_size if self.batch_size is not None else (4096 if dim < 32 else 2048)
 
     def _steps(self, dim: int) -> int:
-        return self.steps if self.steps is not None else (2000 if dim < 32 else 600)
+        if self.steps is not None:
+            return self.steps
+        return 200 if self.optimizer == "energy" else 2000 if dim < 32 else 600
 
     def ansatz(self, problem: Problem, n_states: int) -> ProductAnsatz:
         """The trial functions for a problem: references about its wells."""
         assert isinstance(problem.domain, Box)
-        count = self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
+        count = self._features(n_states)
         box = problem.domain
         lower, upper = np.asarray(box.lower), np.asarray(box.upper)
         with double_precision():
@@ -193,127 +192,35 @@ class SampledRitz(IterativeMethod):
             )
         with double_precision():
             lattice = np.outer(np.arange(self._batch(dim)), golden_slopes(dim + 1)) % 1
+            far, energies, residuals = reference_residuals(sampled, lattice)
         # A reference that is nearly right is trained gently, and one that is right not at all.
-        far, near_enough = self._reference_residual(sampled, lattice)
-        steps = 0 if near_enough else self._steps(dim)
-        # Adam moves every entry alike: a form of dim² entries, and the log factor with it, would move dim times as far.
-        slower = min(1.0, np.sqrt(_FEW / dim))
-        rate = self.learning_rate * min(1.0, 4 * far) * slower
-        first = ansatz.references[0]
-        scale = np.linalg.norm(first.axes, axis=1) / np.sqrt(2)
-        optimizer = optax.adam(optax.cosine_decay_schedule(rate, max(steps, 1)))
-        halfway = steps // 2
-
-        def drawn(state: State, key: Any) -> tuple[Any, Any, Any]:
-            """Points, ½ ln of their weights, and walkers."""
-            if state.walkers is None:
-                unit = (jnp.asarray(lattice) + jax.random.uniform(key, (dim + 1,))) % 1
-                return *sampled.points(unit), None
-            # The states of the averages so far; at first the products.
-            known = state.overlap.mass > 0
-            overlap = jnp.where(known, state.overlap.value, jnp.eye(m))
-            energy = jnp.where(known, state.energy.value, jnp.diag(jnp.arange(m, dtype=float)))
-            c = _lowest(overlap, energy, n_states)[1]
-
-            def log_density(x: Any) -> Any:
-                return jnp.log(jnp.sum((sampled.ansatz.values(state.params, x) @ c) ** 2))
-
-            walkers = start(log_density, state.walkers.x, state.walkers.step)
-            walkers = walk(log_density, walkers, key, _MOVES, scale)
-            return walkers.x, -walkers.log / 2 - np.log(len(walkers.x)) / 2, walkers
-
-        def step(state: State) -> tuple[State, dict[str, Any]]:
-            key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-            x, shift, walkers = drawn(state, key)
-            f, hf = sampled.images(state.params, x, shift)
-            overlap = state.overlap.update(f.T @ f, self.averaging)
-            energy = state.energy.update(f.T @ hf, self.averaging)
-            energies, c = _lowest(overlap.value, energy.value, n_states)
-            psi = f @ c
-            residual = _outside(f, hf @ c - psi * energies)
-            _, pull = jax.vjp(lambda p: sampled.values(p, x, shift), state.params)
-            gradient = pull(residual @ c.T)[0]
-            updates, inner = optimizer.update(gradient, state.optimizer, state.params)
-            updates = [[*layers, jax.tree.map(lambda u: slower * u, forms)] for *layers, forms in updates]
-            params = optax.apply_updates(state.params, updates)
-            since = jnp.maximum(state.step - halfway, 0).astype(float)
-            mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
-            density = jnp.sum(psi**2, axis=1)
-            accepted = jnp.ones(()) if walkers is None else walkers.accepted
-            info = {
-                "acceptance": accepted,
-                "energies": energies,
-                "residuals": jnp.sqrt(jnp.sum(residual**2, axis=0)),
-                "effective_share": jnp.sum(density) ** 2 / jnp.sum(density**2) / len(density),
-                "ok": all_finite(energies, residual, *jax.tree.leaves(params)),
-            }
-            return State(params, inner, overlap, energy, mean, walkers, state.step + 1, state.seed), info
-
-        def blank(state: State) -> tuple[State, dict[str, Any]]:
-            zero = jnp.zeros(())
-            n = jnp.zeros((n_states,))
-            blanks = {"energies": n, "residuals": n, "effective_share": zero, "acceptance": zero}
-            return state, blanks | {"ok": jnp.ones((), bool)}
-
-        compiled = jax.jit(
-            lambda state, until: jax.lax.scan(
-                lambda s, _: jax.lax.cond(s.step < until, step, blank, s), state, length=_CHUNK
-            )
+        training = Training(
+            sampled,
+            lattice,
+            steps=0 if self._promised(energies, residuals) else self._steps(dim),
+            learning_rate=self.learning_rate * min(1.0, 4 * far),
+            averaging=self.averaging,
+            sampler=self.sampler,
+            optimizer=self.optimizer,
+            ordering=self.ordering,
         )
-
-        def init(seed: int) -> State:
-            with double_precision():
-                params = jax.tree.map(lambda a: jnp.asarray(a), ansatz.init(seed))
-                walkers = None
-                if self.sampler == "metropolis":
-                    x, _ = sampled.points(jnp.clip(jnp.asarray(lattice), 1e-9, 1 - 1e-9))
-                    walkers = Walkers(
-                        x, jnp.zeros(len(x)), jnp.zeros_like(x), jnp.asarray(0.3), jnp.asarray(0.0)
-                    )
-                return State(
-                    params, optimizer.init(params), Average.zeros((m, m), float), Average.zeros((m, m), float), params,
-                    walkers, jnp.zeros((), jnp.int32), jnp.asarray(np.uint32(seed % 2**32)),
-                )  # fmt: skip
-
-        def advance(state: State, until: int | None = None) -> tuple[State, dict[str, np.ndarray]]:
-            with double_precision():
-                end = steps if until is None else min(until, steps)
-                taken = min(_CHUNK, end - int(state.step))
-                state, info = compiled(state, jnp.int32(end))
-                return state, {name: np.asarray(a)[:taken] for name, a in info.items()}
 
         def enough(info: Mapping[str, np.ndarray]) -> bool:
             return self._promised(info["energies"][-1], info["residuals"].mean(0))
 
         finish = partial(self._spectrum, problem, sampled)
-        return Run(init, advance, finish, steps, enough)
+        return Run(training.init, training.advance, finish, training.steps, enough)
 
     def _promised(self, energies: np.ndarray, residuals: np.ndarray) -> bool:
         """Whether residuals promise the tolerance: they squared over the range of the energies."""
         left = residuals**2 / max(energy_scale(energies), 1e-300)
         return bool((left < 0.1 * self.tolerance * np.abs(energies)).all())
 
-    def _reference_residual(self, sampled: Sampled, lattice: np.ndarray) -> tuple[float, bool]:
-        """The largest residual of the reference, of the mean spacing of its axes; and whether that is small enough."""
-        with double_precision():
-
-            @jax.jit
-            def residuals(params: Any, unit: Any) -> Any:
-                x, shift = sampled.points(unit)
-                f, hf = sampled.images(params, x, shift)
-                energies, c = _lowest(f.T @ f, f.T @ hf, sampled.n_states)
-                return energies, jnp.sqrt(jnp.sum(_outside(f, hf @ c - f @ c * energies) ** 2, axis=0))
-
-            unit = jnp.asarray(np.clip(lattice, 1e-9, 1 - 1e-9))
-            energies, found = (np.asarray(a) for a in residuals(sampled.ansatz.init(0), unit))
-        spacing = np.mean([(r.rates**2).mean() for r in sampled.ansatz.references])
-        return float(found.max() / spacing), self._promised(energies, found)
-
     def _spectrum(
         self, problem: Problem, sampled: Sampled, state: State, history: Mapping[str, np.ndarray]
     ) -> Spectrum:
         params = jax.tree.map(np.asarray, state.mean)
-        initial = sampled.ansatz.init(int(state.seed))
+        initial = sampled.ansatz.init(int(state.seed)) if int(state.step) else None
         with double_precision():
             found = evaluate_sampled(
                 sampled, params, initial, self.tolerance, self.evaluation_points, int(state.seed)
@@ -392,25 +299,3 @@ def _apart(wells: list[Any]) -> list[Any]:
         if all(np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) > 1 for o in kept):
             kept.append(well)
     return kept
-
-
-def _lowest(overlap: Any, energy: Any, n: int) -> tuple[Any, Any]:
-    """The n lowest of the pencil, its noise symmetrised: energies, and combinations (M, n)."""
-    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
-    s = overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale))
-    p = (energy + energy.T) / 2 * scale[:, None] * scale
-    chol = jnp.linalg.cholesky(s)
-    solve = partial(jax.scipy.linalg.solve_triangular, chol, lower=True)
-    a = solve(solve(p).T)
-    values, vectors = jnp.linalg.eigh((a + a.T) / 2)
-    c = jax.scipy.linalg.solve_triangular(chol.T, vectors[:, :n], lower=False)
-    return values[:n], c * scale[:, None]
-
-
-def _outside(f: Any, residual: Any) -> Any:
-    """Less its projection, on these points, on the span of the features: what that holds a rotation finds."""
-    overlap = f.T @ f
-    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
-    s = overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale))
-    inside = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(s), True), scale[:, None] * (f.T @ residual))
-    return residual - f @ (scale[:, None] * inside)

@@ -51,6 +51,8 @@ ORDER = [
     "product_ansatz",
     "sampled_functions",
     "sampled_evaluation",
+    "energy_metric",
+    "sampled_training",
     "sampled_ritz",
     "marginals",
     "surroundings",

@@ -53,6 +53,20 @@ def test_training_does_what_normal_coordinates_would(tmp_path) -> None:  # type:
     assert np.allclose(again(points[:50]), psi[:50], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"ordering": "masked", "steps": 100}, {"optimizer": "energy", "steps": 8}]
+)
+def test_other_ways_to_train(settings) -> None:  # type: ignore[no-untyped-def]
+    """SpIN's masked order, and conjugate gradients in the energy metric, come to the same energies, more slowly."""
+    problem, frequencies = oscillators(4)
+    exact = qspin.exact.coupled_oscillators(np.diag(frequencies**2))(3)
+    common = {"rotate": False, "batch_size": 512, "evaluation_points": 65536, "widths": (16,)}
+    spectrum = qspin.solve(problem, 3, SampledRitz(**common, **settings))
+    assert np.abs(spectrum.energies / exact - 1).max() < 1e-3
+    assert (np.abs(spectrum.energies - exact) <= 3 * spectrum.errors).all()
+    assert spectrum.provenance["n_features"] == (3 if "ordering" in settings else 9)
+
+
 def test_both_wells_are_found() -> None:
     """A double well along a diagonal: the doublet of lowest states, one even and one odd."""
     turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0])
@@ -93,6 +107,9 @@ def test_bad_input() -> None:
         {"averaging": 0.0},
         {"widths": ()},
         {"batch_size": 3},
+        {"sampler": "gibbs"},
+        {"optimizer": "lbfgs"},
+        {"ordering": "any"},
     ):
         with pytest.raises(ValueError, match="SampledRitz"):
             SampledRitz(**settings)
