@@ -143,11 +143,11 @@ def energies(seeds: int, names: list[str]) -> None:
 # Other ways to train the same functions: what is changed in the settings, and about as many steps as take the same time.
 WAYS: dict[str, dict[str, Any]] = {
     "Adam, rotation, quasi-random": {"steps": 400},
-    "random points": {"steps": 400, "sampler": "random"},
-    "walkers in Σ|ψ|²": {"steps": 160, "sampler": "metropolis"},
-    "masked order": {"steps": 400, "ordering": "masked"},
-    "energy metric": {"steps": 30, "optimizer": "energy"},
-    "energy metric, as many steps": {"steps": 400, "optimizer": "energy"},
+    "random points": {"steps": 400, "sampler": qspin.ReferencePoints(random=True)},
+    "walkers in Σ|ψ|²": {"steps": 160, "sampler": qspin.MetropolisWalkers()},
+    "masked order": {"steps": 400, "ordering": qspin.MaskedOrder()},
+    "energy metric": {"steps": 30, "optimizer": qspin.EnergyMetric()},
+    "energy metric, as many steps": {"steps": 400, "optimizer": qspin.EnergyMetric()},
 }
 
 

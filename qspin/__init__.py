@@ -25,29 +25,39 @@ from qspin.spectrum import Comparison, Spectrum  # noqa: E402
 from qspin.spin import SpIN  # noqa: E402
 
 if _TYPE_CHECKING:
+    from qspin.directions import MaskedOrder as MaskedOrder
+    from qspin.directions import RitzRotation as RitzRotation
     from qspin.files import load as load
     from qspin.grid import Grid as Grid
     from qspin.mesh import differences as differences
     from qspin.mesh import dvr as dvr
     from qspin.mesh import elements as elements
+    from qspin.point_sources import MetropolisWalkers as MetropolisWalkers
+    from qspin.point_sources import ReferencePoints as ReferencePoints
     from qspin.product_basis import ProductBasis as ProductBasis
     from qspin.ritz import Ritz as Ritz
     from qspin.sampled_ritz import SampledRitz as SampledRitz
+    from qspin.updates import Adam as Adam
+    from qspin.updates import EnergyMetric as EnergyMetric
     from qspin.validation import validate as validate
 
 __all__ = [
     "MLP",
+    "Adam",
     "AveragedCovariance",
     "AveragedJacobian",
     "BlockSparseMLP",
     "Box",
     "Clustered",
     "Comparison",
+    "EnergyMetric",
     "Gaussian",
     "Grid",
     "KernelOperator",
     "Kinetic",
+    "MaskedOrder",
     "MatrixOperator",
+    "MetropolisWalkers",
     "NestedLoRA",
     "NeuralEF",
     "Nodes",
@@ -57,8 +67,10 @@ __all__ = [
     "Problem",
     "ProductBasis",
     "QuasiRandom",
+    "ReferencePoints",
     "Region",
     "Ritz",
+    "RitzRotation",
     "SampledRitz",
     "SeparateMLPs",
     "SpIN",
@@ -96,6 +108,12 @@ _LAZY = {
     "ProductBasis": "qspin.product_basis",
     "Ritz": "qspin.ritz",
     "SampledRitz": "qspin.sampled_ritz",
+    "Adam": "qspin.updates",
+    "EnergyMetric": "qspin.updates",
+    "MaskedOrder": "qspin.directions",
+    "RitzRotation": "qspin.directions",
+    "MetropolisWalkers": "qspin.point_sources",
+    "ReferencePoints": "qspin.point_sources",
 }
 
 

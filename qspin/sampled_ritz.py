@@ -9,16 +9,18 @@ vanishes with the residual, and is not variational either.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
+from qspin.directions import MaskedOrder, Order, RitzRotation
 from qspin.domain import Box
 from qspin.gaussian_reference import gaussian_wells
 from qspin.method import IterativeMethod, Run
+from qspin.point_sources import PointSource, ReferencePoints
 from qspin.problem import Problem
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
@@ -28,16 +30,12 @@ from qspin.sampled_evaluation import Sampled, evaluate_sampled
 from qspin.sampled_training import State, Training, reference_residuals
 from qspin.sampling import golden_slopes
 from qspin.spectrum import Spectrum, energy_scale
+from qspin.updates import Adam, Update
 
 __all__ = ["SampledRitz"]
 
 _FADED = 5.5  # widths within which a Gaussian counts as inside the walls
 _WELLS = 4
-_CHOICES = {
-    "sampler": ("reference", "random", "metropolis"),
-    "optimizer": ("adam", "energy"),
-    "ordering": ("rotation", "masked"),
-}
 
 
 @dataclass(frozen=True)
@@ -46,18 +44,16 @@ class SampledRitz(IterativeMethod):
 
     Args:
         tolerance: claimed error asked of every energy, as a share of |E|; training ends when residuals promise it.
-        steps: training steps at most; None for 2000, 600 from 32 dimensions on, 200 with optimizer="energy".
+        steps: training steps at most; None for 2000, 600 from 32 dimensions on (with `EnergyMetric` 200).
         batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
-        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6 (n_states in the
-            masked order).
+        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6 (n_states in
+            `MaskedOrder`).
         widths: hidden layers of the network.
-        learning_rate: of Adam, falling to zero as a cosine; past 12 dimensions times √(12/dim).
         averaging: rate of the moving averages.
-        sampler: "reference" for quasi-random points from the products' densities, "random" for random ones; "metropolis" for
-            walkers in Σ_k |ψ_k|², where those are no good (status says so). The final energies are always from the first.
-        optimizer: "adam"; or "energy", conjugate gradients in the energy metric, with few steps of 20 products each.
-        ordering: "rotation" trains the N lowest combinations of all features; "masked" is SpIN's gradient of N features, each
-            below those before it.
+        sampler: `ReferencePoints()` for independent points from the products' densities; `MetropolisWalkers()` in Σ_k |ψ_k|²,
+            where those are no good (status says so). The final energies are always from the first.
+        optimizer: `Adam()`, or `EnergyMetric()`, conjugate gradients in the energy metric.
+        ordering: `RitzRotation()` trains the N lowest combinations of all features; `MaskedOrder()` is SpIN's.
         rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
         mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
         evaluation_points: fresh points for the final energies, at most.
@@ -74,11 +70,10 @@ class SampledRitz(IterativeMethod):
     batch_size: int | None = None
     n_features: int | None = None
     widths: tuple[int, ...] = (64, 64)
-    learning_rate: float = 1e-2
     averaging: float = 0.2
-    sampler: str = "reference"
-    optimizer: str = "adam"
-    ordering: str = "rotation"
+    sampler: PointSource = field(default_factory=ReferencePoints)
+    optimizer: Update = field(default_factory=Adam)
+    ordering: Order = field(default_factory=RitzRotation)
     rotate: bool = True
     mean_field: bool = True
     evaluation_points: int = 1_000_000
@@ -87,11 +82,8 @@ class SampledRitz(IterativeMethod):
     def __post_init__(self) -> None:
         if not 1e-10 <= self.tolerance < 1:
             raise ValueError(f"SampledRitz: tolerance must be from 1e-10 to 1, got {self.tolerance!r}.")
-        if not 0 < self.averaging <= 1 or not self.learning_rate > 0:
-            raise ValueError(
-                f"SampledRitz: averaging must be in (0, 1] and learning_rate positive, got {self.averaging!r} and "
-                f"{self.learning_rate!r}."
-            )
+        if not 0 < self.averaging <= 1:
+            raise ValueError(f"SampledRitz: averaging must be in (0, 1], got {self.averaging!r}.")
         for setting, least in (
             ("steps", 0),
             ("batch_size", 64),
@@ -103,11 +95,9 @@ class SampledRitz(IterativeMethod):
                 raise ValueError(
                     f"SampledRitz: {setting} must be an integer of at least {least}, got {value!r}."
                 )
-        for setting, known in _CHOICES.items():
-            if (value := getattr(self, setting)) not in known:
-                raise ValueError(
-                    f"SampledRitz: {setting} must be {' or '.join(map(repr, known))}, got {value!r}."
-                )
+        for setting, kind in (("sampler", PointSource), ("optimizer", Update), ("ordering", Order)):
+            if not isinstance(value := getattr(self, setting), kind):
+                raise TypeError(f"SampledRitz: {setting} must be a qspin {kind.__name__}, got {value!r}.")
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
 
@@ -123,9 +113,13 @@ class SampledRitz(IterativeMethod):
                 "SampledRitz: its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use "
                 "qspin.SpIN(), or qspin.Ritz() in up to three dimensions."
             )
-        if self.sampler == "metropolis" and any(problem.domain.periodic):
+        if not self.sampler.takes_circles and any(problem.domain.periodic):
             raise ValueError(
-                'SampledRitz: walkers do not turn round on periodic axes; use sampler="reference".'
+                "SampledRitz: walkers do not turn round on periodic axes; use sampler=qspin.ReferencePoints()."
+            )
+        if isinstance(self.ordering, MaskedOrder) and self.n_features not in (None, n_states):
+            raise ValueError(
+                f"SampledRitz: MaskedOrder makes n_states = {n_states} of as many features, n_features is {self.n_features}."
             )
         if self.n_features is not None and self.n_features < n_states:
             raise ValueError(
@@ -138,17 +132,13 @@ class SampledRitz(IterativeMethod):
             )
 
     def _features(self, n_states: int) -> int:
-        if self.ordering == "masked":
-            return n_states
-        return self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
+        return self.n_features if self.n_features is not None else self.ordering.n_features(n_states)
 
     def _batch(self, dim: int) -> int:
         return self.batch_size if self.batch_size is not None else (4096 if dim < 32 else 2048)
 
     def _steps(self, dim: int) -> int:
-        if self.steps is not None:
-            return self.steps
-        return 200 if self.optimizer == "energy" else 2000 if dim < 32 else 600
+        return self.steps if self.steps is not None else self.optimizer.default_steps(dim)
 
     def ansatz(self, problem: Problem, n_states: int) -> ProductAnsatz:
         """The trial functions for a problem: references about its wells."""
@@ -198,7 +188,7 @@ class SampledRitz(IterativeMethod):
             sampled,
             lattice,
             steps=0 if self._promised(energies, residuals) else self._steps(dim),
-            learning_rate=self.learning_rate * min(1.0, 4 * far),
+            share=min(1.0, 4 * far),
             averaging=self.averaging,
             sampler=self.sampler,
             optimizer=self.optimizer,

@@ -54,7 +54,8 @@ def test_training_does_what_normal_coordinates_would(tmp_path) -> None:  # type:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"ordering": "masked", "steps": 100}, {"optimizer": "energy", "steps": 8}]
+    "settings",
+    [{"ordering": qspin.MaskedOrder(), "steps": 100}, {"optimizer": qspin.EnergyMetric(), "steps": 8}],
 )
 def test_other_ways_to_train(settings) -> None:  # type: ignore[no-untyped-def]
     """SpIN's masked order, and conjugate gradients in the energy metric, come to the same energies, more slowly."""
@@ -107,12 +108,21 @@ def test_bad_input() -> None:
         {"averaging": 0.0},
         {"widths": ()},
         {"batch_size": 3},
-        {"sampler": "gibbs"},
-        {"optimizer": "lbfgs"},
-        {"ordering": "any"},
     ):
         with pytest.raises(ValueError, match="SampledRitz"):
             SampledRitz(**settings)
+    for settings in ({"sampler": "metropolis"}, {"optimizer": "adam"}, {"ordering": None}):
+        with pytest.raises(TypeError, match=r"sampler|optimizer|ordering"):
+            SampledRitz(**settings)
+    with pytest.raises(ValueError, match="MaskedOrder makes n_states = 2 of as many features"):
+        qspin.solve(problem, 2, SampledRitz(ordering=qspin.MaskedOrder(), n_features=5))
+    for wrong in (
+        lambda: qspin.MetropolisWalkers(moves=0),
+        lambda: qspin.Adam(learning_rate=0.0),
+        lambda: qspin.EnergyMetric(iterations=0),
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            wrong()
     nan = qspin.Potential(lambda x: jnp.where(x[0] > 4, jnp.nan, jnp.sum(x**2)))
     with pytest.raises(ValueError, match="V is nan at x"):
         qspin.solve(qspin.Problem(qspin.Kinetic() + nan, qspin.Box.cube(9.0, dim=4)), 2)
@@ -126,7 +136,7 @@ def test_bad_input() -> None:
         qspin.solve(qspin.Problem(qspin.Kinetic(), ball), 2, SampledRitz())
     turning = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0] * 4, [1.0] * 4, periodic=True))
     with pytest.raises(ValueError, match="walkers do not turn round"):
-        qspin.solve(turning, 2, SampledRitz(sampler="metropolis"))
+        qspin.solve(turning, 2, SampledRitz(sampler=qspin.MetropolisWalkers()))
     centred = qspin.Potential(lambda x: -1 / jnp.linalg.norm(x), singularities=[(0.0,) * 4])
     with pytest.raises(ValueError, match="no cusps"):
         SampledRitz().check(qspin.Problem(qspin.Kinetic() + centred, qspin.Box.cube(9.0, dim=4)), 2)
@@ -152,9 +162,10 @@ def test_walkers_instead_of_independent_points() -> None:
     problem, frequencies = oscillators(4)
     exact = qspin.exact.coupled_oscillators(np.diag(frequencies**2))(3)
     method = SampledRitz(
-        rotate=False, steps=100, batch_size=1024, evaluation_points=65536, sampler="metropolis"
+        rotate=False, steps=100, batch_size=1024, evaluation_points=65536, sampler=qspin.MetropolisWalkers()
     )
     spectrum = qspin.solve(problem, 3, method)
     assert spectrum.energies == pytest.approx(exact, rel=3e-4)
     assert spectrum.history["effective_share"].min() > 0.8
+    assert 0 < np.median(spectrum.history["correlation"]) < 0.9
     assert spectrum.history["acceptance"][-20:].mean() == pytest.approx(0.57, abs=0.15)
