@@ -33,6 +33,7 @@ _ROUNDS = 4
 _SETTLED = 1e-4  # change of q
 _DEGREES = 20  # of r_n, at most
 _BENT = 8  # of q
+_FAR = 50.0  # where q must still let ψ fall
 _CELLS = 512  # of the tables that points are drawn from
 _DEFENSIVE = 0.3  # share of points from wider densities, over all axes
 
@@ -206,7 +207,8 @@ def product_reference(
     slots = np.full((len(levels), max(1, max(map(len, excited)))), len(pairs))
     for m, found in enumerate(excited):
         slots[m, : len(found)] = found
-    density, cumulated = _tables(kinds, edges, nodes, functions[:, :most] ** 2)
+    used = np.isfinite(energies[:, :most, None])
+    density, cumulated = _tables(kinds, edges, nodes, np.where(used, functions[:, :most] ** 2, 1.0))
     return Reference(
         kinds, well.centre, well.axes, well.rates, bent, modals[:, :most], pairs, slots, levels, sums, edges, density, cumulated
     )  # fmt: skip
@@ -271,9 +273,11 @@ def _levels(
         )
         e, vectors = scipy.linalg.eigh((own + own.T) / 2)
         most = _DEGREES // 2
-        c = (basis @ vectors)[:, :most].T
+        # A ground function far from its base leaves fewer that are independent: no product takes the rest.
+        missing = max(0, most - len(e))
+        c = np.pad((basis @ vectors)[:, :most].T, ((0, missing), (0, 0)))
         modals.append(c)
-        energies.append(e[:most])
+        energies.append(np.pad(e[:most], (0, missing), constant_values=np.inf))
         functions.append((f @ c.T).T / np.sqrt(weights[i]))
     return np.stack(modals), np.stack(energies), np.stack(functions)
 
@@ -283,7 +287,8 @@ def _bend(kinds: tuple[int, ...], nodes: np.ndarray, ground: np.ndarray) -> np.n
     dim = len(kinds)
     base = _logs(kinds, np.zeros((dim, _BENT + 1)), nodes)
     value = np.moveaxis(np.asarray(series(kinds, jnp.asarray(nodes.T), _BENT + 1)[0]), 0, 1)
-    far = np.asarray(series(kinds, jnp.asarray(np.full((1, dim), 50.0)), _BENT + 1)[0])[0]
+    away = np.linspace(-_FAR, _FAR, 401)
+    far = np.asarray(series(kinds, jnp.asarray(np.tile(away[:, None], (1, dim))), _BENT + 1)[0])
     bent = np.zeros((dim, _BENT + 1))
     for i in range(dim):
         psi = np.abs(ground[i])
@@ -292,9 +297,10 @@ def _bend(kinds: tuple[int, ...], nodes: np.ndarray, ground: np.ndarray) -> np.n
         for degree in (8, 6, 4, 2):
             a = value[i][told][:, : degree + 1]
             fit = np.linalg.lstsq(a * psi[told][:, None], target * psi[told], rcond=1e-10)[0]
-            signs = np.ones(degree + 1) if kinds[i] != OPEN else (-1.0) ** np.arange(degree + 1)
-            ends = [far[i, : degree + 1] @ (fit * s) - 1250 for s in (np.ones(degree + 1), signs)]
-            if kinds[i] != OPEN or max(ends) < -100:
+            # Beyond what was fitted ψ must keep falling: a polynomial could turn up there.
+            beyond = (away < nodes[i][told].min()) | (away > nodes[i][told].max())
+            tail = (far[:, i, : degree + 1] @ fit - away**2 / 2)[beyond]
+            if kinds[i] != OPEN or tail.max() < (a @ fit + base[i][told]).max() - 5:
                 bent[i, : degree + 1] = fit
                 break
     return bent
@@ -313,7 +319,7 @@ def _lowest_products(energies: np.ndarray, count: int) -> tuple[np.ndarray, np.n
             break
         found.append((energy, level))
         for i in range(dim):
-            if level[i] + 1 < most:
+            if level[i] + 1 < most and np.isfinite(energies[i, level[i] + 1]):
                 higher = (*level[:i], level[i] + 1, *level[i + 1 :])
                 if higher not in seen:
                     seen.add(higher)

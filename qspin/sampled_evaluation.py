@@ -23,6 +23,7 @@ _BLOCK = 4096  # points at a time
 _BLOCKS = 32  # at first; then as many more as the noise asks for, up to eight times as many at once
 _SAFETY = 2.0
 _ROUNDING = 1e-12  # of |E|
+_RESIDUAL_ROUNDING = 1e-6  # of |E|: residuals are roots of differences of squares
 _FEWER = 0.8  # of the products
 _STATISTICAL_SHARE = 0.3  # of the tolerance
 _REAL = 1e-3  # imaginary part that noise may leave, of the energies' range
@@ -247,7 +248,8 @@ def _left_out(
     drop = rougher**2 - residuals**2
     # A gap that the residuals do not see past is within a level: then the range of the energies stands for it.
     gaps = np.abs(energies[:, None] - energies[None])
-    gap = np.where(gaps > 3 * residuals, gaps, np.inf).min(0)
+    seen = np.maximum(3 * residuals, _RESIDUAL_ROUNDING * np.abs(energies))
+    gap = np.where(gaps > seen, gaps, np.inf).min(0)
     temple = 1 / np.where(np.isfinite(gap), gap, max(energy_scale(energies), 1e-300))
     told = drop > 0.5 * rougher**2
     rate = np.where(told, np.maximum(before - energies, 0) / np.where(told, drop, 1), temple)

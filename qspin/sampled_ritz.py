@@ -36,6 +36,7 @@ __all__ = ["SampledRitz"]
 
 _FADED = 5.5  # widths within which a Gaussian counts as inside the walls
 _WELLS = 4
+_COLLAPSED, _FEW = 0.01, 0.05  # share of the points that counts: nothing is claimed; a warning
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class SampledRitz(IterativeMethod):
     Time a step O(B · dim · (network + M) + B · M²), for B points and M features; memory O(B · dim · (dim + M)). The reference
     costs some 10⁵ · dim evaluations of V, and 4·10⁵ of its Hessian.
 
-    `errors` join a statistical part (over blocks of points) and what the span may still leave out: 2·α·residual², α the rate at
+    `errors` are infinite where weights collapse to a hundredth of the points. Else they join a statistical part (over blocks
+    of points) and what the span may still leave out: 2·α·residual², α the rate at
     which energies fell with residual² in training, or fall with the highest fifth of the products, whichever is more.
     """
 
@@ -216,6 +218,8 @@ class SampledRitz(IterativeMethod):
                 sampled, params, initial, self.tolerance, self.evaluation_points, int(state.seed)
             )
         errors = np.hypot(found.statistical, found.left_out)
+        if found.effective_share < _COLLAPSED:  # a mean over so few points knows no error of its own
+            errors = np.full_like(errors, np.inf)
         allowed = self.tolerance * np.maximum(np.abs(found.energies), 1e-2 * energy_scale(found.energies))
         converged = (errors <= allowed) & found.real
         remarks = ["all errors within the tolerance."]
@@ -234,7 +238,7 @@ class SampledRitz(IterativeMethod):
             remarks.append(
                 f"{int((~found.real).sum())} energies came out as complex pairs: their real part is given."
             )
-        if found.effective_share < 0.05:
+        if found.effective_share < _FEW:
             remarks.append(
                 f"only {found.effective_share:.1%} of the sample counts: states live where the reference does not."
             )

@@ -68,6 +68,17 @@ def test_other_ways_to_train(settings) -> None:  # type: ignore[no-untyped-def]
     assert spectrum.provenance["n_features"] == (3 if "ordering" in settings else 9)
 
 
+def test_a_reference_that_misses_the_states_says_so() -> None:
+    """States on a shell, which no Gaussian covers: nothing converges, and the status says that few points count."""
+    shell = qspin.Potential(lambda x: 4 * (jnp.sum(x**2) - 100) ** 2)
+    problem = qspin.Problem(qspin.Kinetic() + shell, qspin.Space(4))
+    spectrum = qspin.solve(problem, 2, SampledRitz(steps=0, evaluation_points=8192))
+    assert not spectrum.converged.any() and np.isinf(spectrum.errors).all()
+    assert spectrum.provenance["effective_share"] < 0.01
+    assert "of the sample counts: states live where the reference does not" in spectrum.status
+    assert "inf" in str(spectrum)
+
+
 def test_both_wells_are_found() -> None:
     """A double well along a diagonal: the doublet of lowest states, one even and one odd."""
     turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0])
@@ -93,7 +104,15 @@ def test_walls_and_circles() -> None:
     spectrum = qspin.solve(problem, 6)
     sums = np.pi**2 * np.array([3, 4, 4, 6, 6, 6])
     assert spectrum.energies == pytest.approx(sums, rel=1e-9)
+    assert spectrum.converged.all() and (spectrum.errors < 1e-9).all()
     assert len(spectrum.history) == 0
+
+
+def test_exact_degenerate_levels_claim_no_error() -> None:
+    """Residuals of rounding, some of them zero, in a fivefold level: no gap of rounding makes an error of them."""
+    cube = qspin.Problem(qspin.Kinetic(mass=0.5), qspin.Box([0.0] * 5, [1.0] * 5))
+    spectrum = qspin.solve(cube, 6, SampledRitz(evaluation_points=131072))
+    assert (spectrum.errors < 1e-9).all() and spectrum.converged.all()
 
 
 def test_bad_input() -> None:
