@@ -28,9 +28,15 @@ ORDER = [
     "sampling",
     "metropolis",
     "spectral",
+    "tensor_grid",
     "problem",
     "semiclassical",
     "spectrum",
+    "units",
+    "phases",
+    "symmetry",
+    "rotation",
+    "tables",
     "method",
     "jacobian",
     "estimators",
@@ -77,8 +83,9 @@ ORDER = [
 EXEMPT = {"__init__", "__main__"}
 MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
-    "spectrum": {"plot", "plot_marginals"}
-}  # spectrum.plot_levels() and its like; in function bodies only
+    # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
+    "spectrum": {"plot", "plot_marginals", "rotation", "tables", "units"}
+}
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
 PICTURES = {"plot", "plot_marginals"}
 
