@@ -91,17 +91,19 @@ class _Observed:
         return np.linalg.eigh((block + block.conj().T) / 2)[1]
 
     def numbers(self, expectations: np.ndarray) -> np.ndarray:
-        """Quantum numbers from ⟨ψ|A|ψ⟩: complex for a map that is no involution, otherwise real."""
+        """Quantum numbers from ⟨ψ|A|ψ⟩, complex in type: in fact so only of a map that is no involution."""
         if self.kind == "generator":
-            return np.angle(expectations) / self.step
+            return np.angle(expectations) / self.step + 0j
         if self.kind == "map":
-            return expectations
+            return expectations + 0j
         found = expectations.real
-        return np.where(np.abs(found) > 1e-9 * np.abs(found).max(), found, 0.0)  # without rounding's zeros
+        return (
+            np.where(np.abs(found) > 1e-9 * np.abs(found).max(), found, 0.0) + 0j
+        )  # without rounding's zeros
 
     def order(self, numbers: np.ndarray) -> np.ndarray:
         """What the states of a level are sorted by."""
-        return np.angle(numbers * np.exp(-1j * _CUT)) if self.kind == "map" else numbers
+        return np.angle(numbers * np.exp(-1j * _CUT)) if self.kind == "map" else numbers.real
 
     def apart(self, lower: complex, upper: complex, largest: float) -> bool:
         """Whether two eigenvalues are different ones."""
@@ -148,7 +150,7 @@ def rotated(spectrum: Spectrum, by: Observables, groups: Groups, tolerance: Numb
         basis = root * psi[:, block]
         matrices = []
         for one in observed:
-            matrix, out = _projected(basis, root * one.image[:, block], one.kind)
+            matrix, out = _projected(basis, root * one.image[:, block], one)
             matrices.append(matrix)
             leaving[one.name][block] = out
         vectors = _shared_eigenvectors(np.eye(len(block)), observed, matrices)
@@ -257,7 +259,7 @@ def _as_operator(by: Any, dim: int) -> Operator | PointMap:
     return Potential(by) if shape == () else PointMap(by)
 
 
-def _projected(basis: np.ndarray, image: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def _projected(basis: np.ndarray, image: np.ndarray, one: _Observed) -> tuple[np.ndarray, np.ndarray]:
     """The operator's matrix in a level, and the share (n,) of the norm of each image that leaves it.
 
     By least squares on the quadrature, not by inner products: where images stay in the level the matrix is right whatever the
@@ -265,10 +267,12 @@ def _projected(basis: np.ndarray, image: np.ndarray, kind: str) -> tuple[np.ndar
     """
     matrix = np.linalg.lstsq(basis, image, rcond=None)[0]
     left = np.linalg.norm(image - basis @ matrix, axis=0)
-    if kind == "hermitian":
+    if one.kind == "hermitian":
         size = np.linalg.norm(image, axis=0).max()
         return matrix, left / size if size > 0 else left
     whole = np.maximum(np.linalg.norm(image, axis=0), np.linalg.norm(basis, axis=0))
+    if one.kind == "generator":  # a small turn moves little: what counts is the share of the change
+        whole = np.maximum(one.step * np.linalg.norm(basis, axis=0), np.linalg.norm(image - basis, axis=0))
     # Norm is also lost where the map leads out of the box.
     return matrix, np.maximum(left / whole, np.abs(1 - np.linalg.norm(matrix, axis=0)))
 

@@ -19,9 +19,13 @@ _STEP = 2 * np.pi / 64  # angle whose rotation gives angular momenta up to ±31
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
     Axes = int | Sequence[int]
-    Vector = Sequence[float] | None
+    Centre = Sequence[float] | None
+    Map = Callable[..., Any]
+    Number = float
+    Plane = Sequence[int]
+    Vector = Sequence[float]
 else:
-    Axes = Vector = Any
+    Axes = Centre = Map = Number = Plane = Vector = Any
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class PointMap:
     array([[-1., -2.]])
     """
 
-    function: Callable[..., Any]
+    function: Map
     name: str = "map"
     step: float = 0.0
 
@@ -71,7 +75,7 @@ class PointMap:
         return np.asarray(vectorised(self.function)(jnp.asarray(points, float)), float)
 
 
-def _about(centre: Vector, matrix: Callable[[int], np.ndarray]) -> Callable[..., Any]:
+def _about(centre: Centre, matrix: Callable[[int], np.ndarray]) -> Callable[..., Any]:
     """x ↦ c + M (x - c), with M for as many coordinates as x has."""
     middle = None if centre is None else np.asarray(centre, float)
 
@@ -94,7 +98,7 @@ def _indices(what: str, axes: Axes) -> list[int]:
     return [int(a) for a in found]
 
 
-def parity(axis: Axes | None = None, centre: Vector = None) -> PointMap:
+def parity(axis: Axes | None = None, centre: Centre = None) -> PointMap:
     """ψ(x) -> ψ(-x), of quantum number +1 (even) or -1 (odd).
 
     Args:
@@ -115,7 +119,7 @@ def parity(axis: Axes | None = None, centre: Vector = None) -> PointMap:
     return PointMap(_about(centre, matrix), name)
 
 
-def reflection(normal: Sequence[float], centre: Vector = None) -> PointMap:
+def reflection(normal: Vector, centre: Centre = None) -> PointMap:
     """The mirror image in the plane through `centre` (by default the origin) at right angles to `normal` (dim,): +1 or -1.
 
     Raises ValueError for a normal of length zero.
@@ -160,7 +164,7 @@ def exchange(i: Axes, j: Axes) -> PointMap:
     return PointMap(swapped, "exchange")
 
 
-def rotation(angle: float, plane: Sequence[int] = (0, 1), centre: Vector = None) -> PointMap:
+def rotation(angle: Number, plane: Plane = (0, 1), centre: Centre = None) -> PointMap:
     """ψ at the point turned by `angle` (radians) from the first axis of `plane` towards the second, about `centre`.
 
     The quantum number is the eigenvalue exp(i·m·angle). For angles 2π/n the symmetry of an n-fold potential.
@@ -173,7 +177,7 @@ def rotation(angle: float, plane: Sequence[int] = (0, 1), centre: Vector = None)
     return PointMap(_turned(angle, plane, centre, "rotation"), "rotation")
 
 
-def angular_momentum(plane: Sequence[int] = (0, 1), centre: Vector = None) -> PointMap:
+def angular_momentum(plane: Plane = (0, 1), centre: Centre = None) -> PointMap:
     """L = -i (x_a ∂/∂x_b - x_b ∂/∂x_a) about `centre` (by default the origin), ħ = 1: of quantum number m = 0, ±1, …, ±31.
 
     In two dimensions L_z; in three also, and with plane=(1, 2) L_x, with (2, 0) L_y. Its eigenfunctions are complex,
@@ -189,7 +193,7 @@ def angular_momentum(plane: Sequence[int] = (0, 1), centre: Vector = None) -> Po
     return PointMap(function, names.get((a, b), f"L_{a}{b}"), step=_STEP)
 
 
-def _turned(angle: float, plane: Sequence[int], centre: Vector, what: str) -> Callable[..., Any]:
+def _turned(angle: Number, plane: Plane, centre: Centre, what: str) -> Callable[..., Any]:
     chosen = _indices(f"{what}: plane", plane)
     if len(chosen) != 2:
         raise ValueError(f"{what}: plane must be two coordinates, got {plane!r}.")
