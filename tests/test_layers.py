@@ -155,6 +155,13 @@ def test_only_the_grid_uses_sparse_matrices(module):
     assert module in SPARSE or not uses(SOURCES[module], "scipy.sparse")
 
 
+@pytest.mark.parametrize("library", ["pandas", "xarray"])
+def test_tables_alone_know_optional_libraries(library):
+    """And by name, when they are asked for: no module imports one."""
+    assert not [m for m in MODULES for name, _ in imports(SOURCES[m]) if name.split(".")[0] == library]
+    assert f'"{library}"' in SOURCES["tables"]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_only_plot_uses_matplotlib(module):
     libraries = ["matplotlib", "mpl_toolkits"]
