@@ -27,6 +27,7 @@ __all__ = [
 _NAMED = re.compile(
     r"(?:^|(?<=[.] ))(?:states?|levels?) (\d+(?:, \d+)*) (?:have )?(.*?)(?:[;:]|[.](?:\s|$)|$)"
 )
+_WORDS = ("quanta", "verdict", "")  # headings of columns that hold words
 _LARGE = 5e-3  # of the energies' range: an error that explains by itself why a state did not converge
 
 
@@ -190,18 +191,24 @@ def comparison_html(comparison: Comparison) -> str:
 
 def _html(title: str, columns: dict[str, list[str]], foot: str, good: Sequence[bool]) -> str:
     """A table of escaped strings; the last cell of rows that are not good is bold."""
-    head = "".join(f"<th>{escape(name.strip())}</th>" for name in columns)
+    row = '<tr style="text-align: right; white-space: nowrap">'
+    head = "".join(f"<th{_side(name)}>{escape(name.strip())}</th>" for name in columns)
     rows = []
     for cells, fine in zip(zip(*columns.values(), strict=True), good, strict=True):
-        *others, last = (f"<td>{escape(cell)}</td>" for cell in cells)
-        if not fine:
-            last = last.replace("<td>", "<td><strong>").replace("</td>", "</strong></td>")
-        rows.append(f'<tr style="text-align: right">{"".join(others)}{last}</tr>')
+        shown = [escape(cell) for cell in cells]
+        shown[-1] = shown[-1] if fine else f"<strong>{shown[-1]}</strong>"
+        filled = "".join(f"<td{_side(name)}>{cell}</td>" for name, cell in zip(columns, shown, strict=True))
+        rows.append(f"{row}{filled}</tr>")
     caption = f'<caption style="text-align: left; white-space: nowrap">{escape(title)}</caption>'
     return (
-        f'<div><table>{caption}<thead><tr style="text-align: right">{head}</tr></thead>'
+        f"<div><table>{caption}<thead>{row}{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table><p>{escape(foot)}</p></div>"
     )
+
+
+def _side(name: str) -> str:
+    """Words are flush left, numbers right."""
+    return ' style="text-align: left; padding-left: 1em"' if name in _WORDS else ""
 
 
 # --- for other libraries

@@ -97,7 +97,7 @@ def test_two_spectra_of_one_method_can_be_told_apart(spectrum):
 
 
 def cells(html: str) -> list[list[str]]:
-    return [re.findall(r"<t[dh]>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", html)]
+    return [re.findall(r"<t[dh].*?>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", html)]
 
 
 def test_a_spectrum_in_a_notebook(failed):
