@@ -2,8 +2,9 @@
 
 ψ is multiplied so that ∫ ψ|ψ| g dx is positive (and real), where g grows along every axis, at a different rate on each: so the
 outermost lobe towards large coordinates is positive, as of the Hermite functions or of p_x ∝ x. A rule by the largest value
-flips by rounding where two lobes tie. Here even and odd functions, products of them, and these turned, keep a margin: 0.1 of
-∫ |ψ|² g or more for the first twenty or so states of boxes and oscillators. Within a degenerate level no convention makes
+flips by rounding where two lobes tie. Here even and odd functions, products of them, and these turned, keep a margin: of
+∫ |ψ|² g at least 0.5 for twenty states of an oscillator, 0.25 for products turned by 45°, 0.08 for thirty states of a box, 0.01
+for exp(8iφ) and for ten standing waves on a ring. Within a degenerate level no convention makes
 *functions* unique: `Spectrum.rotate` does.
 """
 

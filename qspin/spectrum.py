@@ -239,7 +239,7 @@ class Spectrum:
         group, and their numbers are not good. Costs the states on their quadrature, once more for each symmetry. Raises
         TypeError or ValueError for what is none of these, or does not fit the domain.
 
-        >>> oscillator = spectrum.rotate(by=qspin.symmetry.angular_momentum())  # doctest: +SKIP
+        Example: `spectrum.rotate(by=[qspin.symmetry.parity(), qspin.symmetry.angular_momentum()])` for an atom.
         """
         from qspin import rotation
 
