@@ -9,7 +9,7 @@ _check_jaxlib()
 import importlib as _importlib  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
-from qspin import exact, potentials, presets  # noqa: E402
+from qspin import exact, potentials, presets, symmetry  # noqa: E402
 from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
 from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
@@ -94,6 +94,7 @@ __all__ = [
     "slowness",
     "softplus",
     "solve",
+    "symmetry",
     "validate",
 ]
 

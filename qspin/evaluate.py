@@ -121,6 +121,9 @@ class VariationalFunctions(Eigenfunctions):
 
         return psi
 
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, rotation=self.rotation * factors)
+
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         network, centres = self.wavefunction.network, self.wavefunction.centres
         settings = {
@@ -225,9 +228,6 @@ def evaluate(
     functions = VariationalFunctions(
         wavefunction, jax.tree.map(np.asarray, params), rotation, sampler, int(seed)
     )
-    psi = functions(functions.quadrature()[0][:4096])
-    signs = np.sign(psi[np.abs(psi).argmax(0), np.arange(n_states)])  # largest value positive
-    functions = replace(functions, rotation=rotation * np.where(signs == 0, 1, signs))
     return Evaluation(problem.sign * energies, statistical, variational, residuals, functions)
 
 

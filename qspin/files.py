@@ -20,6 +20,7 @@ from qspin.mesh import Mesh, axis_of
 from qspin.product_basis_functions import restored_product_basis
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
+from qspin.rotation import Rotated
 from qspin.runtime import double_precision
 from qspin.sampled_functions import restored
 from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
@@ -121,6 +122,9 @@ def _sampler(record: Mapping[str, Any]) -> sampling.Sampler:
 def _eigenfunctions(
     settings: Mapping[str, Any], arrays: dict[str, np.ndarray], domain: Domain
 ) -> Eigenfunctions:
+    if settings["kind"] == "rotated":
+        inner = _eigenfunctions(settings["functions"], _under("functions/", arrays), domain)
+        return Rotated(inner, arrays["matrix"])
     if settings["kind"] == "sampled":
         return restored(settings, arrays, domain)
     if settings["kind"] == "product basis":

@@ -280,9 +280,8 @@ def _corners(problem: Problem) -> tuple[tuple[float, ...], ...]:
 
 
 def _functions(mesh: Mesh, vectors: np.ndarray) -> np.ndarray:
-    """ψ at the points from unknowns √w ψ; the largest value of each real and positive."""
-    largest = vectors[np.abs(vectors).argmax(0), np.arange(vectors.shape[1])]
-    return vectors * (np.abs(largest) / largest) / np.sqrt(mesh.weights)[:, None]
+    """ψ at the points from unknowns √w ψ."""
+    return vectors / np.sqrt(mesh.weights)[:, None]
 
 
 def _plain(values: np.ndarray) -> list[float | None]:

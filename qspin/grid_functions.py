@@ -1,6 +1,6 @@
 """Eigenfunctions known at the points of a mesh, as functions of any point."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,8 @@ class GridFunctions(Eigenfunctions):
         return self.mesh.spread(self.values)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
+        if points is self.mesh.points:  # as `quadrature` hands them out: nothing to interpolate
+            return self.values
         lower, upper = np.asarray(self.domain.lower), np.asarray(self.domain.upper)
         periodic = np.asarray(self.domain.periodic)
         turns = np.where(periodic, (points - lower) // (upper - lower), 0)
@@ -89,6 +91,9 @@ class GridFunctions(Eigenfunctions):
     def image(self, operator: Operator) -> np.ndarray:
         root = np.sqrt(self.mesh.weights)[:, None]
         return operator.matrix(self.mesh) @ (root * self.values) / root
+
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, values=self.values * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qspin.rotation import Rotated
 from qspin.runtime import double_precision
 from qspin.sampled_evaluation import Sampled
 from qspin.sampled_functions import SampledFunctions
@@ -32,6 +33,8 @@ def marginal(
     Raises ValueError for axes out of range, or a spectrum whose functions were not sampled.
     """
     functions, dim = spectrum.eigenfunctions, spectrum.domain.dim
+    turn = functions.matrix if isinstance(functions, Rotated) else np.eye(spectrum.n_states)
+    functions = functions.functions if isinstance(functions, Rotated) else functions
     if not isinstance(functions, SampledFunctions):
         raise ValueError(
             f"marginal: serves spectra of SampledRitz, which can draw points of their own; this is {spectrum.method}. In up to "
@@ -39,15 +42,16 @@ def marginal(
         )
     if len(axes) not in (1, 2) or len(set(axes)) != len(axes) or not all(0 <= a < dim for a in axes):
         raise ValueError(f"marginal: axes must be one or two different ones of 0 … {dim - 1}, got {axes!r}.")
-    sampled = Sampled(functions.domain, None, functions.ansatz, spectrum.n_states)
+    combination = functions.combination @ turn
+    sampled = Sampled(functions.domain, None, functions.ansatz, functions.n_states)
     lattice = np.outer(np.arange(_BLOCK), golden_slopes(dim + 1)) % 1
 
     @jax.jit
     def block(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         unit = (jnp.asarray(lattice) + jax.random.uniform(key, (dim + 1,))) % 1
         x, shift = sampled.points(jnp.clip(unit, 1e-9, 1 - 1e-9))
-        psi = sampled.values(functions.params, x, shift) @ jnp.asarray(functions.combination)
-        return x[:, np.array(axes)], psi**2
+        psi = sampled.values(functions.params, x, shift) @ jnp.asarray(combination)
+        return x[:, np.array(axes)], jnp.abs(psi) ** 2
 
     parts = [block(jax.random.fold_in(jax.random.key(1), b)) for b in range(-(-points // _BLOCK))]
     x, density = (np.concatenate([np.asarray(p[i]) for p in parts]) for i in range(2))

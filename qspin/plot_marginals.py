@@ -1,5 +1,6 @@
 """Pictures of states in many dimensions: their densities along one coordinate, or along two."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,9 @@ def marginals(
             ax.spines[side].set_visible(False)
         ax.tick_params(axis="y", length=0)
     labels = spectrum.provenance.get("labels", [""] * spectrum.n_states)
-    names = [f"{k}  {labels[k].split(' + ')[0].rsplit(' ', 1)[0]}" for k in chosen]
+    names = [
+        f"{k}  {re.sub(r' [0-9]+%.*', '', labels[k])}" for k in chosen
+    ]  # the first product, without its share
     panels[0, 0].set_yticks(np.arange(len(chosen)), names)
     panels[0, 0].set_ylim(-0.1, len(chosen) + 0.05)
     figure.suptitle(f"{spectrum.name}: densities along single coordinates", fontsize=11, x=0.01, ha="left")

@@ -22,7 +22,8 @@ class Problem:
         domain: a `Box`, or `Space` without walls; `Gaussian` and `Nodes` for integral operators and matrices.
         exact: optional closed form: exact(n) -> the first n energies, degenerate ones repeated.
         name: for titles and files.
-        units: of the energies, for tables and axes (a label: nothing is converted).
+        units: of the energies, for tables and axes, such as "hartree" or "cm⁻¹"; any string is a label, and
+            `Spectrum.energies_in` converts from those it knows.
         largest: False for the lowest eigenvalues, ascending; True for the largest, descending (of an operator
             bounded above, such as a kernel).
 

@@ -589,8 +589,6 @@ def lowest_states(h: sp.csr_array, count: int, start: np.ndarray | None) -> tupl
 
 def _functions(problem: Problem, well: Well, found: Found, n: int) -> ProductBasisFunctions:
     quanta, c = found.products.quanta, found.vectors[:, :n]
-    largest = c[np.abs(c).argmax(axis=0), np.arange(n)]
-    c = c * np.sign(largest)
     spread = np.zeros(problem.dim)
     for i, unit in enumerate(np.eye(problem.dim, dtype=np.int64)):
         square = (quanta[:, i] + 0.5) @ c**2

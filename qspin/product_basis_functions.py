@@ -1,7 +1,7 @@
 """Eigenfunctions of `ProductBasis`: sums of products of Hermite functions, evaluated anywhere, saved and loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -97,6 +97,9 @@ class ProductBasisFunctions(Eigenfunctions):
     @double_precision()
     def image(self, operator: Operator) -> np.ndarray:
         return self._mapped(operator.exact()(self._psi()), self.quadrature()[0], 6 * self.dim)
+
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, coefficients=self.coefficients * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {"kind": "product basis", "domain": describe_domain(self.domain)}

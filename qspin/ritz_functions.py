@@ -1,6 +1,6 @@
 """Eigenfunctions of `Ritz`: combinations of neurons, evaluated anywhere, saved and loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import numpy as np
 from qspin.evaluate import PointwiseFunctions
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.laplacian import Function
-from qspin.spectrum import describe_domain
+from qspin.spectrum import Eigenfunctions, describe_domain
 
 __all__ = ["RitzFunctions"]
 
@@ -43,6 +43,9 @@ class RitzFunctions(PointwiseFunctions):
             return psi * jnp.exp(1j * jnp.dot(jnp.asarray(wave), x)) if any(wave) else psi
 
         return psi
+
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, combination=self.combination * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {

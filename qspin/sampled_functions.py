@@ -1,7 +1,7 @@
 """Eigenfunctions of `SampledRitz`: combinations of product functions, evaluated anywhere, saved and loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from qspin.evaluate import PointwiseFunctions
 from qspin.laplacian import Function
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import Reference
-from qspin.spectrum import describe_domain
+from qspin.spectrum import Eigenfunctions, describe_domain
 
 __all__ = ["SampledFunctions"]
 
@@ -42,6 +42,9 @@ class SampledFunctions(PointwiseFunctions):
 
     def psi(self) -> Function:
         return lambda x: self.ansatz.values(self.params, x) @ jnp.asarray(self.combination)
+
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, combination=self.combination * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {

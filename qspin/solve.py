@@ -18,6 +18,7 @@ from tqdm import tqdm
 from qspin import runtime
 from qspin.domain import Space
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
+from qspin.phases import with_fixed_phases
 from qspin.problem import Problem
 from qspin.sampling import Points
 from qspin.spectrum import Spectrum, npz_path, write_npz
@@ -114,11 +115,13 @@ def solve(
                 spectrum,
                 status=broken,
                 converged=np.zeros(n_states, bool),
+                eigenfunctions=with_fixed_phases(spectrum.eigenfunctions),
                 exact=problem.exact_energies(n_states),
             )
             raise failure
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
+    spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
     provenance = {
         **spectrum.provenance,
         "seed": int(seed),

@@ -18,6 +18,7 @@ from qspin.domain import Box, Domain, Gaussian, Nodes
 from qspin.hamiltonian import Operator
 from qspin.region import Region
 from qspin.spectral import principal_angles
+from qspin.tensor_grid import GridValues, tensor_axes, tensor_points
 
 __all__ = ["Comparison", "Eigenfunctions", "Spectrum"]
 
@@ -39,7 +40,7 @@ class Eigenfunctions(ABC):
 
     @abstractmethod
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Values at points (P, dim) -> (P, N), float64."""
+        """Values at points (P, dim) -> (P, N), float64, or complex."""
 
     @abstractmethod
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +49,12 @@ class Eigenfunctions(ABC):
     @abstractmethod
     def image(self, operator: Operator) -> np.ndarray:
         """(operator ψ_n)(x_p) at the points of `quadrature`, (P, N)."""
+
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        """Each function times a number, factors (N,), real or complex. Those that hold coefficients multiply them instead."""
+        from qspin.rotation import Rotated
+
+        return Rotated(self, np.diag(factors))
 
     @abstractmethod
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -58,8 +65,29 @@ class Eigenfunctions(ABC):
 class Spectrum:
     """The lowest N states of a Hamiltonian, or the first N of another operator.
 
+    `print(spectrum)` prints a table, notebooks show it: energy ± error, residual, degenerate group, and whether the state
+    converged, with the reason why not as far as one is known. Methods evaluate, select or convert; none changes the
+    spectrum. `help(qspin.Spectrum.rotate)` and the others say what each costs and raises.
+
+    | asked | by |
+    |---|---|
+    | ψ_n(x), |ψ_n(x)|² at points; on a tensor grid | `spectrum(x)`, `density`, `on_grid` |
+    | energies and errors in another unit | `energies_in`, `errors_in` |
+    | ⟨A⟩, ⟨ψ_m|A|ψ_n⟩ | `expect`, `matrix_element` |
+    | degenerate levels; states of good quantum number in them | `groups`, `rotate` |
+    | agreement with another spectrum | `compare` |
+    | tables for pandas, xarray | `to_dataframe`, `to_xarray` |
+    | pictures | `plot_orbitals`, `plot_levels`, `plot_marginals`, `plot_history` |
+    | a file, which `qspin.load` reads | `save` |
+
+    Eigenfunctions are orthonormal, ∫ ψ_m* ψ_n dx = δ_mn, and their signs are the same by every method: ∫ ψ|ψ| g dx > 0, for a
+    g that grows along every axis, so that the outermost lobe towards large coordinates is positive (complex functions: real
+    and positive on the whole). `qspin.phases` has g. In a degenerate level any orthonormal basis is as good;
+    `rotate` chooses one.
+
     Attributes:
-        energies: (N,) ascending, in the Hamiltonian's own units; descending where the largest were asked for.
+        energies: (N,) ascending, in the Hamiltonian's own units; descending where the largest were asked for. After `rotate`
+            the states of one degenerate group are in the order of their quantum numbers instead.
         errors: (N,) claimed error of each energy, same units. `SpIN`: √(statistical² + variational²), one
             sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: what its
             resolutions leave open. Walls belong to the problem: their shift is not in the
@@ -68,8 +96,13 @@ class Spectrum:
             grid: of the matrix eigenproblem.
         converged: (N,) bool; status: one message, which says what to try where something is not.
         eigenfunctions: orthonormal; `spectrum(x)` evaluates them.
+        domain: of the points x. Where a problem was posed in `Space`, the box that was found for it.
+        units: of the energies, as the problem declares them; `energies_in` understands "hartree", "eV", "cm⁻¹" and others.
+        method: name of the method, for tables.
         history: what training reported, by name; arrays with one row a record.
-        provenance: method, settings, seed, precision, device, versions, seconds.
+        provenance: method, settings, seed, precision, device, versions, seconds; "labels", quantum numbers as text, where
+            states have them.
+        exact: the closed form's energies, one more than N where it has one more; None without a closed form.
         potential: V at points (P, dim) -> (P,), for plots, where it is known.
     """
 
@@ -94,14 +127,67 @@ class Spectrum:
         return len(self.energies)
 
     def __call__(self, x: Any) -> np.ndarray:
-        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave
-        vector complex); zero outside hard walls."""
+        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave vector, or of good angular
+        momentum, complex); zero outside hard walls. Raises ValueError for points of another dim."""
         points = np.asarray(x, dtype=float)
         dim = self.domain.dim
         if points.ndim == 0 or points.shape[-1] != dim:
             raise ValueError(f"Spectrum: points must have shape (..., {dim}), got {points.shape}.")
         values = self.eigenfunctions(points.reshape(-1, dim))
         return values.reshape(*points.shape[:-1], self.n_states)
+
+    def density(self, x: Any, weights: Any = None) -> np.ndarray:
+        """|ψ_n|² at points x (..., dim) -> (..., N); with occupations `weights` (N,), their sum Σ_n weights_n |ψ_n|² (...).
+
+        In 1/units of x^dim: each integrates to one. Costs what `spectrum(x)` does. Raises ValueError for points of another dim,
+        or weights that are not N finite numbers.
+        """
+        density = np.abs(self(x)) ** 2
+        if weights is None:
+            return density
+        occupations = np.asarray(weights, dtype=float)
+        if occupations.shape != (self.n_states,) or not np.isfinite(occupations).all():
+            raise ValueError(
+                f"Spectrum.density: weights must be {self.n_states} finite numbers, got {weights!r}."
+            )
+        return density @ occupations
+
+    def on_grid(self, points: Any = 101) -> GridValues:
+        """All states on a tensor grid over the box.
+
+        Args:
+            points: how many an axis: an integer for all, or one entry an axis, each an integer or an ascending array of
+                coordinates. Numbered points are equally spaced over the box, walls included; on periodic axes the end,
+                which is the beginning, is left out.
+
+        Returns a frozen `GridValues` with `axes`, a tuple of dim arrays, and `values` of shape (n_0, …, n_{dim-1}, N): axis i
+        runs along x_i, the last over the states. Time and memory of all n_0 ⋯ n_{dim-1} points. Raises ValueError for a domain
+        that is no Box, or for points that are none of these.
+        """
+        axes = tensor_axes(self.domain, points)
+        return GridValues(axes, self(tensor_points(axes)))
+
+    def energies_in(self, unit: Any) -> np.ndarray:
+        """The energies (N,) in another unit: "hartree", "rydberg", "eV", "meV", "cm⁻¹" (also "cm^-1", "cm-1"), "J", "kJ/mol",
+        "kcal/mol", "K", "GHz", "THz" and more, `qspin.units.known_units()`.
+
+        Raises ValueError for a unit that is not known, or where the problem declared none (`Problem(..., units="hartree")`).
+        """
+        return self.energies * self._factor("energies_in", unit)
+
+    def errors_in(self, unit: Any) -> np.ndarray:
+        """The errors (N,) in another unit; see `energies_in`."""
+        return self.errors * self._factor("errors_in", unit)
+
+    def _factor(self, asker: str, unit: Any) -> float:
+        from qspin import units
+
+        if not self.units:
+            raise ValueError(
+                f"Spectrum.{asker}: the energies of {self.name!r} have no declared unit; give it to the problem, as "
+                'Problem(..., units="hartree"), or to the spectrum, as dataclasses.replace(spectrum, units="hartree").'
+            )
+        return units.factor(self.units, unit)
 
     def groups(self, tolerance: float | None = None) -> list[list[int]]:
         """Index groups of levels that are degenerate as far as their errors can tell.
@@ -135,6 +221,49 @@ class Spectrum:
         element = (psi.conj() * weights[:, None]).T @ self.eigenfunctions.image(operator)
         return element / norms[:, None] / norms
 
+    def rotate(self, by: Any, groups: Any = None, tolerance: Any = 0.1) -> Spectrum:
+        """A spectrum whose states have good quantum numbers: within each degenerate group, eigenfunctions of an operator.
+
+        Args:
+            by: a symmetry of `qspin.symmetry`, such as `parity()`, `exchange(0, 1)` or `angular_momentum()`; an `Operator`; a
+                function of a point x (dim,) -> scalar, which multiplies; or a map of points x -> g(x) (dim,), which acts as
+                ψ(x) -> ψ(g(x)). Of several, in a list, each decides where those before it agree: then they should commute.
+            groups: lists of states; by default `groups()`. States that are not named stay as they are.
+            tolerance: share of the norm that a group may lose before it is warned of.
+
+        States of a group are sorted by quantum number, ascending. Tables print the numbers; provenance holds them as text in
+        "labels" and as numbers in "quantum_numbers", with the norm that left each group in "leaving". Energies of the new
+        states are the old ones' weighted means, errors the largest of them. Functions of good angular momentum are complex.
+
+        Warns where the operator leads states out of their group: then it does not commute with H, or `n_states` cuts the
+        group, and their numbers are not good. Costs the states on their quadrature, once more for each symmetry. Raises
+        TypeError or ValueError for what is none of these, or does not fit the domain.
+
+        Example: `spectrum.rotate(by=[qspin.symmetry.parity(), qspin.symmetry.angular_momentum()])` for an atom.
+        """
+        from qspin import rotation
+
+        return rotation.rotated(self, by, groups, tolerance)
+
+    def to_dataframe(self) -> Any:
+        """A pandas.DataFrame, one row a level: energy, error, residual, converged, group, and exact and quanta where known.
+
+        Its `attrs` hold name, method, units and status. Raises ImportError without pandas, saying what to install.
+        """
+        from qspin import tables
+
+        return tables.dataframe(self)
+
+    def to_xarray(self, points: Any = None) -> Any:
+        """An xarray.Dataset along `level`: energy, error, residual, converged, group, and exact and quanta where known.
+
+        With `points`, as `on_grid` takes them, also the eigenfunctions `psi` along x0, x1, …, level. Its attributes are name,
+        method, units and status. Raises ImportError without xarray, saying what to install; ValueError as `on_grid`.
+        """
+        from qspin import tables
+
+        return tables.dataset(self, points)
+
     def compare(self, reference: Spectrum) -> Comparison:
         """Energy differences, and angles between the degenerate subspaces; see `Comparison`."""
         return compare(self, reference)
@@ -164,23 +293,14 @@ class Spectrum:
         return plot.history(self, ax=ax, reference=reference, **options)
 
     def __str__(self) -> str:
-        units = f" [{self.units}]" if self.units else ""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            group_of = {level: g for g, group in enumerate(self.groups()) for level in group}
-        labels = self.provenance.get("labels", [""] * self.n_states)
-        lines = [
-            f"{self.name}: {self.n_states} states by {self.method}{units}",
-            f"{'level':>5}  {'energy':>16}  {'± error':>9}  {'residual':>9}  {'group':>5}  converged"
-            + ("  quanta" if any(labels) else ""),
-        ]
-        for k in range(self.n_states):
-            digits = _digits(self.errors[k])
-            lines.append(
-                f"{k:>5}  {self.energies[k]:>16.{digits}f}  {self.errors[k]:>9.1e}  {self.residuals[k]:>9.1e}"
-                f"  {group_of[k]:>5}  {'yes' if self.converged[k] else 'NO':<9}  {labels[k]}".rstrip()
-            )
-        return "\n".join([*lines, self.status])
+        from qspin import tables
+
+        return tables.spectrum_text(self)
+
+    def _repr_html_(self) -> str:
+        from qspin import tables
+
+        return tables.spectrum_html(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step."""
@@ -272,11 +392,6 @@ def energy_scale(energies: np.ndarray) -> float:
     return spread if spread > 1e-3 * size else size
 
 
-def _digits(error: float) -> int:
-    """Decimals to print, so that the claimed error shows in the last two."""
-    return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6
-
-
 def _cuts_a_level(spectrum: Spectrum, n: int) -> bool:
     """Whether levels n - 1 and n are known to be degenerate: by the closed form, or by their energies."""
     exact = spectrum.exact
@@ -311,6 +426,8 @@ class Comparison:
         angles: for each group the largest angle (radians) between the two eigenspaces; nan for the last group
             where it is known to be incomplete: by the closed form, or by the levels of the longer spectrum.
         exact_differences: (n,) energies minus the closed form's, where the problem has one.
+
+    `print(comparison)` prints a table, notebooks show it.
     """
 
     energies: np.ndarray
@@ -362,33 +479,14 @@ class Comparison:
         }
 
     def __str__(self) -> str:
-        own, ref = self.labels
-        exact = self.exact
-        group_of = {level: g for g, group in enumerate(self.groups) for level in group}
-        head = f"{'level':>5}  {own + ' energy':>16}  {'± error':>8}  {ref + ' energy':>16}  {'± error':>8}"
-        head += f"  {'difference':>10}"
-        if exact is not None:
-            head += f"  {'exact':>13}  {own + ' off by':>11}"
-        lines = [head + f"  {'group':>5}  {'angle':>7}  verdict"]
-        own_errors = self.errors if self.own_errors is None else self.own_errors
-        ref_errors = self.errors if self.reference_errors is None else self.reference_errors
-        for k, difference in enumerate(self.differences):
-            angle = self.angles[group_of[k]]
-            line = (
-                f"{k:>5}  {self.energies[k]:>16.8g}  {own_errors[k]:>8.1e}"
-                f"  {self.reference_energies[k]:>16.8g}  {ref_errors[k]:>8.1e}  {difference:>+10.1e}"
-            )
-            if exact is not None:
-                line += f"  {exact[k]:>13.8g}  {self.energies[k] - exact[k]:>+11.1e}"
-            with np.errstate(divide="ignore"):  # an error of zero
-                off = abs(difference) / self.errors[k]
-            verdict = "agrees" if self.agrees[k] else f"DIFFERS by {off:.1f} errors"
-            lines.append(
-                line + f"  {group_of[k]:>5}  {'-' if np.isnan(angle) else f'{angle:.1e}':>7}  {verdict}"
-            )
-        agreeing = int(self.agrees.sum())
-        lines.append(f"{agreeing} of {len(self.agrees)} levels agree within three combined errors.")
-        return "\n".join(lines)
+        from qspin import tables
+
+        return tables.comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        from qspin import tables
+
+        return tables.comparison_html(self)
 
 
 def _place(domain: Domain) -> Any:

@@ -28,9 +28,15 @@ ORDER = [
     "sampling",
     "metropolis",
     "spectral",
+    "tensor_grid",
     "problem",
     "semiclassical",
     "spectrum",
+    "units",
+    "phases",
+    "symmetry",
+    "rotation",
+    "tables",
     "method",
     "jacobian",
     "estimators",
@@ -80,8 +86,9 @@ ORDER = [
 EXEMPT = {"__init__", "__main__"}
 MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
-    "spectrum": {"plot", "plot_marginals"}
-}  # spectrum.plot_levels() and its like; in function bodies only
+    # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
+    "spectrum": {"plot", "plot_marginals", "rotation", "tables", "units"}
+}
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
 PICTURES = {"plot", "plot_marginals"}
 
@@ -149,6 +156,13 @@ def test_imports_point_up(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_grid_uses_sparse_matrices(module):
     assert module in SPARSE or not uses(SOURCES[module], "scipy.sparse")
+
+
+@pytest.mark.parametrize("library", ["pandas", "xarray"])
+def test_tables_alone_know_optional_libraries(library):
+    """And by name, when they are asked for: no module imports one."""
+    assert not [m for m in MODULES for name, _ in imports(SOURCES[m]) if name.split(".")[0] == library]
+    assert f'"{library}"' in SOURCES["tables"]
 
 
 @pytest.mark.parametrize("module", MODULES)

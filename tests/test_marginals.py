@@ -1,11 +1,14 @@
 """Densities along one or two coordinates, against those known in closed form; and their pictures."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import qspin
 from qspin.marginals import marginal
+from qspin.rotation import Rotated
 
 OMEGA = np.array([1.0, 1.2, 1.5, 2.0])
 
@@ -27,6 +30,21 @@ def test_one_coordinate_of_an_oscillator(spectrum: qspin.Spectrum) -> None:
     assert density[:, 0] == pytest.approx(ground, abs=0.03)
     assert density[:, 1] == pytest.approx(2 * OMEGA[0] * x**2 * ground, abs=0.03)
     assert density[:, 2] == pytest.approx(ground, abs=0.03)
+
+
+def test_turned_states(spectrum: qspin.Spectrum) -> None:
+    """The first two states mixed by a complex number: each has half the density of both. Their picture has their labels."""
+    turned = spectrum.eigenfunctions.times(np.ones(3))
+    mixed = Rotated(turned, np.array([[1, 1j, 0], [1j, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2))
+    labels = {"labels": ["L_z = +1", "L_z = -1", "ν1 97% + 2·ν0 3%"]}
+    found = replace(spectrum, eigenfunctions=mixed, provenance=labels)
+    (_,), before = marginal(spectrum, (0,), bins=20, points=65_536)
+    (_,), after = marginal(found, (0,), bins=20, points=65_536)
+    assert after[:, 0] == pytest.approx(after[:, 1], abs=0.03)
+    assert after.sum(1) == pytest.approx(before.sum(1), abs=5e-3)  # the bins are not quite the same
+    axes = found.plot_marginals(axes=(0,), points=8192)
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["0  L_z = +1", "1  L_z = -1", "2  ν1"]
+    plt.close("all")
 
 
 def test_two_coordinates(spectrum: qspin.Spectrum) -> None:

@@ -128,6 +128,49 @@ def test_points_of_the_wrong_shape_are_refused(square, x):
         square(x)
 
 
+def test_densities(square):
+    """|ψ|², its sum with occupations; both integrate to the number of particles."""
+    x = np.random.default_rng(1).uniform(size=(3, 5, 2))
+    np.testing.assert_array_equal(square.density(x), square(x) ** 2)
+    occupied = square.density(x, weights=[2, 2, 1, 0])
+    assert occupied.shape == (3, 5)
+    np.testing.assert_allclose(occupied, square(x) ** 2 @ [2, 2, 1, 0])
+    points, weights = square.eigenfunctions.quadrature()
+    assert weights @ square.density(points, weights=[2, 2, 1, 0]) == pytest.approx(5, rel=1e-10)
+    turned_ = replace(square, eigenfunctions=square.eigenfunctions.times(np.array([1, 1j, -1, 1])))
+    assert turned_(x).dtype == complex and turned_.density(x).dtype == float
+    np.testing.assert_allclose(turned_.density(x), square.density(x), atol=1e-14)
+
+
+@pytest.mark.parametrize("weights", [[1, 1], np.ones((4, 1)), [1, 1, 1, np.nan], 2.0])
+def test_occupations_that_are_none_are_refused(square, weights):
+    with pytest.raises(ValueError, match="weights must be 4 finite numbers"):
+        square.density([0.5, 0.5], weights)
+
+
+# --- units
+
+
+def test_energies_in_other_units(line):
+    """Declared as "Hartree": 27.2114 eV each; and back."""
+    np.testing.assert_allclose(line.energies_in("eV"), 27.211386246 * line.energies, rtol=1e-9)
+    np.testing.assert_allclose(line.errors_in("meV"), 27211.386246 * line.errors, rtol=1e-9)
+    back = replace(line, energies=line.energies_in("cm⁻¹"), units="cm^-1").energies_in("hartree")
+    np.testing.assert_allclose(back, line.energies, rtol=1e-14)
+
+
+def test_units_that_are_not_known(line):
+    with pytest.raises(ValueError, match="'furlong' is no unit of energy"):
+        line.energies_in("furlong")
+    with pytest.raises(ValueError, match="'arbitrary' is no unit of energy"):
+        replace(line, units="arbitrary").errors_in("eV")
+    with pytest.raises(
+        ValueError,
+        match=r"errors_in: the energies of 'oscillator' have no declared unit; .*units=\"hartree\"",
+    ):
+        replace(line, units="").errors_in("eV")
+
+
 # --- observables; Gauss–Legendre leaves rounding alone, and exp(-64·ω/2) at the walls
 
 
