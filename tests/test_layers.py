@@ -20,6 +20,7 @@ ORDER = [
     "shapes",
     "laplacian",
     "potentials",
+    "expression",
     "exact",
     "hamiltonian",
     "operators",
