@@ -71,8 +71,14 @@ ORDER = [
     "validation",
     "files",
     "problem_file",
+    "method_table",
+    "settings_file",
     "plot",
     "plot_marginals",
+    "report",
+    "console",
+    "run_folder",
+    "arguments",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}
