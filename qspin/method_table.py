@@ -6,6 +6,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from qspin.method import Method
 
 __all__ = ["METHODS", "build_method", "class_of", "describe_method", "fits", "name_of", "spelled"]
@@ -80,6 +82,8 @@ def describe_method(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
@@ -92,8 +96,6 @@ def _plain(value: Any) -> Any:
     name = getattr(value, "__name__", "")
     if callable(value) and _activation(name) is value:
         return name
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return value.item()  # a NumPy number
     raise _NotPlainError
 
 

@@ -92,10 +92,13 @@ class Settings:
         dropped += ("space",) * ("box" in flags.problem) + ("box", "periodic") * ("space" in flags.problem)
         for key in dropped:
             problem.pop(key, None)
+        own = dict(self.method)
+        if "points" in flags.run:
+            own.pop("points", None)
         same = flags.method.get("name") in (None, self.method.get("name"))
         return Settings(
             {**problem, **flags.problem},
-            {**(self.method if same else {}), **flags.method},
+            {**(own if same else {}), **flags.method},
             {**self.run, **flags.run},
             self.made_with,
             self.source if "source" in problem else None,
@@ -170,7 +173,7 @@ def job(settings: Settings) -> Job:
     run = {"states": n_states, "seed": settings.run.get("seed", 0), "grid": settings.run.get("grid", True)}
     points = settings.run.get("points")
     method = _method(settings.method, points, problem, n_states, base)
-    if points is not None and name_of(method) != "grid":
+    if points is not None:
         run["points"] = points
     complete = Settings(described, describe_method(method, settings.method), run)
     return Job(
@@ -272,7 +275,7 @@ def written(settings: Settings) -> str:
     for name in _TABLES:
         table = getattr(settings, name)
         lines = [
-            f"# {key} is not set" if value is None else f"{key} = {_toml(value)}"
+            f"# {key}: not set here" if value is None else f"{key} = {_toml(value)}"
             for key, value in table.items()
         ]
         parts.append("\n".join([f"[{name}]", *lines]))
