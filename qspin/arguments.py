@@ -43,7 +43,7 @@ _EXAMPLES = {
   qspin solve hydrogen_2d --states 9 --method spin --steps 50000 --out runs/h2d
   qspin solve --potential "0.5*x**2 + 0.1*x**4" --box -8 8 --states 6
   qspin solve --potential "-1/r" --dim 2 --box -60 60 --singularity 0 0 --mass 0.5
-  qspin solve --potential "0.5*r**2 + 0.1*x0*x1*x2*x3" --space --dim 4 --method sampled-ritz
+  qspin solve --potential "0.5*r**2 + 0.1*x0**2*x3**2" --space --dim 4 --method sampled-ritz
   qspin solve --settings run.toml --json > energies.json
   qspin solve --settings runs/h2d/settings.toml --out runs/again    the same numbers, bit for bit on one machine
 """,

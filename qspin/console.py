@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Console:
 
     json: bool = False
     quiet: bool = False
-    out: TextIO = field(default_factory=lambda: sys.stdout)
+    out: Any = field(default_factory=lambda: sys.stdout)
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
