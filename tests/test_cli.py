@@ -111,7 +111,7 @@ def test_an_earlier_run_is_moved_aside(
 
 
 def test_a_formula_is_solved(grid_run: Path) -> None:
-    """Against a tenth-order anharmonic oscillator's published levels (Hioe and Montroll, 1975)."""
+    """Against published levels of the anharmonic oscillator, λ = 0.1 (Hioe and Montroll, 1975)."""
     np.testing.assert_allclose(energies(grid_run), [0.559146327, 1.769502644, 3.138624308], atol=2e-9)
 
 
