@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 from qspin import exact, potentials, presets, symmetry  # noqa: E402
 from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
+from qspin.expression import Expression, ExpressionError, expression  # noqa: E402
 from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
 from qspin.laplacian import autodiff, finite_difference  # noqa: E402
 from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
@@ -51,6 +52,8 @@ __all__ = [
     "Clustered",
     "Comparison",
     "EnergyMetric",
+    "Expression",
+    "ExpressionError",
     "Gaussian",
     "Grid",
     "KernelOperator",
@@ -85,6 +88,7 @@ __all__ = [
     "dvr",
     "elements",
     "exact",
+    "expression",
     "finite_difference",
     "graph_laplacian",
     "load",

@@ -1,11 +1,11 @@
 """Problems on disk: a Python file that defines `problem`, and if it likes `n_states` and `presets`."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from qspin.problem import Problem
@@ -19,37 +19,33 @@ class ProblemFileError(ValueError):
 
 @dataclass(frozen=True)
 class ProblemFile:
-    """What a problem file defines: the problem, how many states it asks for, and named (problem, method) presets."""
+    """What a problem file defines: the problem, how many states it asks for, and named (problem, method) presets; and its
+    `source`, as it was run."""
 
     path: Path
     problem: Problem
     n_states: int = 6
     title: str = ""
     presets: Mapping[str, Any] = field(default_factory=dict)
+    source: bytes = b""
 
 
-def load_problem(path: str | os.PathLike[str]) -> ProblemFile:
+def load_problem(path: str | os.PathLike[str], source: bytes | None = None) -> ProblemFile:
     """Run a problem file and return what it defines; a bare name such as "hydrogen_2d" is looked up among the shipped ones.
+
+    Args:
+        path: the file.
+        source: run this instead, a copy of what stood in the file: its `__file__` is still `path`, beside which its data lie.
 
     The file is Python and is executed. Raises ProblemFileError, with the reason and where in the file it lies.
     """
-    found = Path(path)
-    if not found.exists() and found.suffix == "" and len(found.parts) == 1:
-        found = shipped_problems().get(found.name, found)
-    if not found.is_file():
-        names = ", ".join(shipped_problems()) or "none"
-        raise ProblemFileError(
-            f"problem file {path} does not exist. Shipped problems, usable by name: {names}."
-        )
-    if found.suffix != ".py":
-        raise ProblemFileError(f"problem file {path} must be a Python file (.py).")
-    name = f"qspin_problem_{found.stem}"
-    spec = importlib.util.spec_from_file_location(name, found)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling in the file look themselves up there
+    found = Path(path) if source is not None else _found(path)
+    code = found.read_bytes() if source is None else source
+    module = ModuleType(f"qspin_problem_{found.stem}")
+    module.__file__ = str(found)
+    sys.modules[module.__name__] = module  # dataclasses and pickling in the file look themselves up there
     try:
-        spec.loader.exec_module(module)
+        exec(compile(code, str(found), "exec", dont_inherit=True), vars(module))
     except Exception as error:
         raise ProblemFileError(
             f"problem file {path} raises {type(error).__name__}{_line(error, found)}: {error}"
@@ -62,7 +58,22 @@ def load_problem(path: str | os.PathLike[str]) -> ProblemFile:
             f"problem file {path}: `problem` must be a qspin.Problem, got {type(problem).__name__} {problem!r}."
         )
     title = (module.__doc__ or problem.name).strip().splitlines()[0]
-    return ProblemFile(found, problem, getattr(module, "n_states", 6), title, getattr(module, "presets", {}))
+    n_states, presets = getattr(module, "n_states", 6), getattr(module, "presets", {})
+    return ProblemFile(found, problem, n_states, title, presets, code)
+
+
+def _found(path: str | os.PathLike[str]) -> Path:
+    found = Path(path)
+    if not found.exists() and found.suffix == "" and len(found.parts) == 1:
+        found = shipped_problems().get(found.name, found)
+    if not found.is_file():
+        names = ", ".join(shipped_problems()) or "none"
+        raise ProblemFileError(
+            f"problem file {path} does not exist. Shipped problems, usable by name: {names}."
+        )
+    if found.suffix != ".py":
+        raise ProblemFileError(f"problem file {path} must be a Python file (.py).")
+    return found
 
 
 def _line(error: BaseException, path: Path) -> str:

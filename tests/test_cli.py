@@ -1,8 +1,15 @@
 """The command: what it writes, what it says, and its exit status."""
 
+import contextlib
+import importlib
+import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,7 +24,20 @@ problem = qspin.Problem(
     qspin.Box.cube(7.0, dim=1), exact=qspin.exact.harmonic(1.0, dim=1), name="mine")
 n_states = 3
 """
-FAST = ["--steps", "600", "--batch-size", "64"]
+SHORT = """
+[problem]
+file = "mine.py"
+[method]
+name = "spin"
+steps = 50
+batch_size = 64
+evaluation_points = 2048
+adapt = false
+network = { name = "MLP", hidden = [8], activation = "tanh" }
+[run]
+seed = 5
+"""
+QUARTIC = ["--potential", "0.5*x**2 + 0.1*x**4", "--box", "-8", "8", "--method", "grid", "--states", "3"]
 
 
 @pytest.fixture
@@ -27,23 +47,57 @@ def problem(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_solve_writes_everything(problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "run"
-    assert main(["solve", problem, "--out", str(out), *FAST]) == 0
-    said = capsys.readouterr()
-    assert "spin against grid" in said.out
-    assert said.err == ""  # quiet where stderr is not a terminal
+class Training(NamedTuple):
+    """A short training of a problem file by a file of settings, and what was said."""
+
+    file: Path
+    run: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    folder = tmp_path_factory.mktemp("training")
+    file, run = folder / "mine.py", folder / "run"
+    file.write_text(HARMONIC)
+    (folder / "settings.toml").write_text(SHORT)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert main(["solve", "--settings", str(folder / "settings.toml"), "--out", str(run)]) == 0
+    return Training(file, run, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def grid_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a formula on the grid."""
+    out = tmp_path_factory.mktemp("runs") / "quartic"
+    assert main(["solve", *QUARTIC, "--out", str(out), "--quiet"]) == 0
+    return out
+
+
+def energies(run: Path) -> np.ndarray:
+    return qspin.load(run / "spectrum.npz").energies
+
+
+def test_solve_writes_everything(training: Training) -> None:
+    assert "spin against grid" in training.out
+    assert training.err == ""  # quiet where stderr is not a terminal
+    out = training.run
+    assert (out / "problem.py").read_text() == HARMONIC
     for name in ("spectrum.npz", "grid.npz", "comparison.json", "orbitals.png", "levels.png", "history.png"):
         assert (out / name).stat().st_size > 100
     comparison = json.loads((out / "comparison.json").read_text())
     assert comparison["exact"] == [0.5, 1.5, 2.5]
-    spectrum = qspin.load(out / "spectrum.npz")
-    assert np.allclose(spectrum.energies, comparison["energies"], rtol=0, atol=0)
+    assert np.allclose(energies(out), comparison["energies"], rtol=0, atol=0)
     assert np.allclose(qspin.load(out / "grid.npz").energies, [0.5, 1.5, 2.5], atol=1e-6)
 
-    (out / "orbitals.png").unlink()
-    assert main(["plot", str(out)]) == 0
-    assert (out / "orbitals.png").exists()
+
+def test_plot_draws_again(grid_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (grid_run / "orbitals.png").unlink()
+    assert main(["plot", str(grid_run)]) == 0
+    assert str(grid_run / "orbitals.png") in capsys.readouterr().out
+    assert (grid_run / "orbitals.png").exists()
 
 
 def test_an_earlier_run_is_moved_aside(
@@ -56,13 +110,64 @@ def test_an_earlier_run_is_moved_aside(
     assert "run.1" in capsys.readouterr().err
 
 
-def test_resume_ends_where_the_run_would_have_ended(problem: str, tmp_path: Path) -> None:
+def test_a_formula_is_solved(grid_run: Path) -> None:
+    """Against published levels of the anharmonic oscillator, λ = 0.1 (Hioe and Montroll, 1975)."""
+    np.testing.assert_allclose(energies(grid_run), [0.559146327, 1.769502644, 3.138624308], atol=2e-9)
+
+
+def test_settings_repeat_a_run_bit_for_bit(grid_run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(["solve", "--settings", str(grid_run / "settings.toml"), "--out", str(again), "--quiet"]) == 0
+    assert np.array_equal(energies(again), energies(grid_run))
+    assert (again / "settings.toml").read_text() == (grid_run / "settings.toml").read_text()
+
+
+def test_settings_repeat_a_training_and_resume_ends_it(
+    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bit for bit, from the copy of a problem file that has changed since."""
+    training.file.write_text("problem = None")
+    first, again = energies(training.run), tmp_path / "again"
+    words = ["--settings", str(training.run / "settings.toml"), "--no-grid"]
+    assert main(["solve", *words, "--out", str(again)]) == 0
+    assert np.array_equal(energies(again), first)
+    assert (again / "checkpoint.npz").exists() and not (again / "grid.npz").exists()
+    assert capsys.readouterr().err == ""
+
+    (again / "spectrum.npz").unlink()
+    settings = again / "settings.toml"
+    settings.write_text(settings.read_text().replace('\njax = "', '\njax = "0.0 not '))
+    assert main(["resume", str(again)]) == 0
+    assert np.array_equal(energies(again), first)
+    assert "the settings were made with jax 0.0 not" in capsys.readouterr().err
+
+
+def test_a_formula_that_begins_with_a_minus_sign(tmp_path: Path) -> None:
+    """-1/r is no option, and -4e1 is a number: hydrogen in two dimensions, with -∇², has E₀ = -1."""
+    words = [
+        "--potential",
+        "-1/r",
+        "--dim",
+        "2",
+        "--mass",
+        "0.5",
+        "--box",
+        "-4e1",
+        "40",
+        "--singularity",
+        "0",
+        "0",
+    ]
     out = tmp_path / "run"
-    assert main(["solve", problem, "--out", str(out), "--no-grid", *FAST]) == 0
-    first = qspin.load(out / "spectrum.npz").energies
-    (out / "spectrum.npz").unlink()
-    assert main(["resume", str(out)]) == 0
-    assert np.array_equal(qspin.load(out / "spectrum.npz").energies, first)
+    grid = ["--method", "grid", "--states", "1", "--points", "24"]
+    assert main(["solve", *words, *grid, "--out", str(out), "--quiet"]) == 0
+    np.testing.assert_allclose(energies(out), [-1.0], atol=0.02)  # 24 points say no more
+
+
+def test_product_basis(tmp_path: Path, grid_run: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["solve", *QUARTIC, "--method", "product-basis", "--no-grid", "--out", str(out)]) == 0
+    np.testing.assert_allclose(energies(out), energies(grid_run), atol=1e-8)
 
 
 def test_validate_judges(problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +177,123 @@ def test_validate_judges(problem: str, tmp_path: Path, capsys: pytest.CaptureFix
     wrong.write_text(HARMONIC.replace("exact.harmonic(1.0", "exact.harmonic(1.1"))
     assert main(["validate", str(wrong), "--method", "grid", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["all_agree"] is False
+
+
+def test_validate_takes_a_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--potential",
+        "x**2/2",
+        "--box",
+        "-8",
+        "8",
+        "--states",
+        "2",
+        "--method",
+        "product-basis",
+        "--json",
+    ]
+    assert main(["validate", *words]) == 0
+    judged = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(judged["grid"]["energies"], [0.5, 1.5], atol=1e-9)
+
+
+def test_compare(grid_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other"
+    words = [word.replace("0.1*", "0.2*") for word in QUARTIC]
+    assert main(["solve", *words, "--out", str(other), "--quiet"]) == 0
+    capsys.readouterr()
+
+    assert main(["compare", str(grid_run / "spectrum.npz"), str(grid_run)]) == 0
+    assert "3 of 3 levels agree" in capsys.readouterr().out
+    assert main(["compare", str(grid_run), str(other), "--json"]) == 1
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["all_agree"] is False and compared["agrees"] == [False] * 3
+    np.testing.assert_allclose(compared["differences"], energies(grid_run) - energies(other), atol=0)
+    assert main(["compare", str(grid_run), str(other), "--quiet"]) == 1
+    assert capsys.readouterr().out == ""
+    assert main(["compare", str(grid_run), str(tmp_path / "nowhere.npz")]) == 2
+
+
+def test_report_prints_what_was_written(
+    grid_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        report: Any = importlib.import_module("qspin.report")
+    except ModuleNotFoundError:
+        report = ModuleType("qspin.report")
+        report.report_run = lambda folder: folder / "report.html"
+        monkeypatch.setitem(sys.modules, "qspin.report", report)
+    written: list[Path] = []
+    report_run = report.report_run
+    monkeypatch.setattr(report, "report_run", lambda folder: written.append(report_run(folder)) or written[0])
+    assert main(["report", str(grid_run)]) == 0
+    assert capsys.readouterr().out == f"{written[0]}\n"
+
+
+def test_with_json_stdout_holds_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a problem file prints."""
+    loud = tmp_path / "loud.py"
+    loud.write_text(HARMONIC + "print('hello')")
+    out = tmp_path / "run"
+    grid = ["--method", "grid", "--json"]
+    assert main(["solve", str(loud), *grid, "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    solved = json.loads(said.out)
+    assert solved["energies"] == energies(out).tolist() and solved["folder"] == str(out)
+    assert solved["comparison"]["agrees"] == [True] * 3 and solved["grid"] is None
+    assert set(solved["files"]) == {path.name for path in out.iterdir()}
+    assert "hello" in said.err
+
+    assert main(["solve", str(loud), *grid, "--out", str(out), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["energies"] == solved["energies"] and said.err == "hello\n"
+
+    assert main(["list", str(tmp_path), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["dim"], listed["states"]) == ("loud", 1, 3)
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["qspin"] == qspin.__version__ and len(facts["devices"]) == int(facts["device_count"])
+
+    assert main(["solve", "nowhere.py", "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "does not exist" in said.err
+
+
+@pytest.mark.parametrize(
+    "command", ["solve", "resume", "validate", "compare", "plot", "report", "list", "info"]
+)
+def test_every_command_has_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert f"\n  qspin {command}" in said and "exit status:" in said
+    assert max(map(len, said.splitlines())) < 130
+
+
+HELP = """
+import time
+import qspin
+started = time.process_time()
+from qspin.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    import sys
+    late = {"scipy.sparse", "matplotlib", "qspin.grid", "qspin.ritz", "qspin.files"} & set(sys.modules)
+    print(time.process_time() - started, *late, file=sys.stderr)
+"""
+
+
+def test_help_is_fast() -> None:
+    """No more than a tenth of a second on top of `import qspin`, whose own time test_layers holds down."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", HELP], env=environment, capture_output=True, text=True)
+    assert run.stdout.startswith("usage: qspin")
+    seconds, *late = run.stderr.split()
+    assert late == []
+    assert float(seconds) < 0.1
 
 
 def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,8 +311,20 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
         (["solve", "{problem}", "--averaging", "2"], "averaging must be in"),
         (["solve", "{problem}", "--preset", "paper"], "no preset 'paper'"),
         (["solve", "{problem}", "--method", "grid", "--states", "100000"], "100000"),
-        (["resume", "{folder}"], "no run.json"),
+        (["solve"], "nothing to solve: give a problem FILE, or a formula by --potential"),
+        (["solve", "{problem}", "--potential", "x"], "not both"),
+        (["solve", "{problem}", "--mass", "2"], "mass: not beside a problem file"),
+        (
+            ["solve", "{problem}", "--method", "ritz", "--steps", "5"],
+            "ritz has no setting 'steps'; it has: tol",
+        ),
+        (["solve", "--potential", "x**2 + q", "--box", "-8", "8"], "    x**2 + q\n           ^"),
+        (["solve", "--potential", "x**2"], "needs either a box"),
+        (["solve", "--settings", "{folder}/nothing.toml"], "nothing.toml"),
+        (["resume", "{folder}"], "no settings.toml"),
         (["plot", "{folder}"], "no file"),
+        (["compare", "{folder}", "{folder}"], "no file"),
+        (["list", "{folder}/nowhere"], "is not a folder"),
     ],
 )
 def test_bad_input_is_said_and_exits_2(

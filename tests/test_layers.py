@@ -20,6 +20,7 @@ ORDER = [
     "shapes",
     "laplacian",
     "potentials",
+    "expression",
     "exact",
     "hamiltonian",
     "operators",
@@ -79,8 +80,14 @@ ORDER = [
     "validation",
     "files",
     "problem_file",
+    "method_table",
+    "settings_file",
     "plot",
     "plot_marginals",
+    "report",
+    "console",
+    "run_folder",
+    "arguments",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}

@@ -1,0 +1,79 @@
+"""Methods as tables: there and back, and what is no setting is refused with what is."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import qspin
+from qspin.method import Method
+from qspin.method_table import METHODS, build_method, class_of, describe_method, name_of
+
+METHODS_OF_MANY_KINDS = [
+    qspin.SpIN(),
+    qspin.SpIN(
+        steps=7, estimator=qspin.NestedLoRA("joint", 2.0), sampler=qspin.Clustered(qspin.Uniform(), 0.5)
+    ),
+    qspin.SpIN(network=qspin.BlockSparseMLP((8, 8), qspin.softplus), estimator=qspin.AveragedJacobian(False)),
+    qspin.SpIN(network=qspin.MLP((8,), jnp.sin), batch_size=np.int64(64), averaging=np.float64(0.1)),
+    qspin.Ritz(tolerance=1e-8, max_features=60),
+    qspin.SampledRitz(steps=3, widths=(8, 9)),
+    qspin.Grid(points=(40, 41), scheme=qspin.elements(6)),
+    qspin.Grid(points=50, scheme=qspin.differences(4)),
+    qspin.ProductBasis(max_functions=300),
+]
+
+
+@pytest.mark.parametrize("method", METHODS_OF_MANY_KINDS)
+def test_there_and_back(method: Method) -> None:
+    table = describe_method(method, {})
+    assert build_method(table) == method
+    assert "np." not in repr(table)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_name_alone_stands_for_the_defaults(name: str) -> None:
+    assert build_method({"name": name}) == class_of(name)()
+    assert name_of(class_of(name)()) == name
+
+
+def test_what_no_table_can_hold_comes_from_the_preset() -> None:
+    preset = qspin.presets.spin_paper_hydrogen(steps=5)
+    table = describe_method(preset, {})
+    assert table["optimizer"] is None
+    settings = {key: value for key, value in table.items() if value is not None}
+    assert build_method({**settings, "steps": 6}, preset) == qspin.presets.spin_paper_hydrogen(6).__class__(
+        **{**vars(preset), "steps": 6}
+    )
+
+
+def test_an_optimizer_by_name_is_recorded_as_it_was_given() -> None:
+    given = {"name": "adam", "learning_rate": 1e-3}
+    method = build_method({"name": "spin", "optimizer": given})
+    assert isinstance(method.optimizer, optax.GradientTransformation)  # type: ignore[attr-defined]
+    assert describe_method(method, {"optimizer": given})["optimizer"] == given
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"name": "magic"}, "unknown method 'magic'; known are spin, ritz, sampled-ritz, grid, product-basis"),
+        ({"name": "spin", "stepz": 3}, "spin has no setting 'stepz'; it has: steps, batch_size"),
+        ({"name": "ritz", "steps": 3}, "ritz has no setting 'steps'; it has: tolerance"),
+        ({"name": "ritz", "tolerance": "small"}, "ritz: tolerance must be a number, got 'small'"),
+        ({"name": "ritz", "max_features": 1.5}, "ritz: max_features must be a whole number, got 1.5"),
+        ({"name": "ritz", "train": 1}, "ritz: train must be true or false, got 1"),
+        ({"name": "sampled-ritz", "widths": [8, 0.5]}, "widths must be a list, each a whole number"),
+        ({"name": "spin", "steps": -1}, "SpIN: steps must be"),
+        ({"name": "spin", "network": "Transformer"}, "SpIN: network must be a Network"),
+        ({"name": "spin", "network": {"name": "Transformer"}}, "unknown name 'Transformer'; known are Averaged"),
+        ({"name": "spin", "network": {"name": "MLP", "width": 3}}, r"\(MLP\) has no setting 'width'; it has: hidden"),
+        ({"name": "spin", "network": {"name": "MLP", "activation": "__doc__"}}, "unknown activation"),
+        ({"name": "spin", "estimator": "Uniform"}, "SpIN: estimator must be a Estimator"),
+        ({"name": "spin", "optimizer": {"name": "exec"}}, "unknown optimizer 'exec'; known are adam"),
+        ({"name": "spin", "optimizer": {"name": "adam", "speed": 1}}, "speed"),
+    ],
+)  # fmt: skip
+def test_what_is_no_setting_is_refused_with_what_is(table: dict[str, object], said: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=said):
+        build_method(table)
