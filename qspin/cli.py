@@ -14,11 +14,12 @@ import numpy as np
 
 from qspin import runtime
 from qspin.estimators import AveragedCovariance, AveragedJacobian
+from qspin.interruption import Interrupted
 from qspin.method import Method
 from qspin.problem import Problem
 from qspin.problem_file import ProblemFile, ProblemFileError, load_problem, shipped_problems
 from qspin.solve import TrainingError, default_method, solve
-from qspin.spectrum import Spectrum
+from qspin.spectrum import Spectrum, partial_path
 from qspin.spin import SpIN
 
 if TYPE_CHECKING:
@@ -56,8 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CommandError, ProblemFileError, ValueError, TypeError, OSError, MemoryError) as error:
         print(f"qspin: error: {error}", file=sys.stderr)
         return 2
+    except Interrupted as stop:
+        said = f"interrupted at step {stop.step} of {stop.steps}"
+        if stop.checkpoint is not None:
+            said += f"; `qspin resume {stop.checkpoint.parent}` goes on"
+        print(f"\nqspin: {said}.", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
-        print("\nqspin: interrupted; `qspin resume RUN` goes on from the last checkpoint.", file=sys.stderr)
+        print("\nqspin: interrupted; `qspin resume RUN` takes a run up again.", file=sys.stderr)
         return 130
 
 
@@ -175,7 +182,7 @@ def _solve(options: argparse.Namespace) -> int:
     folder = _open_folder(options.out if options.out is not None else Path("runs") / problem.name)
     saved = {name: value for name, value in vars(options).items() if name not in ("run", "out", "quiet")}
     saved["file"] = str(file.path.resolve())
-    (folder / "run.json").write_text(json.dumps({"qspin": _VERSION, **saved}, indent=2) + "\n")
+    _write_json(folder / "run.json", {"qspin": _VERSION, **saved})
     return _run_in(folder, options, problem, method, _states(options, file))
 
 
@@ -185,6 +192,8 @@ def _resume(options: argparse.Namespace) -> int:
         raise CommandError(f"{options.folder} is not a run folder: it has no run.json.")
     saved = json.loads(record.read_text())
     saved.pop("qspin")
+    for leftover in options.folder.glob(".*.part"):  # half written by a process that was killed
+        leftover.unlink(missing_ok=True)
     options = argparse.Namespace(**saved, folder=options.folder, quiet=options.quiet)
     file = load_problem(options.file)
     problem, method = _choose(options, file)
@@ -195,7 +204,7 @@ def _run_in(
     folder: Path, options: argparse.Namespace, problem: Problem, method: Method, n_states: int
 ) -> int:
     progress = False if options.quiet else None
-    checkpoint = folder / "checkpoint.npz" if isinstance(method, SpIN) else None
+    checkpoint = folder / "checkpoint.npz"  # of a method that trains
     spectrum = solve(problem, n_states, method, seed=options.seed, progress=progress, checkpoint=checkpoint)
     spectrum.save(folder / "spectrum.npz")
     print(spectrum)
@@ -332,7 +341,9 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _write_json(path: Path, record: Any) -> None:
-    path.write_text(json.dumps(record, indent=2) + "\n")
+    partial = partial_path(path)
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial.replace(path)  # whole or not at all, should somebody pull the plug
 
 
 def _open_folder(folder: Path) -> Path:
