@@ -191,7 +191,7 @@ class TensorBoard(Callback):
 
 def _summary_writer() -> Any:
     try:
-        from tensorboardX import SummaryWriter  # type: ignore[import-not-found, unused-ignore]
+        from tensorboardX import SummaryWriter  # type: ignore
     except ImportError:
         try:
             from torch.utils.tensorboard import SummaryWriter  # type: ignore

@@ -76,11 +76,13 @@ def solve(
         checkpoint_every: seconds between checkpoints; written between chunks.
 
     Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
-    and raises KeyboardInterrupt, which says how to go on; a second one stops at once. A disk that is full is
-    a warning. What happens is told to the logger "qspin": INFO for beginnings, ends and checkpoints, DEBUG for each chunk.
+    and raises KeyboardInterrupt, which says how to go on (`interruption.Interrupted`: `step`, `steps`, `checkpoint`); a second
+    one stops at once. A disk that is full is a warning. What happens is told to the logger "qspin": INFO for beginnings,
+    ends and checkpoints, DEBUG for each chunk.
 
-    Raises ValueError or TypeError for input that cannot work, before anything is trained; `TrainingError`
-    where training breaks down. Time and memory: see the method.
+    Raises ValueError or TypeError for input that cannot work, OSError for a checkpoint that can never be written, both before
+    anything is trained; ValueError where every checkpoint is damaged; `TrainingError` where training breaks down. Time and
+    memory: see the method.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
