@@ -7,9 +7,10 @@ from qspin.runtime import check_jaxlib as _check_jaxlib
 _check_jaxlib()
 
 import importlib as _importlib  # noqa: E402
+import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
-from qspin import exact, potentials, presets, symmetry  # noqa: E402
+from qspin import callbacks, exact, potentials, presets, symmetry  # noqa: E402
 from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
 from qspin.expression import Expression, ExpressionError, expression  # noqa: E402
@@ -84,6 +85,7 @@ __all__ = [
     "TrainingError",
     "Uniform",
     "autodiff",
+    "callbacks",
     "differences",
     "dvr",
     "elements",
@@ -101,6 +103,8 @@ __all__ = [
     "symmetry",
     "validate",
 ]
+
+_logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless somebody listens
 
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
 _LAZY = {

@@ -13,6 +13,7 @@ import numpy as np
 from qspin import run_folder, runtime
 from qspin.arguments import asked, parser, protected
 from qspin.console import Console
+from qspin.interruption import Interrupted
 from qspin.problem_file import ProblemFileError, load_problem, shipped_problems
 from qspin.settings_file import Job, Settings, job
 from qspin.solve import TrainingError, solve
@@ -43,8 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CommandError, ProblemFileError, ValueError, TypeError, OSError, MemoryError) as error:
         print(f"qspin: error: {error}", file=sys.stderr)
         return 2
+    except Interrupted as stop:
+        said = f"interrupted at step {stop.step} of {stop.steps}"
+        if stop.checkpoint is not None:
+            said += f"; `qspin resume {stop.checkpoint.parent}` goes on"
+        print(f"\nqspin: {said}.", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
-        print("\nqspin: interrupted; `qspin resume RUN` goes on from the last checkpoint.", file=sys.stderr)
+        print("\nqspin: interrupted; `qspin resume RUN` takes a run up again.", file=sys.stderr)
         return 130
 
 

@@ -47,7 +47,8 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
     if not Path(path).exists():
         raise FileNotFoundError(f"load: there is no file {path}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves open what it opened itself, where that is half a file.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
         meta = json.loads(str(contents["meta"]))
     except Exception as error:

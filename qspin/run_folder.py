@@ -19,7 +19,7 @@ from qspin import runtime
 from qspin.console import dumps
 from qspin.method import IterativeMethod
 from qspin.settings_file import Job, Settings, SettingsError, read_settings, written
-from qspin.spectrum import Spectrum
+from qspin.spectrum import Spectrum, partial_path
 
 __all__ = [
     "checkpoint",
@@ -59,14 +59,16 @@ def record(folder: Path, job: Job) -> None:
     """Write the settings, with versions and machine, and the problem file."""
     settings = replace(job.settings, made_with=runtime.describe())
     if job.source is not None:
-        (folder / _PROBLEM).write_bytes(job.source)
-    (folder / _SETTINGS).write_text(written(settings), encoding="utf-8")
+        _write(folder / _PROBLEM, job.source)
+    _write(folder / _SETTINGS, written(settings).encode())
 
 
 def read_run(folder: Path) -> Settings:
     """The settings of a run folder, `out` being that folder. Raises SettingsError where it is none."""
     if not (folder / _SETTINGS).is_file():
         raise SettingsError(f"{folder} is not a run folder: it has no {_SETTINGS}.")
+    for leftover in folder.glob(".*.part"):  # half written by a process that was killed
+        leftover.unlink(missing_ok=True)
     settings = read_settings(folder / _SETTINGS)
     return replace(settings, run={**settings.run, "out": str(folder)})
 
@@ -84,7 +86,14 @@ def keep_spectrum(folder: Path, spectrum: Spectrum, referee: bool = False) -> No
 
 def keep_comparison(folder: Path, comparison: Mapping[str, Any]) -> None:
     """Write what was found on comparing them."""
-    (folder / _COMPARISON).write_text(dumps(comparison) + "\n", encoding="utf-8")
+    _write(folder / _COMPARISON, (dumps(comparison) + "\n").encode())
+
+
+def _write(path: Path, text: bytes) -> None:
+    """Whole or not at all, should somebody pull the plug."""
+    partial = partial_path(path)
+    partial.write_bytes(text)
+    partial.replace(path)
 
 
 def read_spectrum(path: Path) -> tuple[Spectrum, Spectrum | None]:

@@ -13,7 +13,7 @@ import optax
 
 from qspin.directions import Order, lowest, outside
 from qspin.point_sources import PointSource
-from qspin.runtime import double_precision
+from qspin.runtime import awaited, double_precision
 from qspin.sampled_evaluation import Sampled
 from qspin.spectral import Average, all_finite
 from qspin.updates import Update
@@ -65,7 +65,7 @@ class Training:
         with double_precision():
             end = self.steps if until is None else min(until, self.steps)
             taken = min(_CHUNK, end - int(state.step))
-            state, info = self._chunk(state, jnp.int32(end))
+            state, info = awaited(self._chunk(state, jnp.int32(end)))
             return state, {name: np.asarray(a)[:taken] for name, a in info.items()}
 
     @cached_property

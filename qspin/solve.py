@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from qspin import runtime
+from qspin.callbacks import Callbacks
+from qspin.checkpoint import Checkpoints, Progress, identity_of, joined
 from qspin.domain import Space
+from qspin.interruption import Interrupted, Watch, watched
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
 from qspin.phases import with_fixed_phases
 from qspin.problem import Problem
-from qspin.sampling import Points
-from qspin.spectrum import Spectrum, npz_path, write_npz
+from qspin.spectrum import Spectrum
 from qspin.spin import SpIN
 
 __all__ = ["TrainingError", "boxed", "default_method", "solve"]
 
 _MOST_RECORDS = 1000  # rows of history kept
-_CHECKPOINT_EVERY = 30.0  # seconds
 
-Callback = Callable[[int, Any, Mapping[str, np.ndarray]], None]
-
+_log = logging.getLogger(__name__)
 
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
     SomeProblem = Problem
     Integer = int
     SomeMethod = Method
+    Seconds = float
 else:
-    SomeProblem = Integer = SomeMethod = Any
+    SomeProblem = Integer = SomeMethod = Seconds = Any
 
 
 class TrainingError(RuntimeError):
@@ -57,8 +55,9 @@ def solve(
     *,
     seed: Integer = 0,
     progress: bool | None = None,
-    callback: Callback | None = None,
+    callback: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: Seconds = 30.0,
 ) -> Spectrum:
     """The lowest `n_states` states of a problem.
 
@@ -69,12 +68,22 @@ def solve(
         seed: one seed in, the same numbers out, on one machine.
         progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
         callback: for methods that train: called after each chunk of steps as callback(step, state, info), info with one
-            row a step.
-        checkpoint: for methods that train: a file that training is saved to every 30 seconds, and resumed from where
-            it exists; ".npz" is appended where it is missing.
+            row a step; or a list of callbacks. Where one returns True, training ends with this chunk and is evaluated.
+            `qspin.callbacks` has some ready-made.
+        checkpoint: for methods that train: a file that training is saved to, and resumed from where it exists; ".npz" is
+            appended where it is missing. A resumed run ends where one that nothing stopped ends, to the last bit on one
+            machine. The file before is kept as NAME.previous.npz, and taken up, with a warning, where the newest is
+            damaged. A run that ended, be it through a callback, is only evaluated again.
+        checkpoint_every: seconds between checkpoints; written between chunks.
 
-    Raises ValueError or TypeError for input that cannot work, before anything is trained; `TrainingError`
-    where training breaks down. Time and memory: see the method.
+    Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
+    and raises KeyboardInterrupt, which says how to go on (`interruption.Interrupted`: `step`, `steps`, `checkpoint`); a second
+    one stops at once. A disk that is full is a warning. What happens is told to the logger "qspin": INFO for beginnings,
+    ends and checkpoints, DEBUG for each chunk.
+
+    Raises ValueError or TypeError for input that cannot work, OSError for a checkpoint that can never be written, both before
+    anything is trained; ValueError where every checkpoint is damaged; `TrainingError` where training breaks down. Time and
+    memory: see the method.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
@@ -86,6 +95,9 @@ def solve(
         raise TypeError(
             f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
         )
+    if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
+        raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
+    callbacks = Callbacks(callback)
     n_states = int(n_states)
     problem = boxed(problem, n_states)
     method = default_method(problem, n_states) if method is None else method
@@ -97,12 +109,15 @@ def solve(
     if isinstance(method, DirectMethod):
         spectrum = method.solve(problem, n_states, int(seed))
     elif isinstance(method, IterativeMethod):
+        files = None
+        if checkpoint is not None:
+            identity = identity_of(problem, n_states, method, seed)
+            files = Checkpoints(checkpoint, identity, float(checkpoint_every))
         run = method.bind(problem, n_states)
-        identity = _identity(problem, n_states, method, seed)
         with tqdm(total=run.steps, desc=problem.name, unit="step", disable=_quiet(progress)) as bar:
-            state, history, broken = _train(run, int(seed), bar, callback, checkpoint, identity)
+            reached, broken = _train(run, int(seed), bar, callbacks, files)
         try:
-            spectrum = run.finish(state, history)
+            spectrum = run.finish(reached.state, joined(reached.records))
         except ValueError as error:  # the input was checked; these are numbers that training left behind
             raise TrainingError(
                 broken
@@ -119,6 +134,7 @@ def solve(
                 exact=problem.exact_energies(n_states),
             )
             raise failure
+        spectrum = replace(spectrum, provenance={**spectrum.provenance, "steps_taken": reached.step})
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
@@ -160,26 +176,44 @@ def _quiet(progress: bool | None) -> bool | None:
 
 
 def _train(
-    run: Run,
-    seed: int,
-    bar: Any,
-    callback: Callback | None,
-    checkpoint: str | os.PathLike[str] | None,
-    identity: str,
-) -> tuple[Any, dict[str, np.ndarray], str]:
-    """The last good state, the history, and what went wrong ("" for nothing)."""
-    state, seconds = run.init(seed), 0.0
-    records: list[dict[str, np.ndarray]] = []
-    if checkpoint is not None and npz_path(checkpoint).exists():
-        state, records, seconds = _restore(npz_path(checkpoint), state, identity)
-        bar.update(int(state.step))
-    stride = max(1, run.steps // _MOST_RECORDS)
-    clock = saved = time.perf_counter()
-    failure = ""
-    done = False
-    while int(state.step) < run.steps and not (failure or done):
-        first, before = int(state.step), state
-        state, info = run.advance(before)
+    run: Run, seed: int, bar: Any, callbacks: Callbacks, files: Checkpoints | None
+) -> tuple[Progress, str]:
+    """Where training ended, and what went wrong ("" for nothing)."""
+    progress, failure = Progress(run.init(seed)), ""
+    if files is not None:
+        progress = files.restore(progress.state) or progress
+        bar.update(progress.step)
+    callbacks.start(progress.step, progress.memories)
+    _log.info("training starts at step %d of %d", progress.step, run.steps)
+    with watched() as watch:
+        try:
+            while not (watch.asked or progress.finished or failure or progress.step >= run.steps):
+                progress, failure = _chunk(run, progress, bar, callbacks, watch)
+                if files is not None and files.due:
+                    files.save(progress)
+        except KeyboardInterrupt:  # the chunk is dropped; a resumed run does it again
+            if watch.asked and not watch.dropped:
+                raise  # the second one
+            watch.asked = True
+        finally:
+            callbacks.end()
+        if files is not None:
+            files.save(progress)
+        if watch.asked:
+            raise _interrupted(run, progress, files) from None
+    if failure and files is not None:
+        failure += f" The last good state is in {files.path}."
+    _log.info("training ends at step %d of %d", progress.step, run.steps)
+    return progress, failure
+
+
+def _chunk(
+    run: Run, progress: Progress, bar: Any, callbacks: Callbacks, watch: Watch
+) -> tuple[Progress, str]:
+    """A chunk of steps further; and what went wrong."""
+    clock, first, failure = time.perf_counter(), progress.step, ""
+    with watch.droppable():
+        state, info = run.advance(progress.state)
         if not info["ok"].all():
             broken = first + int(np.argmin(info["ok"]))
             failure = (
@@ -187,78 +221,35 @@ def _train(
                 "Σ lost its rank. Try a lower learning rate, a larger batch_size, or averaging closer to 1; "
                 "declare singular points of V through Potential(V, singularities=...)."
             )
-            if checkpoint is not None:
-                failure += f" The last good state is in {npz_path(checkpoint)}."
-            state, info = run.advance(before, until=broken)  # the same steps again, up to the last good one
-        taken = len(info["ok"])
-        done = taken > 0 and not failure and run.enough(info)
-        now = time.perf_counter()
-        seconds, clock = seconds + now - clock, now
-        steps = first + 1 + np.arange(taken)
-        kept = np.flatnonzero((steps % stride == 0) | (steps == run.steps))
-        if len(kept):
-            rows = {name: values[kept] for name, values in info.items() if name != "ok"}
-            records.append({"step": steps[kept], "seconds": np.full(len(kept), seconds), **rows})
-        bar.update(taken)
-        bar.set_postfix_str("E " + " ".join(f"{e:.4g}" for e in info["energies"][-1:].ravel()[:9]))
-        if callback is not None and taken:
-            callback(first + taken, state, info)
-        if checkpoint is not None and now - saved > _CHECKPOINT_EVERY:
-            _save(checkpoint, state, records, seconds, identity)
-            saved = now
-    if checkpoint is not None:
-        _save(checkpoint, state, records, seconds, identity)
-    return state, _joined(records), failure
+            # The same steps again, up to the last good one.
+            state, info = run.advance(progress.state, until=broken)
+    taken = len(info["ok"])
+    seconds = progress.seconds + time.perf_counter() - clock
+    steps = first + 1 + np.arange(taken)
+    stride = max(1, run.steps // _MOST_RECORDS)
+    kept = np.flatnonzero((steps % stride == 0) | (steps == run.steps))
+    records = progress.records
+    if len(kept):
+        rows = {name: values[kept] for name, values in info.items() if name != "ok"}
+        records = (*records, {"step": steps[kept], "seconds": np.full(len(kept), seconds), **rows})
+    running = " ".join(f"{e:.4g}" for e in info["energies"][-1:].ravel()[:9])
+    bar.update(taken)
+    bar.set_postfix_str("E " + running)
+    _log.debug("step %d of %d: E %s", first + taken, run.steps, running)
+    stop = callbacks(first + taken, state, info) if taken else False
+    finished = taken > 0 and not failure and (stop or run.enough(info))
+    return Progress(state, records, seconds, finished, callbacks.memories()), failure
 
 
-def _joined(records: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([r[name] for r in records]) for name in records[0]} if records else {}
-
-
-def _identity(problem: Problem, n_states: int, method: Method, seed: int) -> str:
-    """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
-    rng = np.random.default_rng(0)
-    with runtime.double_precision():
-        unit = rng.uniform(
-            1e-9, 1 - 1e-9, (64, problem.dim)
-        )  # in a box `check_potential` found V finite there
-        points = np.asarray(problem.domain.from_unit(jnp.asarray(unit)))
-    potential = " ".join(f"{v:.6g}" for v in problem.potential_values(points))
-    with (
-        runtime.double_precision()
-    ):  # what an integral operator does to x ↦ x, from one half of the points to the other
-        halves = [Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2)]
-        image: Any = ()
-        if not problem.hamiltonian.is_local:
-            image = problem.hamiltonian.image(lambda x: x, halves[0].x, halves[1])
-    potential += " ".join(f"{v:.6g}" for v in np.ravel(image))
-    asked = f"{n_states} {'largest' if problem.largest else 'lowest'}"
-    text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{asked}|{method}|{seed}"
-    return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()
-
-
-def _save(
-    path: str | os.PathLike[str], state: Any, records: list[Any], seconds: float, identity: str
-) -> None:
-    leaves = {f"state/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    history = {f"history/{name}": values for name, values in _joined(records).items()}
-    write_npz(path, {"identity": np.array(identity), "seconds": np.array(seconds), **leaves, **history})
-
-
-def _restore(
-    path: str | os.PathLike[str], fresh: Any, identity: str
-) -> tuple[Any, list[dict[str, np.ndarray]], float]:
-    with np.load(path, allow_pickle=False) as file:
-        if str(file.get("identity")) != identity:
-            raise ValueError(
-                f"solve: the checkpoint {path} belongs to a run with another problem, n_states, method or "
-                "seed. Use the same settings, or another checkpoint file."
-            )
-        leaves, structure = jax.tree.flatten(fresh)
-        # The leaves of the fresh state carry the types; float64 ones need the flag to stay float64.
-        with runtime.precision("float64"):
-            restored = [jnp.asarray(file[f"state/{i}"], leaf.dtype) for i, leaf in enumerate(leaves)]
-        history = {
-            name.removeprefix("history/"): file[name] for name in file.files if name.startswith("history/")
-        }
-        return jax.tree.unflatten(structure, restored), [history] if history else [], float(file["seconds"])
+def _interrupted(run: Run, progress: Progress, files: Checkpoints | None) -> Interrupted:
+    text = f"solve: interrupted at step {progress.step} of {run.steps}"
+    if files is None:
+        return Interrupted(
+            f"{text}; nothing was saved: no checkpoint was asked for.", progress.step, run.steps
+        )
+    saved = files.latest_step
+    if saved is None:
+        return Interrupted(f"{text}; nothing could be saved to {files.path}.", progress.step, run.steps)
+    text += f". The same call, with checkpoint={str(files.path)!r}, goes on from step {saved}."
+    _log.info(text)
+    return Interrupted(text, progress.step, run.steps, files.path)

@@ -7,6 +7,7 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -337,19 +338,40 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
     return target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
 
 
-def write_npz(path: str | os.PathLike[str], contents: Mapping[str, np.ndarray]) -> Path:
-    """Write arrays to `path` by way of a temporary file beside it, so that a reader never sees half."""
+def partial_path(target: Path) -> Path:
+    """Where this process writes what is to become `target`."""
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def write_npz(
+    path: str | os.PathLike[str], contents: Mapping[str, np.ndarray], previous: Path | None = None
+) -> Path:
+    """Write arrays to `path` by way of a temporary file beside it, so that a reader never sees half, not even after a power
+    cut. A file that was there is kept as `previous`, where that is given: at every moment one of the two is whole."""
     target = npz_path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    partial = partial_path(target)
     try:
         with open(partial, "wb") as file:
             np.savez(file, **contents)  # type: ignore[arg-type, unused-ignore]
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and target.exists():
+            os.replace(target, previous)
         os.replace(partial, target)
+        _sync_folder(target.parent)
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force names to disk, where the data are. Systems that do not let a folder be opened for that see to it themselves."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def describe_domain(domain: Domain) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from qspin.jacobian import LayeredJacobian
 from qspin.method import IterativeMethod, Run
 from qspin.networks import Layered, Network, SeparateMLPs
 from qspin.problem import Problem
-from qspin.runtime import precision
+from qspin.runtime import awaited, precision
 from qspin.sampling import Clustered, Points, Sampler
 from qspin.semiclassical import thomas_fermi
 from qspin.spectral import Average, all_finite, moment, order
@@ -254,7 +254,7 @@ class SpIN(IterativeMethod):
             with precision(self.dtype):
                 end = self.steps if until is None else min(until, self.steps)
                 taken = min(chunk, end - int(state.step))
-                state, info = compiled(state, jnp.int32(end))
+                state, info = awaited(compiled(state, jnp.int32(end)))
                 return state, {name: np.asarray(a)[:taken] for name, a in vars(info).items()}
 
         def finish(state: SpinState, history: Mapping[str, np.ndarray]) -> Spectrum:

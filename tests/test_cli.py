@@ -16,6 +16,7 @@ import pytest
 
 import qspin
 from qspin.cli import main
+from qspin.interruption import Interrupted
 
 HARMONIC = """
 import qspin
@@ -168,6 +169,46 @@ def test_product_basis(tmp_path: Path, grid_run: Path) -> None:
     out = tmp_path / "run"
     assert main(["solve", *QUARTIC, "--method", "product-basis", "--no-grid", "--out", str(out)]) == 0
     np.testing.assert_allclose(energies(out), energies(grid_run), atol=1e-8)
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_an_interruption_says_how_to_go_on(
+    problem: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    saved: bool,
+) -> None:
+    out = tmp_path / "run"
+
+    def interrupted(*args: object, checkpoint: Path, **options: object) -> None:
+        raise Interrupted("interrupted", 400, 600, checkpoint if saved else None)
+
+    monkeypatch.setattr("qspin.cli.solve", interrupted)
+    assert main(["solve", problem, "--out", str(out), *FAST]) == 130
+    said = capsys.readouterr().err
+    assert "interrupted at step 400 of 600" in said
+    assert (f"`qspin resume {out}` goes on" in said) == saved
+
+
+def test_a_direct_method_that_is_interrupted_leaves_no_half_written_file(
+    problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written while it computes; a resumed run begins again, and what a killed one half wrote goes."""
+    out = tmp_path / "run"
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(qspin.Grid, "solve", interrupted)
+        assert main(["solve", problem, "--out", str(out), "--method", "grid"]) == 130
+    assert sorted(path.name for path in out.iterdir()) == ["problem.py", "settings.toml"]
+    assert "qspin resume" in capsys.readouterr().err
+    (out / ".spectrum.npz.99999.part").write_bytes(b"half")
+    assert main(["resume", str(out)]) == 0
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    assert np.allclose(qspin.load(out / "spectrum.npz").energies, [0.5, 1.5, 2.5], atol=1e-6)
 
 
 def test_validate_judges(problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

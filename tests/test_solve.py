@@ -1,10 +1,7 @@
 """The one loop: what it refuses, reports, saves and resumes. A toy method stands in for most of it."""
 
 import dataclasses
-import sys
 import warnings
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,91 +10,9 @@ import optax
 import pytest
 
 import qspin
-from qspin.method import DirectMethod, IterativeMethod, Run
-from qspin.spectrum import Eigenfunctions, Spectrum
+from tests.toy import BOX, Stop, Toy, ToyDirect, stop_after
 
-BOX = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [1.0]), exact=qspin.exact.box([1.0]), name="box")
 TINY = qspin.SpIN(steps=20, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
-
-
-class Sines(Eigenfunctions):
-    n_states = 2
-    dim = 1
-
-    def __call__(self, points):
-        return np.sqrt(2) * np.sin(np.pi * points * np.arange(1, 3))
-
-    def quadrature(self):
-        x = (np.arange(8)[:, None] + 0.5) / 8
-        return x, np.full(8, 1 / 8)
-
-    def image(self, operator):
-        raise NotImplementedError
-
-    def record(self):
-        return {"kind": "sines"}, {}
-
-
-def spectrum_of(value, history):
-    return Spectrum(
-        energies=np.array([value, value + 1]),
-        errors=np.full(2, 0.1),
-        residuals=np.full(2, 0.1),
-        converged=np.ones(2, bool),
-        status="done",
-        eigenfunctions=Sines(),
-        domain=BOX.domain,
-        history=history,
-        provenance={"toy": True},
-    )
-
-
-class ToyState(NamedTuple):
-    total: Any
-    step: Any
-
-
-@dataclass(frozen=True)
-class Toy(IterativeMethod):
-    """Adds up seed + 1, …, seed + steps, in chunks of 7."""
-
-    steps: int = 20
-    breaks_at: int = -1
-    unusable: bool = False
-    advances: list = field(default_factory=list, compare=False, repr=False)
-    name = "toy"
-
-    def bind(self, problem, n_states):
-        def init(seed):
-            return ToyState(jnp.asarray(float(seed)), jnp.asarray(0))
-
-        def advance(state, until=None):
-            end = self.steps if until is None else until
-            first, count = int(state.step), min(7, end - int(state.step))
-            self.advances.append(first)
-            steps = first + np.arange(count)
-            total = float(state.total) + np.cumsum(steps + 1)
-            info = {
-                "energies": np.stack([total, total + 1], 1),
-                "ok": (steps < self.breaks_at) | (self.breaks_at < 0),
-            }
-            last = total[-1] if count else float(state.total)
-            return ToyState(jnp.asarray(last), jnp.asarray(first + count)), info
-
-        def finish(state, history):
-            if self.unusable:
-                raise ValueError("toy: dependent.")
-            return spectrum_of(float(state.total), history)
-
-        return Run(init, advance, finish, self.steps)
-
-
-@dataclass(frozen=True)
-class ToyDirect(DirectMethod):
-    name = "direct"
-
-    def solve(self, problem, n_states, seed=0):
-        return spectrum_of(1.0, {})
 
 
 # --- bad input
@@ -242,30 +157,13 @@ def test_warnings_in_a_callback_do_not_pass_silently():
 # --- checkpoints
 
 
-class Stop(Exception):
-    pass
-
-
-def stop_after(steps):
-    def callback(step, state, info):
-        if step > steps:
-            raise Stop
-
-    return callback
-
-
-@pytest.fixture
-def always_save(monkeypatch):
-    monkeypatch.setattr(sys.modules["qspin.solve"], "_CHECKPOINT_EVERY", 0)
-
-
 @pytest.mark.parametrize("name", ["run.npz", "run", "run.ckpt"])
-def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, always_save, name):
+def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, name):
     """Also where the ending .npz is missing: the file is found again under the name it was written to."""
     path = tmp_path / name
     whole = qspin.solve(BOX, 2, Toy(20))
     with pytest.raises(Stop):
-        qspin.solve(BOX, 2, Toy(20), checkpoint=path, callback=stop_after(10))
+        qspin.solve(BOX, 2, Toy(20), checkpoint=path, checkpoint_every=0, callback=stop_after(10))
     again = Toy(20)
     resumed = qspin.solve(BOX, 2, again, checkpoint=path)
     assert again.advances == [7, 14]
@@ -277,7 +175,8 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(tmp_path, always_save, name):
     finished = qspin.solve(BOX, 2, done, checkpoint=str(path))
     assert not done.advances  # nothing left to do
     np.testing.assert_array_equal(finished.history["step"], whole.history["step"])
-    assert [f.suffix for f in tmp_path.iterdir()] == [".npz"]
+    stem = "run.ckpt" if path.suffix == ".ckpt" else "run"
+    assert {file.name for file in tmp_path.iterdir()} == {f"{stem}.npz", f"{stem}.previous.npz"}
 
 
 @pytest.fixture(scope="module")
@@ -296,12 +195,12 @@ def whole_float64():
     return method, spectrum, dtypes
 
 
-def test_spin_resumes_to_the_last_bit(tmp_path, always_save, whole_float64):
+def test_spin_resumes_to_the_last_bit(tmp_path, whole_float64):
     """Adam's moments, the averages and the counter of the random keys are all in the state."""
     method, whole, _ = whole_float64
     path = tmp_path / "run.npz"
     with pytest.raises(Stop):
-        qspin.solve(BOX, 2, method, seed=7, checkpoint=path, callback=stop_after(30))
+        qspin.solve(BOX, 2, method, seed=7, checkpoint=path, checkpoint_every=0, callback=stop_after(30))
     resumed = qspin.solve(BOX, 2, method, seed=7, checkpoint=path)
     for name in ("energies", "errors", "residuals"):
         np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))

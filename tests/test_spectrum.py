@@ -12,7 +12,7 @@ import pytest
 
 import qspin
 from qspin import runtime
-from qspin.spectrum import Eigenfunctions, Spectrum, npz_path, write_npz
+from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum, npz_path, write_npz
 
 OMEGA = 2.0
 N = 4
@@ -403,6 +403,27 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, line):
         replace(line, name="other").save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_newer_spectrum_is_refused(tmp_path, line):
+    path = line.save(tmp_path / "spectrum.npz")
+    with np.load(path, allow_pickle=False) as file:
+        contents = dict(file.items())
+    meta = {**json.loads(str(contents["meta"])), "format": 99}
+    write_npz(path, {**contents, "meta": np.array(json.dumps(meta))})
+    with pytest.raises(
+        ValueError, match=rf"has format 99, this qspin reads up to {FORMAT_VERSION}: update qspin"
+    ):
+        qspin.load(path)
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, -1])
+def test_a_truncated_spectrum_is_refused(tmp_path, line, keep):
+    path = line.save(tmp_path / "spectrum.npz")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data)) if keep == 0.5 else keep])
+    with pytest.raises(ValueError, match="is not a qspin spectrum"):
+        qspin.load(path)
 
 
 def test_the_ending_of_a_file(tmp_path):
