@@ -70,8 +70,14 @@ ORDER = [
     "validation",
     "files",
     "problem_file",
-    "plot",
+    "plot_style",
+    "plot_windows",
+    "plot_panels",
+    "plot_orbitals",
+    "plot_levels",
+    "plot_history",
     "plot_marginals",
+    "plot",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}
@@ -80,7 +86,16 @@ MAY_IMPORT_WHEN_CALLED = {
     "spectrum": {"plot", "plot_marginals"}
 }  # spectrum.plot_levels() and its like; in function bodies only
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
-PICTURES = {"plot", "plot_marginals"}
+PICTURES = {
+    "plot_style",
+    "plot_windows",
+    "plot_panels",
+    "plot_orbitals",
+    "plot_levels",
+    "plot_history",
+    "plot_marginals",
+    "plot",
+}
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
 MODULES = sorted(SOURCES.keys() - EXEMPT)

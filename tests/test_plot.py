@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from qspin import plot
+from qspin import plot, plot_style
 from qspin.domain import Box
 from qspin.spectrum import Eigenfunctions, Spectrum
 
@@ -339,14 +339,14 @@ def test_wrong_input_for_panels():
     ],
 )
 def test_numbers_with_errors(energy, error, text):
-    assert plot._with_error(energy, error) == text
+    assert plot_style.with_error(energy, error) == text
 
 
 def test_spread_moves_as_little_as_it_must():
-    assert plot._spread(np.array([3.0, 1.0]), 1.0).tolist() == [3.0, 1.0]
-    assert plot._spread(np.array([1.0, 1.0, 1.0]), 1.0) == pytest.approx([0, 1, 2])
-    assert plot._spread(np.array([1.0, 1.0, 1.0]), 1.0, (0.5, 9.0)) == pytest.approx([0.5, 1.5, 2.5])
-    placed = plot._spread(np.random.default_rng(0).normal(size=30), 0.3)
+    assert plot_style.spread_out(np.array([3.0, 1.0]), 1.0).tolist() == [3.0, 1.0]
+    assert plot_style.spread_out(np.array([1.0, 1.0, 1.0]), 1.0) == pytest.approx([0, 1, 2])
+    assert plot_style.spread_out(np.array([1.0, 1.0, 1.0]), 1.0, (0.5, 9.0)) == pytest.approx([0.5, 1.5, 2.5])
+    placed = plot_style.spread_out(np.random.default_rng(0).normal(size=30), 0.3)
     assert np.diff(np.sort(placed)).min() > 0.3 - 1e-12
 
 
@@ -354,7 +354,7 @@ def test_the_colours_are_apart_for_the_colour_blind():
     """Each pair differs in lightness or along blue–yellow, by the matrices of Viénot et al. (1999)."""
     protan = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
     deutan = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
-    colours = np.array([to_rgb(c) for c in plot._COLOURS]) ** 2.2
+    colours = np.array([to_rgb(c) for c in plot_style.COLOURS]) ** 2.2
     for matrix in (protan, deutan):
         seen = np.clip(colours @ matrix.T, 0, 1) ** (1 / 2.2)
         distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
