@@ -22,7 +22,7 @@ from qspin.plot_style import (
 )
 from qspin.spectrum import Spectrum
 
-__all__ = ["history"]
+__all__ = ["history", "history_errors"]
 
 
 def history(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
@@ -42,13 +42,7 @@ def history(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
 
 def draw_history(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], reference: Any) -> Any:
     """`history`, on a new figure of that maker's."""
-    if not has_history(spectrum):
-        raise ValueError(
-            f"history: the spectrum of {spectrum.name} by {spectrum.method or 'an unnamed method'} has no "
-            "history of training. Methods without steps, such as a grid, have none: draw levels instead."
-        )
-    steps = np.asarray(spectrum.history["step"])
-    running = np.asarray(spectrum.history["energies"], dtype=float)
+    steps, running = _training("history", spectrum)
     n = min(spectrum.n_states, running.shape[1])
     columns = reference_columns(reference, "history")
     if reference is None and spectrum.exact is not None:
@@ -82,6 +76,73 @@ def draw_history(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], r
     ax.set_xlabel("step")
     finish(ax, spectrum, ylabel=energy_label(spectrum))
     return ax
+
+
+def history_errors(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
+    """Draw |running energy - known energy| of each state against steps, on a logarithmic scale.
+
+    A line a state. At the right a column a state, numbered above: the dot is the final energy's distance from the known
+    one, the bar reaches up to the claimed error. A dot above its bar is an error that was claimed too small.
+
+    Args:
+        reference: a `Spectrum` or an array of energies; the exact energies by default.
+
+    Returns the Axes. Raises ValueError where the spectrum has no history, or nothing is known to compare it with.
+    """
+    return draw_errors(spectrum, ax, plt.figure, reference)
+
+
+def draw_errors(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], reference: Any) -> Any:
+    """`history_errors`, on a new figure of that maker's."""
+    steps, running = _training("history_errors", spectrum)
+    columns = reference_columns(reference, "history_errors")
+    if reference is None and spectrum.exact is not None:
+        columns = [exact_column(spectrum)]
+    if len(columns) != 1:
+        raise ValueError(
+            f"history_errors: needs one reference to measure from, a Spectrum or energies, got {len(columns)}."
+        )
+    (column,) = columns
+    n = min(spectrum.n_states, running.shape[1], column.known)
+    known, final = column.energies[:n], spectrum.energies[:n]
+    floor = np.finfo(float).eps * max(float(np.abs(known).max()), 1e-300)  # a zero has no place on this axis
+    off, left = (np.maximum(np.abs(e - known), floor) for e in (running[:, :n], final))
+    claimed = np.where(np.isfinite(spectrum.errors[:n]), np.maximum(spectrum.errors[:n], floor), np.nan)
+
+    ax = one_axes(ax, make_figure)
+    ax.set_yscale("log")
+    every = np.concatenate([off[np.isfinite(off)], left, claimed[np.isfinite(claimed)]])
+    ax.set_ylim(0.4 * every.min(), 2.5 * every.max())
+    last = float(steps[-1])
+    room = 0.04 + 0.022 * min(n, 15)
+    ax.set_xlim(min(0.0, float(steps[0])), last * (1 + room) if last > 0 else 1.0)
+    places = last * (1 + room * (np.arange(n) + 1) / (n + 1))
+    for k in range(n):
+        colour, place = colour_of(k), places[k]
+        ax.plot(steps, off[:, k], color=colour, lw=1.1, zorder=2, marker="." if len(steps) == 1 else None)
+        ax.plot([place] * 2, [ax.get_ylim()[0], claimed[k]], color=colour, lw=2.2, alpha=0.35, zorder=2.5)
+        ax.plot(
+            [place], [left[k]], "o", color=colour, ms=4, markeredgecolor="k", markeredgewidth=0.5, zorder=4
+        )
+        ax.annotate(
+            str(k), (place, 1.0), (0, 2), xycoords=ax.get_xaxis_transform(), textcoords="offset points",
+            ha="center", fontsize=7 if n <= 10 else 5.5, color=colour, annotation_clip=False,
+        )  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.set_xlabel("step")
+    units = f" [{spectrum.units}]" if spectrum.units else ""
+    finish(ax, spectrum, ylabel=f"|energy − {column.label}|{units}")
+    return ax
+
+
+def _training(caller: str, spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (T,) and energies (T, n). Raises ValueError where there are none."""
+    if not has_history(spectrum):
+        raise ValueError(
+            f"{caller}: the spectrum of {spectrum.name} by {spectrum.method or 'an unnamed method'} has no "
+            "history of training. Methods without steps, such as a grid, have none: draw levels instead."
+        )
+    return np.asarray(spectrum.history["step"]), np.asarray(spectrum.history["energies"], dtype=float)
 
 
 def has_history(spectrum: Spectrum) -> bool:

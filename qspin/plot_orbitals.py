@@ -23,6 +23,7 @@ def orbitals(
     points: int = 200,
     window: Any = None,
     contours: int = 0,
+    density: bool = False,
 ) -> Any:
     """Draw the eigenfunctions.
 
@@ -39,13 +40,14 @@ def orbitals(
         window: (low, high) for each coordinate of the domain; by default where the density is: one window
             for all states of similar size, else one for each degenerate group.
         contours: how many contours of V to draw in a panel, where V is known.
+        density: draw |ψ|² instead of ψ.
 
     Returns the Axes in 1D, else an (n,) array of Axes. Hard walls inside the window are hatched. A state that
     did not converge says so. Raises ValueError for states or a window out of range, or too few Axes.
 
     Example: `spectrum.plot_orbitals(states=[0, 1]).figure.savefig("orbitals.png")` for a 1D problem.
     """
-    return draw_orbitals(spectrum, ax, plt.figure, states, points, window, contours)
+    return draw_orbitals(spectrum, ax, plt.figure, states, points, window, contours, density)
 
 
 def draw_orbitals(
@@ -56,6 +58,7 @@ def draw_orbitals(
     points: int = 200,
     window: Any = None,
     contours: int = 0,
+    density: bool = False,
 ) -> Any:
     """`orbitals`, on new figures of that maker's."""
     box = box_of(spectrum)
@@ -65,22 +68,25 @@ def draw_orbitals(
     windows = windows_of(spectrum, chosen) if window is None else given_window(box, window, len(chosen))
     if spectrum.domain.dim == 1:
         return _draw_lifted(
-            one_axes(ax, make_figure, len(chosen)), spectrum, chosen, windows[0, 0], 5 * int(points)
+            one_axes(ax, make_figure, len(chosen)), spectrum, chosen, windows[0, 0], 5 * int(points), density
         )
     axes = panel_axes(ax, make_figure, spectrum, windows)
-    return draw_panels(axes, spectrum, chosen, windows, int(points), contours)
+    return draw_panels(axes, spectrum, chosen, windows, int(points), contours, density)
 
 
-def _draw_lifted(ax: Any, spectrum: Spectrum, chosen: list[int], window: np.ndarray, points: int) -> Any:
+def _draw_lifted(
+    ax: Any, spectrum: Spectrum, chosen: list[int], window: np.ndarray, points: int, density: bool
+) -> Any:
     domain = box_of(spectrum)
     x = np.linspace(max(window[0], domain.lower[0]), min(window[1], domain.upper[0]), points)
     psi = drawable(spectrum(x[:, None])[:, chosen])
+    psi = psi**2 if density else psi
     energies = spectrum.energies[chosen]
     inner = np.clip(x, domain.lower[0] + 1e-9 * domain.lengths[0], domain.upper[0] - 1e-9 * domain.lengths[0])
     v = potential_at(spectrum, inner[:, None])
 
     spacing = level_spacing(energies, v)
-    amplitude = 0.45 * spacing / max(float(np.abs(psi).max()), 1e-300)
+    amplitude = (0.8 if density else 0.45) * spacing / max(float(np.abs(psi).max()), 1e-300)
     low, high = energies.min() - 0.8 * spacing, energies.max() + 1.1 * spacing
     if v is not None:  # the bottom of V, unless it is so deep that the levels would shrink
         low = max(min(low, v.min() - 0.15 * spacing), energies.min() - 0.6 * (high - low) - spacing)

@@ -1,4 +1,4 @@
-"""Panels of orbitals in two dimensions and more: the function on a plane, by colour."""
+"""Panels of orbitals in two dimensions and more: the function, or its density, on a plane, by colour."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from qspin.plot_style import COLOURS, distinct_levels, title_of, with_error
 from qspin.plot_windows import box_of, cells, coordinate_names, drawable, potential_at, set_limits
+from qspin.region import Region
 from qspin.spectrum import Spectrum
 
 _CUT = 2e-3  # share of a panel that may exceed its colour scale, so that a cusp does not bleach the rest
@@ -56,7 +57,13 @@ def _planes(spectrum: Spectrum, chosen: list[int], windows: np.ndarray) -> list[
 
 
 def draw_panels(
-    axes: np.ndarray, spectrum: Spectrum, chosen: list[int], windows: np.ndarray, points: int, contours: int
+    axes: np.ndarray,
+    spectrum: Spectrum,
+    chosen: list[int],
+    windows: np.ndarray,
+    points: int,
+    contours: int,
+    density: bool,
 ) -> np.ndarray:
     """The chosen states on planes, one in each of `axes`, in windows (n, dim, 2); returns `axes`."""
     domain, names = box_of(spectrum), coordinate_names(spectrum.domain.dim)
@@ -83,19 +90,21 @@ def draw_panels(
     for i, (ax, k, plane) in enumerate(zip(axes, chosen, planes, strict=True)):
         x, y = grids[i]
         psi = values[keys[i]][:, k].reshape(points, points)
-        largest = max(float(np.quantile(np.abs(psi), 1 - _CUT)), 1e-300)
-        extent = (*shown[i, plane.drawn[0]], *shown[i, plane.drawn[1]])
+        drawn = psi**2 if density else psi
+        largest = max(float(np.quantile(np.abs(drawn), 1 - _CUT)), 1e-300)
         ax.imshow(
-            psi,
+            drawn,
             origin="lower",
-            extent=extent,
-            cmap="RdBu_r",
-            vmin=-largest,
+            extent=(*shown[i, plane.drawn[0]], *shown[i, plane.drawn[1]]),
+            cmap="Blues" if density else "RdBu_r",
+            vmin=0 if density else -largest,
             vmax=largest,
             aspect="equal",
             interpolation="bilinear",
         )
         v = potential_at(spectrum, distinct[keys[i]]) if contours else None
+        if isinstance(domain, Region):
+            _draw_outside(ax, x, y, domain.signed(distinct[keys[i]]).reshape(psi.shape))
         if v is not None:
             heights = np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1])
             ax.contour(
@@ -116,6 +125,17 @@ def draw_panels(
         ax.set_ylabel(names[plane.drawn[1]], fontsize=8, labelpad=2)
     _inner_labels_off(axes, windows, planes)
     return axes
+
+
+def _draw_outside(ax: Any, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
+    """Hatch what is no part of a region, and draw its walls."""
+    if (inside > 0).all():
+        return
+    outside = ax.contourf(x, y, inside, levels=[-np.inf, 0.0], colors=["0.93"], hatches=["////"], zorder=2)
+    outside.set_edgecolor("0.7")
+    outside.set_linewidth(0)
+    if (inside > 0).any():
+        ax.contour(x, y, inside, levels=[0.0], colors="0.3", linewidths=0.9, zorder=3)
 
 
 def _inner_labels_off(axes: np.ndarray, windows: np.ndarray, planes: list[_Plane]) -> None:

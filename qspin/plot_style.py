@@ -162,37 +162,34 @@ def label_right(
     ax: Any, heights: np.ndarray, texts: list[str], colours: Iterable[str] | None = None, merge: bool = False
 ) -> None:
     """Texts to the right of the axes, at these heights or, for want of room, with a line to them."""
-    low, high = ax.get_ylim()
+    to_share = ax.transScale + ax.transLimits  # of the height, on a linear or a logarithmic axis
+    shares = to_share.transform(np.column_stack([np.ones(len(heights)), heights]))[:, 1]
     fontsize = 8.0
-    gap = line_height(ax, fontsize)
+    gap = line_height(ax, fontsize) / np.ptp(ax.get_ylim())
     if merge:
-        heights, texts = _merged(heights, texts, gap)
-    elif len(texts) * gap > high - low:
-        fontsize *= max((high - low) / (len(texts) * gap), 0.4)
-        gap = line_height(ax, fontsize)
-    placed = spread_out(np.asarray(heights), gap, (low, high))
+        shares, texts = _merged(shares, texts, gap)
+    elif len(texts) * gap > 1:
+        fontsize *= max(1 / (len(texts) * gap), 0.4)
+        gap = line_height(ax, fontsize) / np.ptp(ax.get_ylim())
+    placed = spread_out(np.asarray(shares), gap, (0.0, 1.0))
+    moved = np.abs(placed - shares) > 0.15 * gap
+    ends, places = (
+        to_share.inverted().transform(np.column_stack([np.ones(len(s)), s]))[:, 1] for s in (shares, placed)
+    )
     colours = ["0.25"] * len(texts) if colours is None else list(colours)
-    for text, height, at, colour in zip(texts, heights, placed, colours, strict=True):
-        kwargs: dict[str, Any] = {
-            "xycoords": ax.get_yaxis_transform(),
-            "textcoords": ax.get_yaxis_transform(),
-        }
-        moved = abs(at - height) > 0.15 * gap
-        arrow = (
-            {"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
-            if moved
-            else None
-        )
+    line = {"arrowstyle": "-", "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
+    for i, (text, colour) in enumerate(zip(texts, colours, strict=True)):
         ax.annotate(
             text,
-            (1.0, height),
-            (1.035, at),
+            (1.0, ends[i]),
+            (1.035, places[i]),
+            xycoords=ax.get_yaxis_transform(),
+            textcoords=ax.get_yaxis_transform(),
             fontsize=fontsize,
             color=colour,
             va="center",
             annotation_clip=False,
-            arrowprops=arrow,
-            **kwargs,
+            arrowprops={**line, "color": colour} if moved[i] else None,
         )
 
 

@@ -76,14 +76,19 @@ ORDER = [
     "plot_orbitals",
     "plot_levels",
     "plot_history",
+    "plot_overlap",
+    "surface_nets",
+    "plot_isosurfaces",
     "plot_marginals",
     "plot",
+    "evolution",
+    "animation",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}
 MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
-    "spectrum": {"plot", "plot_marginals"}
+    "spectrum": {"plot", "plot_marginals", "animation"}
 }  # spectrum.plot_levels() and its like; in function bodies only
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
 PICTURES = {
@@ -93,8 +98,11 @@ PICTURES = {
     "plot_orbitals",
     "plot_levels",
     "plot_history",
+    "plot_overlap",
+    "plot_isosurfaces",
     "plot_marginals",
     "plot",
+    "animation",
 }
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
