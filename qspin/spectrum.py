@@ -212,7 +212,7 @@ class Spectrum:
             + ("  quanta" if any(labels) else ""),
         ]
         for k in range(self.n_states):
-            digits = _digits(self.errors[k])
+            digits = decimals(self.errors[k])
             lines.append(
                 f"{k:>5}  {self.energies[k]:>16.{digits}f}  {self.errors[k]:>9.1e}  {self.residuals[k]:>9.1e}"
                 f"  {group_of[k]:>5}  {'yes' if self.converged[k] else 'NO':<9}  {labels[k]}".rstrip()
@@ -309,7 +309,7 @@ def energy_scale(energies: np.ndarray) -> float:
     return spread if spread > 1e-3 * size else size
 
 
-def _digits(error: float) -> int:
+def decimals(error: float) -> int:
     """Decimals to print, so that the claimed error shows in the last two."""
     return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6
 

@@ -83,6 +83,9 @@ ORDER = [
     "plot",
     "evolution",
     "animation",
+    "html_page",
+    "report_pictures",
+    "report",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}
@@ -103,6 +106,7 @@ PICTURES = {
     "plot_marginals",
     "plot",
     "animation",
+    "report_pictures",
 }
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
