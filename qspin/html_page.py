@@ -157,7 +157,7 @@ img { display: block; max-width: 100%; height: auto }
   body { font-size: 10.5pt } main { max-width: none; padding: 0 }
   .controls, thead button::after { display: none !important }
   figure, tr { break-inside: avoid } h2 { break-after: avoid } a { color: inherit; text-decoration: none }
-  .scroll { overflow: visible } img { max-height: 22cm }
+  .scroll { overflow: visible } img { max-height: 13cm }
 }
 """
 
@@ -188,7 +188,7 @@ for (const part of document.querySelectorAll(".selector")) {
   const figures = [...part.querySelectorAll("figure")], slider = part.querySelector("input"),
     output = part.querySelector("output");
   const show = i => {
-    const n = Math.min(Math.max(Number(i), 0), figures.length - 1);
+    const n = Math.min(Math.max(Number(i) || 0, 0), figures.length - 1);
     figures.forEach((figure, k) => { figure.hidden = k !== n; });
     slider.value = n;
     output.textContent = n;
@@ -204,7 +204,8 @@ for (const part of document.querySelectorAll(".selector")) {
       part.scrollIntoView({ block: "start" });
       slider.focus({ preventScroll: true });
     });
-  show(0);
+  const asked = location.hash.startsWith(`#${part.dataset.name}-`);
+  show(asked ? location.hash.slice(part.dataset.name.length + 2) : 0);
 }
 document.body.dataset.ready = "yes";
 """
