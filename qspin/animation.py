@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qspin.evolution import Superposition, superposition
+from qspin.plot_panels import draw_outside
 from qspin.plot_style import COLOURS, energy_label
 from qspin.plot_windows import box_of, cells, given_window, potential_at, set_limits, windows_of
+from qspin.region import Region
 from qspin.spectrum import Spectrum
 
 __all__ = ["animate"]
@@ -132,15 +134,13 @@ def _scene_1d(
         ax.fill_between(x, low, np.clip(v, low, high), color="0.5", alpha=0.08, lw=0, zorder=0)
     for k in np.flatnonzero(mixed.weights > 1e-6):
         ax.axhline(spectrum.energies[k], color="0.6", lw=0.7, ls=(0, (4, 3)), zorder=1)
-    cloud = ax.fill_between(
-        x, energy, energy, color=COLOURS[0], alpha=0.3, lw=0, zorder=2, label=r"$|\psi|^2$"
-    )
+    cloud = ax.fill_between(x, energy, energy, color=COLOURS[0], alpha=0.3, lw=0, zorder=2, label="|ψ|²")
     (rim,) = ax.plot(x, x, color=COLOURS[0], lw=1.6, zorder=4)
-    (real,) = ax.plot(x, x, color=COLOURS[1], lw=1.0, zorder=3, label=r"Re $\psi\,e^{i\bar{E}t}$")
-    (imaginary,) = ax.plot(
-        x, x, color=COLOURS[2], lw=1.0, ls=(0, (5, 2)), zorder=3, label=r"Im $\psi\,e^{i\bar{E}t}$"
+    (real,) = ax.plot(x, x, color=COLOURS[1], lw=1.0, zorder=3, label="Re ψ·exp(iĒt)")
+    (imaginary,) = ax.plot(x, x, color=COLOURS[2], lw=1.0, ls=(0, (5, 2)), zorder=3, label="Im ψ·exp(iĒt)")
+    ax.legend(
+        loc="upper right", bbox_to_anchor=(0.95, 1), ncols=3, fontsize=8, framealpha=0.8, edgecolor="none"
     )
-    ax.legend(loc="upper right", bbox_to_anchor=(0.95, 1), ncols=3, fontsize=8, frameon=False)
     ax.set_xlabel("x")
     ax.set_ylabel(energy_label(spectrum))
     for side in ("top", "right"):
@@ -150,7 +150,8 @@ def _scene_1d(
     def draw(time: float) -> None:
         now = psi @ mixed.phased(time, origin=energy) / largest
         density = energy + height * np.abs(now) ** 2
-        cloud.set_data(x, energy, density)
+        there_and_back = np.concatenate([density, np.full_like(x, energy)])
+        cloud.set_verts([np.column_stack([np.concatenate([x, x[::-1]]), there_and_back])])
         rim.set_ydata(density)
         real.set_ydata(energy + 0.6 * height * now.real)
         imaginary.set_ydata(energy + 0.6 * height * now.imag)
@@ -195,6 +196,8 @@ def _scene_2d(
     if v is not None:
         levels = np.unique(np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1]))
         ax.contour(x, y, v.reshape(points, points), levels=levels, colors="0.45", linewidths=0.5)
+    if isinstance(box, Region):
+        draw_outside(ax, x, y, box.signed(mesh).reshape(points, points))
     set_limits(ax, box, window, (0, 1))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

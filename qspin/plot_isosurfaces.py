@@ -162,6 +162,6 @@ def _dress(ax: Any, spectrum: Spectrum, k: int, part: np.ndarray) -> None:
         line = getattr(ax, f"{axis}axis")
         line.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
         line.set_pane_color((0.97, 0.97, 0.97, 1.0))
-        line._axinfo["grid"].update(color="0.88", linewidth=0.5)
         line.line.set_color("0.6")
+    ax.grid(False)
     ax.tick_params(labelsize=6, pad=-4, color="0.6")

@@ -9,7 +9,16 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from qspin.plot_panels import draw_panels, panel_axes
-from qspin.plot_style import chosen_states, colour_of, energy_label, finish, label_right, one_axes, with_error
+from qspin.plot_style import (
+    chosen_states,
+    colour_of,
+    energy_label,
+    finish,
+    label_right,
+    one_axes,
+    title_of,
+    with_error,
+)
 from qspin.plot_windows import box_of, drawable, given_window, potential_at, set_limits, windows_of
 from qspin.spectrum import Spectrum
 
@@ -66,11 +75,14 @@ def draw_orbitals(
     if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 2:
         raise ValueError(f"orbitals: points must be an integer of at least 2, got {points!r}.")
     windows = windows_of(spectrum, chosen) if window is None else given_window(box, window, len(chosen))
+    title = title_of(spectrum) + (r": $|\psi|^2$" if density else "")
     if spectrum.domain.dim == 1:
-        return _draw_lifted(
+        drawn = _draw_lifted(
             one_axes(ax, make_figure, len(chosen)), spectrum, chosen, windows[0, 0], 5 * int(points), density
         )
-    axes = panel_axes(ax, make_figure, spectrum, windows)
+        drawn.set_title(title, fontsize=11, loc="left")
+        return drawn
+    axes = panel_axes(ax, make_figure, spectrum, windows, title)
     return draw_panels(axes, spectrum, chosen, windows, int(points), contours, density)
 
 

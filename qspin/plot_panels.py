@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from qspin.plot_style import COLOURS, distinct_levels, title_of, with_error
+from qspin.plot_style import COLOURS, distinct_levels, with_error
 from qspin.plot_windows import box_of, cells, coordinate_names, drawable, potential_at, set_limits
 from qspin.region import Region
 from qspin.spectrum import Spectrum
@@ -104,7 +104,7 @@ def draw_panels(
         )
         v = potential_at(spectrum, distinct[keys[i]]) if contours else None
         if isinstance(domain, Region):
-            _draw_outside(ax, x, y, domain.signed(distinct[keys[i]]).reshape(psi.shape))
+            draw_outside(ax, x, y, domain.signed(distinct[keys[i]]).reshape(psi.shape))
         if v is not None:
             heights = np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1])
             ax.contour(
@@ -127,7 +127,7 @@ def draw_panels(
     return axes
 
 
-def _draw_outside(ax: Any, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
+def draw_outside(ax: Any, x: np.ndarray, y: np.ndarray, inside: np.ndarray) -> None:
     """Hatch what is no part of a region, and draw its walls."""
     if (inside > 0).all():
         return
@@ -157,7 +157,7 @@ def _inner_labels_off(axes: np.ndarray, windows: np.ndarray, planes: list[_Plane
 
 
 def panel_axes(
-    ax: Any, make_figure: Callable[..., Any], spectrum: Spectrum, windows: np.ndarray
+    ax: Any, make_figure: Callable[..., Any], spectrum: Spectrum, windows: np.ndarray, title: str
 ) -> np.ndarray:
     """The Axes that were given, or a figure of panels, one a state. Raises ValueError for too few."""
     n = len(windows)
@@ -177,5 +177,5 @@ def panel_axes(
     axes = np.ravel(np.asarray(figure.subplots(rows, columns), dtype=object))
     for unused in axes[n:]:
         unused.remove()
-    figure.suptitle(title_of(spectrum), fontsize=11)
+    figure.suptitle(title, fontsize=11)
     return axes[:n]

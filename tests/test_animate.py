@@ -12,6 +12,8 @@ from PIL import Image
 import qspin
 from qspin.domain import Nodes
 from qspin.evolution import superposition
+from qspin.region import Region
+from qspin.shapes import Disk
 
 FAST = {"frames": 5, "dpi": 40, "points": 40}
 
@@ -114,6 +116,8 @@ def test_a_film_in_two_dimensions(tmp_path):
     path = spectrum.animate([1, 1, 1j], tmp_path / "turn.gif", **FAST)
     with Image.open(path) as film:
         assert film.n_frames == 5
+    disk = replace(spectrum, domain=Region(Disk(3.0, (0.0, 0.0)), qspin.Box.cube(8.0, dim=2)))
+    assert disk.animate([1, 1j], tmp_path / "disk.gif", **FAST).exists()
     with pytest.raises(ValueError, match="one or two dimensions, the domain has 3"):
         oscillator(2, 3).animate([1, 1], tmp_path / "x.gif")
 

@@ -398,6 +398,7 @@ def test_a_cut_level_does_not_warn():
 
 def test_densities():
     ax = well(3).plot_orbitals(density=True)
+    assert ax.get_title(loc="left") == r"known (formula): $|\psi|^2$"
     for n, line in enumerate(ax.lines[1::2]):
         lifted = line.get_ydata() - np.pi**2 * (n + 1) ** 2 / 2
         expected = np.sin(np.pi * (n + 1) * line.get_xdata()) ** 2
