@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from qspin.plot_history import draw_errors, draw_history, has_history, history, history_errors
+from qspin.plot_history import draw_errors, draw_history, has_history, history, history_errors, mark_steps
 from qspin.plot_isosurfaces import draw_isosurfaces, isosurfaces
 from qspin.plot_levels import draw_levels, levels, reference_columns
 from qspin.plot_orbitals import draw_orbitals, orbitals
@@ -53,6 +53,7 @@ def draw_training(spectrum: Spectrum, reference: Any = None) -> np.ndarray:
     if known:
         draw_errors(spectrum, axes[1], Figure, reference)
         axes[0].set_xlim(axes[1].get_xlim())
+        mark_steps(axes[0], float(spectrum.history["step"][-1]))
         axes[1].set_title("", loc="left")
     return axes
 

@@ -124,15 +124,23 @@ def draw_errors(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], re
         ax.plot(
             [place], [left[k]], "o", color=colour, ms=4, markeredgecolor="k", markeredgewidth=0.5, zorder=4
         )
+        if k % -(-n // 7):  # there is room for seven numbers
+            continue
         ax.annotate(
             str(k), (place, 1.0), (0, 2), xycoords=ax.get_xaxis_transform(), textcoords="offset points",
-            ha="center", fontsize=7 if n <= 10 else 5.5, color=colour, annotation_clip=False,
+            ha="center", fontsize=7, color=colour, annotation_clip=False,
         )  # fmt: skip
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    mark_steps(ax, last)
     ax.set_xlabel("step")
     units = f" [{spectrum.units}]" if spectrum.units else ""
     finish(ax, spectrum, ylabel=f"|energy − {column.label}|{units}")
     return ax
+
+
+def mark_steps(ax: Any, last: float) -> None:
+    """Numbers of steps below the axis, none past the last one, where final energies stand."""
+    marks = MaxNLocator(6, integer=True).tick_values(ax.get_xlim()[0], max(last, 1.0))
+    ax.set_xticks([mark for mark in marks if ax.get_xlim()[0] <= mark <= max(last, 1.0)])
 
 
 def _training(caller: str, spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray]:

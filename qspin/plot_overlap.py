@@ -60,6 +60,7 @@ def draw_overlap(
                 ink = "white" if square > 0.55 else "0.15"
                 ax.text(n, m, f"{square:.2f}", ha="center", va="center", fontsize=7.5, color=ink)
     groups, whole = shared_groups(spectrum, reference)
+    fontsize = float(np.clip(240 / len(groups), 3, 8))
     for group in groups:
         first, size = group[0] - 0.5, len(group)
         ax.add_patch(Rectangle((first, first), size, size, fill=False, edgecolor="#D55E00", lw=1.4, zorder=3))
@@ -67,7 +68,7 @@ def draw_overlap(
         block = found[group[0] : group[-1] + 1, group[0] : group[-1] + 1]
         text = "cut" if cut else _angle(float(principal_angles(block)[-1]))
         ax.annotate(
-            text, (1.02, first + size / 2), xycoords=ax.get_yaxis_transform(), fontsize=8, color="#B04A00",
+            text, (1.02, first + size / 2), xycoords=ax.get_yaxis_transform(), fontsize=fontsize, color="#B04A00",
             va="center", annotation_clip=False,
         )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):

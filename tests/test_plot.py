@@ -438,6 +438,12 @@ def test_errors_of_training():
     bars = [line.get_ydata()[1] for line in ax.lines if len(line.get_xdata()) == 2]
     assert bars == pytest.approx(spectrum.errors), "claimed errors"
     assert text_of(ax) == ["0", "1", "2"]
+    assert max(ax.get_xticks()) <= steps[-1], "no step is marked where none was made"
+
+
+def test_of_many_states_some_are_numbered():
+    ax = trained(well, 20, exact=np.pi**2 * np.arange(1, 21) ** 2 / 2).plot_errors()
+    assert text_of(ax) == [str(k) for k in range(0, 20, 3)]
 
 
 def test_errors_of_training_against_a_reference():
