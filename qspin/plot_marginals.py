@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from qspin.marginals import marginal
-from qspin.plot import chosen_states
+from qspin.plot_style import chosen_states
 from qspin.spectrum import Spectrum
 
 __all__ = ["marginals"]

@@ -265,6 +265,19 @@ class Spectrum:
 
         return tables.dataset(self, points)
 
+    def overlap(self, reference: Spectrum) -> np.ndarray:
+        """⟨reference ψ_m|ψ_n⟩ (M, N) by the reference's quadrature, with the norms on it divided out.
+
+        Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
+        domains differ.
+        """
+        _check_same_domain("overlap", self, reference)
+        points, weights = reference.eigenfunctions.quadrature()
+        root = np.sqrt(weights)[:, None]
+        own, other = (root * s.eigenfunctions(points) for s in (self, reference))
+        norms = np.linalg.norm(other, axis=0)[:, None] * np.linalg.norm(own, axis=0)
+        return other.conj().T @ own / norms
+
     def compare(self, reference: Spectrum) -> Comparison:
         """Energy differences, and angles between the degenerate subspaces; see `Comparison`."""
         return compare(self, reference)
@@ -274,6 +287,12 @@ class Spectrum:
         from qspin import plot
 
         return plot.orbitals(self, ax=ax, **options)
+
+    def plot_isosurfaces(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the eigenfunctions in 3D as surfaces, red where positive and blue where negative. Returns the axes."""
+        from qspin import plot
+
+        return plot.isosurfaces(self, ax=ax, **options)
 
     def plot_levels(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
         """Draw the level diagram, beside a reference spectrum or exact energies. Returns the axes."""
@@ -292,6 +311,24 @@ class Spectrum:
         from qspin import plot
 
         return plot.history(self, ax=ax, reference=reference, **options)
+
+    def plot_errors(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
+        """Draw how far the energies during training were from known ones, on a logarithmic scale. Returns the axes."""
+        from qspin import plot
+
+        return plot.history_errors(self, ax=ax, reference=reference, **options)
+
+    def plot_overlap(self, reference: Spectrum, ax: Any = None, **options: Any) -> Any:
+        """Draw |⟨reference ψ_m|ψ_n⟩|², degenerate levels framed. Returns the axes."""
+        from qspin import plot
+
+        return plot.overlap(self, reference, ax=ax, **options)
+
+    def animate(self, coefficients: Any, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write Σ c_n exp(-i E_n t) ψ_n in time as a film, .gif or .mp4; see `qspin.animation.animate`."""
+        from qspin import animation
+
+        return animation.animate(self, coefficients, path, **options)
 
     def __str__(self) -> str:
         from qspin import tables
@@ -518,6 +555,26 @@ def _place(domain: Domain) -> Any:
     return (domain.lower, domain.upper, domain.periodic, domain.wave_vector)
 
 
+def _check_same_domain(caller: str, spectrum: Spectrum, reference: Spectrum) -> None:
+    if _place(spectrum.domain) != _place(reference.domain):
+        raise ValueError(
+            f"{caller}: the spectra live on different domains, {spectrum.domain!r} and {reference.domain!r}."
+        )
+
+
+def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[int]], bool]:
+    """Groups of levels that either spectrum cannot tell apart, and whether the last one is not known to be cut."""
+    n = min(spectrum.n_states, reference.n_states)
+    own, ref = spectrum.errors[:n], reference.errors[:n]
+    gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
+    width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
+    if spectrum.exact is not None:
+        gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)
+    breaks = np.flatnonzero(gaps > np.maximum(width, 1e-9 * np.abs(reference.energies[:n]).max())) + 1
+    groups = [[int(level) for level in group] for group in np.split(np.arange(n), breaks)]
+    return groups, not (_cuts_a_level(spectrum, n) or _cuts_a_level(reference, n))
+
+
 def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     """Compare two spectra of one problem.
 
@@ -525,27 +582,17 @@ def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     and the largest principal angle between the spans is reported. Cost: evaluating both at those points.
     Raises ValueError where the domains differ.
     """
-    if _place(spectrum.domain) != _place(reference.domain):
-        raise ValueError(
-            f"compare: the spectra live on different domains, {spectrum.domain!r} and {reference.domain!r}."
-        )
+    _check_same_domain("compare", spectrum, reference)
+    groups, whole = shared_groups(spectrum, reference)
     n = min(spectrum.n_states, reference.n_states)
     own, ref = spectrum.errors[:n], reference.errors[:n]
-    # A level is in a group where either spectrum cannot tell it from its neighbour.
-    gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
-    width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
-    if spectrum.exact is not None:
-        gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)
-    breaks = np.flatnonzero(gaps > np.maximum(width, 1e-9 * np.abs(reference.energies[:n]).max())) + 1
-    groups = [[int(level) for level in group] for group in np.split(np.arange(n), breaks)]
-
     points, weights = reference.eigenfunctions.quadrature()
     root = np.sqrt(weights)[:, None]
     a, b = root * spectrum.eigenfunctions(points)[:, :n], root * reference.eigenfunctions(points)[:, :n]
     angles = np.array(
         [principal_angles(np.linalg.qr(a[:, g])[0].conj().T @ np.linalg.qr(b[:, g])[0])[-1] for g in groups]
     )
-    if _cuts_a_level(spectrum, n) or _cuts_a_level(reference, n):
+    if not whole:
         angles[-1] = np.nan
     return Comparison(
         energies=spectrum.energies[:n],

@@ -18,6 +18,7 @@ __all__ = [
     "comparison_text",
     "dataframe",
     "dataset",
+    "decimals",
     "group_numbers",
     "reasons",
     "spectrum_html",
@@ -72,7 +73,7 @@ def _exact(spectrum: Spectrum) -> np.ndarray | None:
     return spectrum.exact[: spectrum.n_states] if known and spectrum.exact is not None else None
 
 
-def _digits(error: float) -> int:
+def decimals(error: float) -> int:
     """Decimals to print, so that the claimed error shows in the last two."""
     return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6
 
@@ -82,7 +83,7 @@ def _digits(error: float) -> int:
 
 def _columns(spectrum: Spectrum) -> dict[str, list[str]]:
     """Columns of strings, by heading."""
-    digits = [_digits(float(error)) for error in spectrum.errors]
+    digits = [decimals(float(error)) for error in spectrum.errors]
     return {
         "level": [str(k) for k in range(spectrum.n_states)],
         "energy": [f"{e:.{d}f}" for e, d in zip(spectrum.energies, digits, strict=True)],

@@ -83,11 +83,24 @@ ORDER = [
     "validation",
     "files",
     "problem_file",
+    "plot_style",
+    "plot_windows",
+    "plot_panels",
+    "plot_orbitals",
+    "plot_levels",
+    "plot_history",
+    "plot_overlap",
+    "surface_nets",
+    "plot_isosurfaces",
+    "plot_marginals",
+    "plot",
+    "evolution",
+    "animation",
+    "html_page",
+    "report_pictures",
+    "report",
     "method_table",
     "settings_file",
-    "plot",
-    "plot_marginals",
-    "report",
     "console",
     "run_folder",
     "arguments",
@@ -97,10 +110,23 @@ EXEMPT = {"__init__", "__main__"}
 MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
     # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
-    "spectrum": {"plot", "plot_marginals", "rotation", "tables", "units"}
+    "spectrum": {"plot", "plot_marginals", "animation", "rotation", "tables", "units"}
 }
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
-PICTURES = {"plot", "plot_marginals"}
+PICTURES = {
+    "plot_style",
+    "plot_windows",
+    "plot_panels",
+    "plot_orbitals",
+    "plot_levels",
+    "plot_history",
+    "plot_overlap",
+    "plot_isosurfaces",
+    "plot_marginals",
+    "plot",
+    "animation",
+    "report_pictures",
+}
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
 MODULES = sorted(SOURCES.keys() - EXEMPT)

@@ -1,13 +1,17 @@
 """Densities along one or two coordinates, against those known in closed form; and their pictures."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import qspin
+from qspin import report_pictures
+from qspin.html_page import Picture
 from qspin.marginals import marginal
+from qspin.report import report
 from qspin.rotation import Rotated
 
 OMEGA = np.array([1.0, 1.2, 1.5, 2.0])
@@ -82,3 +86,16 @@ def test_bad_requests(spectrum: qspin.Spectrum) -> None:
     )
     with pytest.raises(ValueError, match="use plot_orbitals"):
         marginal(qspin.solve(flat, 1, qspin.Grid()), (0,))
+
+
+def test_a_report_in_many_dimensions(
+    spectrum: qspin.Spectrum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Densities along single coordinates stand in it, with the quanta in its table; no figure stays open."""
+    monkeypatch.setattr(report_pictures, "marginals", lambda spectrum, points: plt.subplots(1, 2)[1])
+    monkeypatch.setattr(report_pictures, "together", lambda spectrum, n: Picture(b"", "a", "together"))
+    monkeypatch.setattr(report_pictures, "one_by_one", lambda spectrum, n: [Picture(b"", "a", "one")] * n)
+    page = report(spectrum, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "along single coordinates, all others integrated over" in page
+    assert ">quanta</th>" in page and ">ν0 100%</td>" in page
+    assert not plt.get_fignums()

@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Iterator
-from itertools import pairwise, product
-from math import factorial
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from known_spectra import hydrogen, oscillator, spectrum_of, trained, well
 from matplotlib import colormaps, rcParams
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
@@ -14,107 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from qspin import plot
+from qspin import plot, plot_style
 from qspin.domain import Box
-from qspin.spectrum import Eigenfunctions, Spectrum
-
-
-class Known(Eigenfunctions):
-    """Functions in closed form, with midpoints as quadrature."""
-
-    def __init__(self, function, n_states, domain, per_axis):
-        self.function, self._n, self.domain = function, n_states, domain
-        axes = [
-            low + (high - low) * (np.arange(per_axis) + 0.5) / per_axis
-            for low, high in zip(domain.lower, domain.upper, strict=True)
-        ]
-        self.points = np.stack([c.ravel() for c in np.meshgrid(*axes, indexing="ij")], axis=1)
-
-    n_states = property(lambda self: self._n)
-    dim = property(lambda self: self.domain.dim)
-
-    def __call__(self, points):
-        assert self.domain.contains(points).all(), "drawn outside the box"
-        return self.function(points)
-
-    def quadrature(self):
-        return self.points, np.full(len(self.points), self.domain.volume / len(self.points))
-
-    def image(self, operator):
-        raise NotImplementedError
-
-    def record(self):
-        raise NotImplementedError
-
-
-def spectrum_of(function, energies, domain, per_axis, **fields):
-    energies = np.asarray(energies, dtype=float)
-    n = len(energies)
-    settings = {
-        "errors": np.full(n, 4e-5),
-        "residuals": np.full(n, 1e-3),
-        "converged": np.ones(n, bool),
-        "status": "",
-        "eigenfunctions": Known(function, n, domain, per_axis),
-        "domain": domain,
-        "name": "known",
-        "method": "formula",
-    }
-    return Spectrum(energies=energies, **(settings | fields))
-
-
-def hermite(n, x):
-    coefficients = np.eye(n + 1)[n]
-    values = np.polynomial.hermite.hermval(x, coefficients) * np.exp(-(x**2) / 2)
-    return values / np.sqrt(2.0**n * factorial(n) * np.sqrt(np.pi))
-
-
-def oscillator(n_states, dim, half_width=8.0, **fields):
-    """½|x|²: with per_axis small in three dimensions."""
-    quanta = sorted(product(range(n_states), repeat=dim), key=sum)[:n_states]
-
-    def function(x):
-        return np.stack(
-            [np.prod([hermite(q, x[:, i]) for i, q in enumerate(qs)], axis=0) for qs in quanta], axis=1
-        )
-
-    energies = [sum(qs) + dim / 2 for qs in quanta]
-    fields = {"potential": lambda x: (x**2).sum(-1) / 2} | fields
-    return spectrum_of(
-        function, energies, Box.cube(half_width, dim), {1: 400, 2: 80, 3: 40, 4: 16}[dim], **fields
-    )
-
-
-def well(n_states, periodic=False, **fields):
-    """A box [0, 1] with nothing in it."""
-    n = np.arange(1, n_states + 1)
-
-    def function(x):
-        return np.sqrt(2) * np.sin(np.pi * n * x)
-
-    return spectrum_of(function, np.pi**2 * n**2 / 2, Box(0.0, 1.0, periodic), 400, **fields)
-
-
-def hydrogen(**fields):
-    """1s, 2s, 2p_x, 2p_y, 2p_z in a box far larger than 1s."""
-
-    def function(x):
-        r = np.linalg.norm(x, axis=1)
-        twos = [(2 - r), x[:, 0], x[:, 1], x[:, 2]]
-        return np.stack(
-            [np.exp(-r) / np.sqrt(np.pi)] + [f * np.exp(-r / 2) / np.sqrt(32 * np.pi) for f in twos], axis=1
-        )
-
-    fields = {"exact": np.array([-0.5] + [-0.125] * 4 + [-1 / 18])} | fields
-    return spectrum_of(function, [-0.5] + [-0.125] * 4, Box.cube(20.0, 3), 60, **fields)
-
-
-def trained(spectrum_maker, *args, rows=200, **fields):
-    """With a history that falls onto the energies from far above."""
-    energies = spectrum_maker(*args).energies
-    steps = 10 * np.arange(1, rows + 1)
-    running = energies + (1 + np.arange(len(energies))) * 1e3 * np.exp(-steps[:, None] / 20)
-    return spectrum_maker(*args, history={"step": steps, "energies": running}, **fields)
+from qspin.region import Region
+from qspin.shapes import Disk
 
 
 def text_of(ax):
@@ -339,14 +243,14 @@ def test_wrong_input_for_panels():
     ],
 )
 def test_numbers_with_errors(energy, error, text):
-    assert plot._with_error(energy, error) == text
+    assert plot_style.with_error(energy, error) == text
 
 
 def test_spread_moves_as_little_as_it_must():
-    assert plot._spread(np.array([3.0, 1.0]), 1.0).tolist() == [3.0, 1.0]
-    assert plot._spread(np.array([1.0, 1.0, 1.0]), 1.0) == pytest.approx([0, 1, 2])
-    assert plot._spread(np.array([1.0, 1.0, 1.0]), 1.0, (0.5, 9.0)) == pytest.approx([0.5, 1.5, 2.5])
-    placed = plot._spread(np.random.default_rng(0).normal(size=30), 0.3)
+    assert plot_style.spread_out(np.array([3.0, 1.0]), 1.0).tolist() == [3.0, 1.0]
+    assert plot_style.spread_out(np.array([1.0, 1.0, 1.0]), 1.0) == pytest.approx([0, 1, 2])
+    assert plot_style.spread_out(np.array([1.0, 1.0, 1.0]), 1.0, (0.5, 9.0)) == pytest.approx([0.5, 1.5, 2.5])
+    placed = plot_style.spread_out(np.random.default_rng(0).normal(size=30), 0.3)
     assert np.diff(np.sort(placed)).min() > 0.3 - 1e-12
 
 
@@ -354,7 +258,7 @@ def test_the_colours_are_apart_for_the_colour_blind():
     """Each pair differs in lightness or along blue–yellow, by the matrices of Viénot et al. (1999)."""
     protan = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
     deutan = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
-    colours = np.array([to_rgb(c) for c in plot._COLOURS]) ** 2.2
+    colours = np.array([to_rgb(c) for c in plot_style.COLOURS]) ** 2.2
     for matrix in (protan, deutan):
         seen = np.clip(colours @ matrix.T, 0, 1) ** (1 / 2.2)
         distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
@@ -487,3 +391,81 @@ def test_a_cut_level_does_not_warn():
         warnings.simplefilter("error")
         ax = spectrum.plot_levels()
     assert text_of(ax) == []
+
+
+# --- densities, regions, errors of training
+
+
+def test_densities():
+    ax = well(3).plot_orbitals(density=True)
+    assert ax.get_title(loc="left") == r"known (formula): $|\psi|^2$"
+    for n, line in enumerate(ax.lines[1::2]):
+        lifted = line.get_ydata() - np.pi**2 * (n + 1) ** 2 / 2
+        expected = np.sin(np.pi * (n + 1) * line.get_xdata()) ** 2
+        assert lifted / lifted.max() == pytest.approx(expected, abs=1e-3)
+    spectrum = oscillator(3, 2)
+    window = [(-3, 3), (-3, 3)]
+    (psi,), (density,) = (
+        spectrum.plot_orbitals(states=[1], points=30, window=window, density=d) for d in (False, True)
+    )
+    shown, amplitude = (np.asarray(ax.images[0].get_array()) for ax in (density, psi))
+    assert shown == pytest.approx(amplitude**2)
+    assert density.images[0].get_clim()[0] == 0
+
+
+def test_the_walls_of_a_region_are_drawn():
+    disk = Region(Disk(1.0, (0.0, 0.0)), Box.cube(1.0, dim=2))
+
+    def function(x):
+        return np.maximum(1 - (x**2).sum(1, keepdims=True), 0)
+
+    square = spectrum_of(function, [2.9], Box.cube(1.0, dim=2), 30)
+    plain = square.plot_orbitals(points=20)[0]
+    walled = replace(square, domain=disk).plot_orbitals(points=20)[0]
+    assert len(walled.collections) == len(plain.collections) + 2
+    (outside,) = (c for c in walled.collections if c.get_facecolor().size)
+    assert any(outside.hatches)
+
+
+def test_errors_of_training():
+    spectrum = trained(oscillator, 3, 1, exact=np.array([0.5, 1.5, 2.5, 3.5]), units="eV")
+    ax = spectrum.plot_errors()
+    assert ax.get_yscale() == "log" and ax.get_ylabel() == "|energy − exact| [eV]"
+    steps, energies = spectrum.history["step"], spectrum.history["energies"]
+    curves = np.array([line.get_ydata() for line in ax.lines if len(line.get_xdata()) == len(steps)]).T
+    floor = np.finfo(float).eps * 2.5
+    assert curves == pytest.approx(np.maximum(np.abs(energies - spectrum.exact[:3]), floor))
+    bars = [line.get_ydata()[1] for line in ax.lines if len(line.get_xdata()) == 2]
+    assert bars == pytest.approx(spectrum.errors), "claimed errors"
+    assert text_of(ax) == ["0", "1", "2"]
+    assert max(ax.get_xticks()) <= steps[-1], "no step is marked where none was made"
+
+
+def test_of_many_states_some_are_numbered():
+    ax = trained(well, 20, exact=np.pi**2 * np.arange(1, 21) ** 2 / 2).plot_errors()
+    assert text_of(ax) == [str(k) for k in range(0, 20, 3)]
+
+
+def test_errors_of_training_against_a_reference():
+    spectrum = trained(oscillator, 3, 2)
+    assert spectrum.plot_errors(reference=oscillator(2, 2)).get_ylabel() == "|energy − formula|"
+    unknown = trained(oscillator, 3, 2, errors=np.full(3, np.inf))
+    assert np.isfinite(unknown.plot_errors(reference=[1.0, 2.0, 2.0]).get_ylim()).all()
+    for reference, says in ((None, "one reference .* got 0"), ([[1.0], [2.0]], "one reference .* got 2")):
+        with pytest.raises(ValueError, match=f"history_errors: .*{says}"):
+            spectrum.plot_errors(reference=reference)
+    with pytest.raises(ValueError, match=r"history_errors: .* no history"):
+        oscillator(2, 1).plot_errors(reference=[0.5, 1.5])
+
+
+def test_save_all_in_three_dimensions(tmp_path):
+    paths = plot.save_all(oscillator(2, 3), tmp_path)
+    assert [p.name for p in paths] == ["orbitals.png", "levels.png", "isosurfaces.png"]
+
+
+def test_training_has_a_panel_of_errors_where_something_is_known():
+    spectrum = trained(oscillator, 2, 1)
+    assert len(plot.draw_training(spectrum)) == 1
+    assert len(plot.draw_training(spectrum, [oscillator(2, 1), [0.5, 1.5]])) == 1
+    upper, lower = plot.draw_training(spectrum, oscillator(2, 1))
+    assert upper.get_xlim() == lower.get_xlim() and lower.get_yscale() == "log"

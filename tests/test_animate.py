@@ -1,0 +1,159 @@
+"""Superpositions in time, by closed forms; films are written, with the frames asked for."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from known_spectra import oscillator, spectrum_of, well
+from matplotlib.animation import FFMpegWriter
+from PIL import Image
+
+import qspin
+from qspin.domain import Nodes
+from qspin.evolution import superposition
+from qspin.region import Region
+from qspin.shapes import Disk
+
+FAST = {"frames": 5, "dpi": 40, "points": 40}
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """Three harmonic states as a solver gives them."""
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(1.0)), qspin.Box.cube(8.0, dim=1)
+    )
+    return qspin.solve(problem, 3, qspin.Grid())
+
+
+def norm(mixed, time):
+    points, weights = mixed.spectrum.eigenfunctions.quadrature()
+    return weights @ np.abs(mixed(points, time)) ** 2
+
+
+def test_the_norm_and_the_energy_stay(learned):
+    mixed = superposition(learned, [1, 2j, -0.5])
+    assert [norm(mixed, t) for t in (0.0, 0.3, 1.7, 40.0)] == pytest.approx([1] * 4, abs=1e-9)
+    assert mixed.energy == pytest.approx((1 * 0.5 + 4 * 1.5 + 0.25 * 2.5) / 5.25, abs=1e-8)
+
+
+def test_half_a_period_later_two_harmonic_levels_are_mirrored(learned):
+    mixed = superposition(learned, [1, 1])
+    assert mixed.period == pytest.approx(2 * np.pi, rel=1e-7)
+    x = np.linspace(-4, 4, 81)[:, None]
+    start, half, whole = (np.abs(mixed(x, t)) ** 2 for t in (0.0, mixed.period / 2, mixed.period))
+    assert half == pytest.approx(start[::-1], abs=1e-7)
+    assert whole == pytest.approx(start, abs=1e-7)
+    assert np.abs(start - start[::-1]).max() > 0.1
+
+
+def test_the_mean_position_of_a_coherent_state_follows_newton():
+    """c_n = αⁿ/√n!: ⟨x⟩(t) = √2 α cos t."""
+    alpha, n = 0.8, np.arange(14)
+    mixed = superposition(oscillator(14, 1), alpha**n / np.sqrt([float(np.prod(range(1, m + 1))) for m in n]))
+    points, weights = mixed.spectrum.eigenfunctions.quadrature()
+    for time in (0.0, 0.7, 2.0, np.pi):
+        mean = weights @ (points[:, 0] * np.abs(mixed(points, time)) ** 2)
+        assert mean == pytest.approx(np.sqrt(2) * alpha * np.cos(time), abs=1e-5)
+
+
+def test_coefficients_are_normalised_and_named():
+    spectrum = oscillator(4, 1)
+    assert superposition(spectrum, [3, 4j]).coefficients == pytest.approx([0.6, 0.8j, 0, 0])
+    assert superposition(spectrum, {0: 3, 3: 4j}).coefficients == pytest.approx([0.6, 0, 0, 0.8j])
+    assert superposition(spectrum, np.ones(4)).weights == pytest.approx(0.25)
+
+
+def test_a_density_that_does_not_move_has_no_period():
+    assert superposition(oscillator(3, 1), [0, 1]).period == np.inf
+    assert superposition(oscillator(3, 2), [0, 1, 1j]).period == np.inf, "a degenerate level"
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "says"),
+    [
+        ([], "1 to 3 numbers"),
+        ([1, 1, 1, 1], "1 to 3 numbers"),
+        ([[1, 1]], "1 to 3 numbers"),
+        ("ground", "1 to 3 numbers"),
+        ([0, 0], "not all zero"),
+        ([1, np.nan], "finite"),
+        ({3: 1}, "0 … 2, got 3"),
+        ({"a": 1}, "0 … 2, got 'a'"),
+        ({}, "not all zero"),
+    ],
+)
+def test_wrong_coefficients(coefficients, says, tmp_path):
+    with pytest.raises(ValueError, match=f"superposition: .*{says}"):
+        oscillator(3, 1).animate(coefficients, tmp_path / "x.gif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_film_in_one_dimension(learned, tmp_path):
+    path = learned.animate([1, 1], tmp_path / "new" / "beat.gif", **FAST)
+    assert path == tmp_path / "new" / "beat.gif"
+    with Image.open(path) as film:
+        assert film.format == "GIF" and film.n_frames == 5
+        assert film.size == (256, 168)
+        pictures = []
+        for i in range(5):
+            film.seek(i)
+            pictures.append(np.asarray(film.convert("L"), float))
+    assert all(np.abs(a - b).mean() > 0.5 for a, b in pairwise(pictures)), "it moves"
+
+
+def test_films_of_walls_of_one_level_and_of_unknown_potentials(tmp_path):
+    well(3).animate({0: 1, 2: 1j}, tmp_path / "well.gif", **FAST)
+    oscillator(2, 1, potential=None).animate([0, 1], tmp_path / "one.gif", **FAST)
+    flat = spectrum_of(lambda x: np.ones((len(x), 1)), [0.0], qspin.Box(0.0, 1.0, True), 20)
+    flat.animate([1], tmp_path / "flat.gif", **FAST)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_film_in_two_dimensions(tmp_path):
+    spectrum = oscillator(3, 2)
+    path = spectrum.animate([1, 1, 1j], tmp_path / "turn.gif", **FAST)
+    with Image.open(path) as film:
+        assert film.n_frames == 5
+    disk = replace(spectrum, domain=Region(Disk(3.0, (0.0, 0.0)), qspin.Box.cube(8.0, dim=2)))
+    assert disk.animate([1, 1j], tmp_path / "disk.gif", **FAST).exists()
+    with pytest.raises(ValueError, match="one or two dimensions, the domain has 3"):
+        oscillator(2, 3).animate([1, 1], tmp_path / "x.gif")
+
+
+@pytest.mark.skipif(not FFMpegWriter.isAvailable(), reason="ffmpeg is not installed")
+def test_a_film_by_ffmpeg(tmp_path):
+    path = oscillator(2, 1).animate([1, 1], tmp_path / "beat.mp4", **FAST)
+    assert path.read_bytes()[4:8] == b"ftyp"
+
+
+def test_no_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setattr(FFMpegWriter, "isAvailable", classmethod(lambda cls: False))
+    with pytest.raises(RuntimeError, match=r"\.mp4 .* ffmpeg, which is not on the path: install it, or"):
+        oscillator(2, 1).animate([1, 1], tmp_path / "beat.mp4")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"frames": 1}, "frames must be an integer of at least 2, got 1"),
+        ({"fps": 0}, "fps must be"),
+        ({"points": True}, "points must be"),
+        ({"dpi": 0}, "dpi must be"),
+        ({"duration": 0.0}, "duration must be a positive number"),
+        ({"duration": np.inf}, "duration must be a positive number"),
+        ({"window": (3, 2)}, "window must have low < high"),
+    ],
+)
+def test_wrong_settings(options, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        oscillator(2, 1).animate([1, 1], tmp_path / "x.gif", **options)
+
+
+def test_wrong_file_and_domain(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.gif or \.mp4, got 'x\.avi'"):
+        oscillator(2, 1).animate([1, 1], tmp_path / "x.avi")
+    nodes = replace(oscillator(2, 1), domain=Nodes(np.ones((4, 1))))
+    with pytest.raises(TypeError, match="in a Box"):
+        nodes.animate([1], tmp_path / "x.gif")
