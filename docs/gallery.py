@@ -1,11 +1,9 @@
 """The gallery: a page for each file in problems/, with a picture and its levels from a cheap solve, and one page of all."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("MPLBACKEND", "Agg")
-
+import matplotlib
 from matplotlib import pyplot as plt
 
 import qspin
@@ -14,7 +12,7 @@ from qspin.problem_file import ProblemFile, load_problem
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 
-REFEREE = qspin.ProductBasis(max_functions=1000)
+REFEREE = qspin.ProductBasis(max_functions=3000, tolerance=1e-4)
 # What draws each problem in a few seconds; a path is a picture at hand, and None shows levels of the closed form alone.
 DRAWN_BY: dict[str, Method | Path | None] = {
     "anharmonic_chain": REFEREE,
@@ -46,6 +44,7 @@ class Entry:
 
 def write(folder: Path, quick: bool = False) -> None:
     """Pages and pictures in `folder`; with `quick` only of the fastest problems are solved. ~20 s without, 1 s with."""
+    matplotlib.use("Agg")  # not by the environment: notebooks inherit that, and would show no pictures
     folder.mkdir(exist_ok=True)
     entries = [_entry(name, folder, quick) for name in sorted(path.stem for path in PROBLEMS.glob("*.py"))]
     for entry in entries:
