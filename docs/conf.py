@@ -31,7 +31,7 @@ html_show_sourcelink = False
 myst_heading_anchors = 3
 nb_execution_mode = "off" if QUICK else "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 900  # seconds a cell
 nb_merge_streams = True
 
 default_role = "py:obj"  # `Ritz` in a docstring links to it
