@@ -124,13 +124,13 @@ class Box(Domain):
         lower, upper: (dim,) corners, in the units of x. A number stands for one dimension.
         periodic: one bool for all axes, or one an axis.
         mask: shape of the boundary mask on walled axes: `SquareRootMask()` (the paper's) or
-        `PolynomialMask()`.
+            `PolynomialMask()`.
         wave_vector: Bloch's k, (dim,) or one number for one dimension: ψ(x + L_i e_i) = exp(i k_i L_i) ψ(x) on
-            periodic axes. Other than 0 makes wavefunctions complex, which `Grid` alone solves for.
+            periodic axes. Other than 0 makes wavefunctions complex, which `Grid` and `Ritz` solve for.
 
     Raises:
         ValueError: corners of different length, an empty or inverted side, a corner that is not finite, a wave
-        vector along an axis with walls.
+            vector along an axis with walls.
 
     >>> Box([-1.0, 0.0], [1.0, 3.0]).volume
     6.0

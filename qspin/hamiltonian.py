@@ -229,9 +229,8 @@ class Potential(Operator):
         singularities: points (n, dim) where V blows up like a Coulomb centre; sampling, features and
             meshes take care of them.
 
-    Raises (in `check`, which `Problem` calls):
-        TypeError: V cannot be traced by JAX, with how to write it. ValueError: V returns an array, needs more
-        coordinates than the domain has, or a singularity has the wrong number of coordinates.
+    Raises, in `check`, which `Problem` calls: TypeError where V cannot be traced by JAX, with how to write it; ValueError
+    where V returns an array, needs more coordinates than the domain has, or a singularity has the wrong number of coordinates.
 
     >>> Potential(lambda x: 0.5 * jnp.sum(x**2)).potential(jnp.array([1.0, 1.0]))
     Array(1., dtype=float32)

@@ -191,7 +191,7 @@ def graph_laplacian(n_nodes: int, edges: Any, weights: Any = None) -> MatrixOper
     """L = D - W of an undirected graph: fᵀLf = Σ over edges of weight · (f(i) - f(j))².
 
     Args:
-        n_nodes: n.
+        n_nodes: how many nodes, n.
         edges: (m, 2) node numbers.
         weights: (m,), 1 by default.
 

@@ -29,7 +29,7 @@ class Problem:
 
     Raises:
         TypeError, ValueError: at once, where an operator does not fit the domain, or V cannot be used (see
-        `Potential`).
+            `Potential`).
     """
 
     hamiltonian: Operator

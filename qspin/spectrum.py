@@ -124,7 +124,7 @@ class Spectrum:
 
     @property
     def n_states(self) -> int:
-        """N."""
+        """How many states, N."""
         return len(self.energies)
 
     def __call__(self, x: Any) -> np.ndarray:

@@ -66,8 +66,42 @@ def test_many_dimensions() -> None:
     assert len(names["doublet"].provenance["wells"]) == 2  # type: ignore[attr-defined]
 
 
+def test_first_look() -> None:
+    """Both methods agree; the virial theorem holds to what the residuals allow; the rough grid's error bars are honest."""
+    names = run("first_look.ipynb")
+    assert names["spectrum"].compare(names["grid"]).agrees.all()  # type: ignore[attr-defined]
+    assert (np.abs(names["off"]) < 1e-6).all()  # type: ignore[call-overload]
+    assert names["honest"].all()  # type: ignore[attr-defined]
+
+
+def test_degenerate_levels() -> None:
+    """Spaces agree where functions do not; groups are those of the symmetry, and follow the error bars."""
+    names = run("degenerate_levels.ipynb")
+    comparison = names["comparison"]
+    assert comparison.groups == [[0], [1, 2], [3, 4, 5]]  # type: ignore[attr-defined]
+    assert (comparison.angles < 1e-3).all()  # type: ignore[attr-defined]
+    assert np.allclose(names["values"], [0.5, 1.5], atol=1e-6)  # type: ignore[call-overload]
+    assert np.ptp(names["whole"]) < 1e-6 < np.ptp(names["single"])  # type: ignore[call-overload]
+    assert [len(group) for group in names["levels"].groups()] == [1, 3, 5]  # type: ignore[attr-defined]
+    assert np.isnan(names["with_whole"].angles[-1])  # type: ignore[attr-defined]
+
+
+def test_bring_your_own_potential() -> None:
+    """Numbers known otherwise: x⁴, the square well's conditions, cos x; the claims hold, rough ones too."""
+    names = run("bring_your_own_potential.ipynb")
+    assert np.allclose(names["free"].energies, [1.0603620905, 3.7996730298, 7.4556979380], atol=1e-9)  # type: ignore[attr-defined]
+    assert not np.isfinite(names["bad"].errors).any()  # type: ignore[attr-defined]
+    assert np.abs(np.append(names["even"][[0, 2]], names["odd"][1])).max() < 1e-7  # type: ignore[index]
+    for found in (names["few"], names["enough"]):
+        off = np.abs(found.energies - names["truth"].energies)  # type: ignore[attr-defined]
+        assert (off <= found.errors).all()  # type: ignore[attr-defined]
+
+
 def test_no_notebook_goes_untested() -> None:
     assert {path.name for path in FOLDER.glob("*.ipynb")} == {
+        "bring_your_own_potential.ipynb",
+        "degenerate_levels.ipynb",
+        "first_look.ipynb",
         "how_exact.ipynb",
         "hydrogen_2d_validation.ipynb",
         "many_dimensions.ipynb",
