@@ -116,7 +116,7 @@ class Grid(DirectMethod):
         if n_states < 1:
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
-            raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.SpIN().")
+            raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.Ritz().")
         states = n_states + self.extra
         scheme = self._scheme(problem)
         shapes = [level.shape(problem) for level in self._family(problem, scheme, n_states)]

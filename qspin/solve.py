@@ -22,6 +22,7 @@ from qspin.phases import with_fixed_phases
 from qspin.problem import Problem
 from qspin.spectrum import Spectrum
 from qspin.spin import SpIN
+from qspin.unseen import with_unseen_wells
 
 __all__ = ["TrainingError", "boxed", "default_method", "solve"]
 
@@ -138,6 +139,7 @@ def solve(
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
+    spectrum = with_unseen_wells(problem, spectrum)
     provenance = {
         **spectrum.provenance,
         "seed": int(seed),

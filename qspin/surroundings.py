@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from qspin.domain import Box, Space
@@ -15,6 +17,7 @@ __all__ = ["in_box"]
 
 _PROVISIONAL = 100.0  # half-width in which centres are looked at
 _BEYOND = 6.0  # widths beyond a turning point
+_FAR_OUT = 3.0  # half-widths at which V must be above the states
 _GROWTH, _LARGEST = 1.25, 12  # of a box that cuts tails, so many times at most
 
 
@@ -46,6 +49,8 @@ def in_box(problem: Problem, n_states: int) -> Problem:
         assert first is not None
         boxed = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
         covariance = first.axes @ first.axes.T / 2
+        if dim > 3:
+            _check_bound(problem, n_states, lower, upper, highest)
         for _ in range(_LARGEST if dim <= 3 else 0):  # in many dimensions products are what solvers use, too
             decays = extent(
                 boxed, first.centre, covariance + np.diag((upper - lower) ** 2) / 200, highest
@@ -56,7 +61,30 @@ def in_box(problem: Problem, n_states: int) -> Problem:
             more = (_GROWTH - 1) * (upper - lower)
             lower, upper = lower - more * short[:, 0], upper + more * short[:, 1]
             boxed = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
+        else:
+            if dim <= 3:
+                raise _unbound(problem, n_states, highest)
         return boxed
+
+
+def _check_bound(
+    problem: Problem, n_states: int, lower: np.ndarray, upper: np.ndarray, highest: float
+) -> None:
+    """Raise ValueError where V far out along an axis is below the highest energy."""
+    middle, half = (lower + upper) / 2, (upper - lower) / 2
+    ends = np.concatenate([middle + np.diag(s * _FAR_OUT * half) for s in (-1, 1)])
+    with np.errstate(all="ignore"):
+        v = np.asarray(jax.vmap(problem.hamiltonian.potential)(jnp.asarray(ends)))
+    if (v < highest).any():  # nan is no answer
+        raise _unbound(problem, n_states, highest)
+
+
+def _unbound(problem: Problem, n_states: int, highest: float) -> ValueError:
+    return ValueError(
+        f"Space: {problem.name} binds fewer than n_states = {n_states} states, as far as products of one-dimensional functions "
+        f"can tell: the highest comes out at E = {highest:.4g}, where V far away is no higher. Ask for fewer, or give a "
+        "qspin.Box whose walls hold the rest."
+    )
 
 
 def _about_centres(problem: Problem, n_states: int) -> Problem:

@@ -79,6 +79,7 @@ ORDER = [
     "interruption",
     "checkpoint",
     "callbacks",
+    "unseen",
     "solve",
     "validation",
     "files",

@@ -1,0 +1,38 @@
+"""A well between the points of a solution: found, and said; sound solutions are left alone."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qspin
+from qspin.unseen import with_unseen_wells
+
+
+def narrow(half: float) -> qspin.Problem:
+    """A well of width one and depth two, whose lowest level is -1.1877, in a box that may be far wider."""
+    well = qspin.Potential(lambda x: -2 * jnp.exp(-jnp.sum((x - 0.3) ** 2)))
+    return qspin.Problem(qspin.Kinetic() + well, qspin.Box.cube(half, dim=1))
+
+
+def test_a_grid_that_steps_over_a_well_says_so() -> None:
+    missed = qspin.solve(narrow(3000.0), 2, qspin.Grid(points=64))
+    assert missed.energies[0] > -1.0
+    assert not missed.converged.any()
+    assert "a well was missed" in missed.status and "at x = (0." in missed.status
+    assert (np.abs(missed.energies[:1] + 1.1877) <= missed.errors[:1]).all()
+
+
+def test_a_grid_that_resolves_it_is_left_alone() -> None:
+    problem = narrow(12.0)
+    spectrum = qspin.solve(problem, 1, qspin.Grid())
+    assert spectrum.converged.all() and spectrum.energies[0] == pytest.approx(-1.187719517, abs=1e-8)
+    assert with_unseen_wells(problem, spectrum) is spectrum
+
+
+def test_more_states_than_are_bound_are_refused_in_space() -> None:
+    """The same well binds two states; in four dimensions none."""
+    for dim, n in ((1, 3), (4, 1)):
+        well = qspin.Potential(lambda x: -2 * jnp.exp(-jnp.sum(x**2)))
+        problem = qspin.Problem(qspin.Kinetic() + well, qspin.Space(dim))
+        with pytest.raises(ValueError, match=r"binds fewer than n_states|does not confine"):
+            qspin.solve(problem, n, qspin.Grid() if dim == 1 else None)
