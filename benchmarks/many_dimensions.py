@@ -21,6 +21,8 @@ import numpy as np
 import qspin
 from qspin.runtime import double_precision
 from qspin.sampled_evaluation import Sampled
+from qspin.sampled_training import Training
+from qspin.sampling import golden_slopes
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 
@@ -147,7 +149,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "walkers in Σ|ψ|²": {"steps": 160, "sampler": qspin.MetropolisWalkers()},
     "masked order": {"steps": 400, "ordering": qspin.MaskedOrder()},
     "energy metric": {"steps": 30, "optimizer": qspin.EnergyMetric()},
-    "energy metric, as many steps": {"steps": 400, "optimizer": qspin.EnergyMetric()},
 }
 
 
@@ -179,7 +180,7 @@ def ways(seeds: int) -> None:
         methods.append(("SpIN, mask × plain network", qspin.SpIN(steps=3000, batch_size=1024), 3000))
         for label, method, steps in methods:
             rows: list[Any] = []
-            for seed in range(1 if steps >= 400 and "metric" in label else seeds):
+            for seed in range(seeds):
                 mine, theirs = context.Pipe()
                 process = context.Process(target=way, args=(build, n_states, method, seed, theirs))
                 process.start()
@@ -202,36 +203,44 @@ def ways(seeds: int) -> None:
 
 
 def cost() -> None:
-    """Milliseconds of f and Hf, and of the pull-back, by dimension, states and batch."""
-    print("| d | states | features | batch | images, ms | pull-back, ms | images / (B·(d² + d·64 + M)), ns |")
-    print("|---|---|---|---|---|---|---|")
+    """Milliseconds and memory of a whole training step, by dimension, states and batch, against the law in `Training.step`."""
+    print(
+        "| d | states | features M | batch B | a step, ms | of the law | memory, MiB | of the law | compilation, s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     cases = [(d, 8, 4096) for d in (4, 8, 16, 32, 64)] + [(8, n, 4096) for n in (4, 16, 32, 64, 128)]
-    for dim, n, batch in [*cases, *((8, 8, b) for b in (1024, 16384, 65536))]:
+    cases += [(8, 8, b) for b in (1024, 16384, 65536)] + [(32, 32, 2048), (16, 128, 1024), (64, 64, 2048)]
+    found = []
+    for dim, n, batch in cases:
         with double_precision():
             problem = shipped("coupled_oscillators", dim)
             ansatz = qspin.SampledRitz(rotate=False).ansatz(problem, n)
             sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n)
-            unit = jnp.asarray(np.random.default_rng(0).uniform(size=(batch, dim + 1)))
-            params = ansatz.init(0)
-            x, shift = jax.jit(sampled.points)(unit)
-            images = jax.jit(lambda p, x, s, sampled=sampled: sampled.images(p, x, s))
-            pull = jax.jit(
-                lambda p, x, s, f, sampled=sampled: jax.vjp(lambda q: sampled.values(q, x, s), p)[1](f)
+            lattice = np.outer(np.arange(batch), golden_slopes(dim + 1)) % 1
+            training = Training(
+                sampled, lattice, 100, 1.0, 0.2, qspin.ReferencePoints(), qspin.Adam(), qspin.RitzRotation()
             )
-            f, _ = images(params, x, shift)
-            times = []
-            for program, arguments in ((images, (params, x, shift)), (pull, (params, x, shift, f))):
-                jax.block_until_ready(program(*arguments))
-                runs = []
-                for _ in range(5):
-                    started = time.perf_counter()
-                    jax.block_until_ready(program(*arguments))
-                    runs.append(time.perf_counter() - started)
-                times.append(min(runs))
-        m = ansatz.n_features
-        law = times[0] / (batch * (dim**2 + 64 * dim + m)) * 1e9
+            state = training.init(0)
+            started = time.perf_counter()
+            program = jax.jit(training.step).lower(state).compile()
+            compiled = time.perf_counter() - started
+            memory = program.memory_analysis().temp_size_in_bytes
+            state, _ = program(state)
+            runs = []
+            for _ in range(6):
+                jax.block_until_ready(state)
+                started = time.perf_counter()
+                jax.block_until_ready(program(state))
+                runs.append(time.perf_counter() - started)
+        m, w = ansatz.n_features, ansatz.widths[0]
+        time_law = batch * (dim * (dim + w) * w + dim**3 + 40 * dim * w + 20 * m * w + 4 * m**2)
+        memory_law = 8 * batch * (4 * w * dim + dim**2 + 5 * m + 200)
+        found.append((dim, n, m, batch, min(runs), time_law, memory, memory_law, compiled))
+    unit = np.median([row[4] / row[5] for row in found])
+    for dim, n, m, batch, seconds, time_law, memory, memory_law, compiled in found:
         print(
-            f"| {dim} | {n} | {m} | {batch} | {1e3 * times[0]:.0f} | {1e3 * times[1]:.0f} | {law:.2f} |",
+            f"| {dim} | {n} | {m} | {batch} | {1e3 * seconds:.0f} | {seconds / time_law / unit:.2f} | {memory / 2**20:.0f} "
+            f"| {memory / memory_law:.2f} | {compiled:.0f} |",
             flush=True,
         )
 
