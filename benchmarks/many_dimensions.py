@@ -142,20 +142,23 @@ def energies(seeds: int, names: list[str]) -> None:
         )
 
 
-# Other ways to train the same functions: what is changed in the settings, and about as many steps as take the same time.
-WAYS: dict[str, dict[str, Any]] = {
-    "Adam, rotation, quasi-random": {"steps": 400},
-    "random points": {"steps": 400, "sampler": qspin.ReferencePoints(random=True)},
-    "walkers in Σ|ψ|²": {"steps": 160, "sampler": qspin.MetropolisWalkers()},
-    "masked order": {"steps": 400, "ordering": qspin.MaskedOrder()},
-    "energy metric": {"steps": 30, "optimizer": qspin.EnergyMetric()},
+# Other ways to train the same functions, with about as many steps as take the same time; and plain networks under SpIN.
+WAYS: dict[str, Any] = {
+    "Adam, rotation, quasi-random": lambda: qspin.SampledRitz(rotate=False, steps=400),
+    "random points": lambda: qspin.SampledRitz(
+        rotate=False, steps=400, sampler=qspin.ReferencePoints(random=True)
+    ),
+    "walkers in Σ|ψ|²": lambda: qspin.SampledRitz(rotate=False, steps=160, sampler=qspin.MetropolisWalkers()),
+    "masked order": lambda: qspin.SampledRitz(rotate=False, steps=400, ordering=qspin.MaskedOrder()),
+    "energy metric": lambda: qspin.SampledRitz(rotate=False, steps=30, optimizer=qspin.EnergyMetric()),
+    "SpIN, mask × plain networks": lambda: qspin.SpIN(steps=3000, batch_size=1024),
 }
 
 
-def way(build: Any, n_states: int, method: Any, seed: int, pipe: Any) -> None:
+def way(build: Any, n_states: int, label: str, seed: int, pipe: Any) -> None:
     started = time.perf_counter()
     try:
-        spectrum = qspin.solve(build[0](*build[1:]), n_states, method, seed=seed)
+        spectrum = qspin.solve(build[0](*build[1:]), n_states, WAYS[label](), seed=seed)
     except (qspin.TrainingError, ValueError) as error:
         pipe.send(str(error).splitlines()[0][:60])
         return
@@ -176,13 +179,12 @@ def ways(seeds: int) -> None:
     )
     for name, build, n_states in problems:
         truth = np.asarray(build[0](*build[1:]).exact_energies(n_states))[:n_states]
-        methods = [(k, qspin.SampledRitz(rotate=False, **v), v["steps"]) for k, v in WAYS.items()]
-        methods.append(("SpIN, mask × plain network", qspin.SpIN(steps=3000, batch_size=1024), 3000))
-        for label, method, steps in methods:
+        for label, method in WAYS.items():
+            steps = method().steps
             rows: list[Any] = []
             for seed in range(seeds):
                 mine, theirs = context.Pipe()
-                process = context.Process(target=way, args=(build, n_states, method, seed, theirs))
+                process = context.Process(target=way, args=(build, n_states, label, seed, theirs))
                 process.start()
                 theirs.close()
                 rows.append(mine.recv())

@@ -149,6 +149,14 @@ def solve(
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
 
 
+def _running(energies: np.ndarray) -> str:
+    """The energies of a chunk (steps, N), as mean ± spread over its steps: of many states the first six."""
+    if not len(energies):
+        return ""
+    pairs = zip(energies.mean(0)[:6], energies.std(0)[:6], strict=True)
+    return " ".join(f"{e:.5g}±{s:.0e}" for e, s in pairs) + (" …" if energies.shape[1] > 6 else "")
+
+
 def default_method(problem: Problem, n_states: int) -> Method:
     """The best variational method for a problem: `Ritz()` for Hamiltonians in a box or in space of one to three dimensions,
     `SampledRitz()` past them, where these serve (no region; past three dimensions no singular centres); `SpIN()` for everything
@@ -234,7 +242,7 @@ def _chunk(
     if len(kept):
         rows = {name: values[kept] for name, values in info.items() if name != "ok"}
         records = (*records, {"step": steps[kept], "seconds": np.full(len(kept), seconds), **rows})
-    running = " ".join(f"{e:.4g}" for e in info["energies"][-1:].ravel()[:9])
+    running = _running(info["energies"])
     bar.update(taken)
     bar.set_postfix_str("E " + running)
     _log.debug("step %d of %d: E %s", first + taken, run.steps, running)

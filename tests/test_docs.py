@@ -119,6 +119,29 @@ def test_commands_parse(line) -> None:  # type: ignore[no-untyped-def]
         assert (ROOT / file).is_file() or (ROOT / "problems" / f"{file}.py").is_file()
 
 
+OWN_FILES = {  # what a reader of the page writes first
+    "well.py": "import qspin\n\nproblem = qspin.Problem(\n    qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic()), "
+    "qspin.Box.cube(8.0, dim=1)\n)\n",
+    "run.toml": PAGES["how-to/command_line.md"].split("```toml\n")[1].split("```")[0],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted({param.id.split(":")[0] for param in COMMANDS}))
+def test_commands_run(page, beside_the_problems) -> None:  # type: ignore[no-untyped-def]
+    """One after the other, as a reader types them; of the paper's million steps only twenty."""
+    for name, text in OWN_FILES.items():
+        Path(name).write_text(text)
+    for param in COMMANDS:
+        words = shlex.split(param.values[0])[1:]
+        if not param.id.startswith(f"{page}:"):
+            continue
+        if "paper" in words:
+            words = [w for w in words if w not in ("--steps", "100000")] + ["--steps", "20", "--quiet"]
+        assert cli.main(words) == 0, param.id
+        plt.close("all")
+
+
 def test_commands_were_found() -> None:
     named = {param.values[0].split()[1] for param in COMMANDS}
     assert {"solve", "validate", "resume", "plot", "list", "info"} <= named

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import qspin
+from qspin.solve import _running
 from tests.toy import BOX, Stop, Toy, ToyDirect, stop_after
 
 TINY = qspin.SpIN(steps=20, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
@@ -272,3 +273,11 @@ def test_an_exploding_optimizer_breaks_down_and_leaves_the_precision_alone():
     with pytest.raises(qspin.TrainingError, match=r"at step .*Try a lower learning rate, a larger batch"):
         qspin.solve(BOX, 2, method)
     assert jax.config.jax_enable_x64 == before
+
+
+def test_the_bar_shows_energies_with_their_spread() -> None:
+    """Of the steps of a chunk: mean and standard deviation, of six states at most."""
+    energies = np.array([[0.49, 1.5] + [2.0] * 6, [0.51, 1.5] + [2.0] * 6])
+    shown = _running(energies).split()
+    assert shown[0] == "0.5±1e-02" and shown[1].startswith("1.5±0") and shown[-1] == "…" and len(shown) == 7
+    assert _running(energies[:0]) == ""
