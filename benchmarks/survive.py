@@ -28,8 +28,9 @@ STEPS = 50_000
 
 # What is trained: a harmonic oscillator in 1D, a tiny network, 50 chunks, a checkpoint after every one.
 CHILD = f"""
-import sys
+import signal, sys
 import qspin
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
 problem = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(1.0)), qspin.Box.cube(7.0, dim=1), name="survivor")
 method = qspin.SpIN(steps={STEPS}, batch_size=32, network=qspin.SeparateMLPs((8,)), evaluation_points=4096)

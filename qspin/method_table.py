@@ -34,13 +34,15 @@ def _methods() -> dict[str, type[Method]]:
 @cache
 def _parts() -> dict[str, type]:
     """The settings within settings, by class name."""
-    from qspin import estimators, mesh, networks, rivals, sampling
+    from qspin import directions, estimators, mesh, networks, point_sources, rivals, sampling, updates
 
     classes: tuple[type, ...] = (
         *(estimators.AveragedCovariance, estimators.AveragedJacobian, rivals.NeuralEF, rivals.NestedLoRA),
         *(networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs),
         *(sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered),
         *(mesh.Differences, mesh.DVR, mesh.Elements),
+        *(point_sources.ReferencePoints, point_sources.MetropolisWalkers),
+        *(directions.RitzRotation, directions.MaskedOrder, updates.Adam, updates.EnergyMetric),
     )
     return {part.__name__: part for part in classes}
 
@@ -118,7 +120,7 @@ def _made(key: str, value: Any, owner: str) -> Any:
     """What a plain value stands for, in the field `key`."""
     if isinstance(value, list | tuple):
         return tuple(_made(key, v, owner) for v in value)
-    if key == "optimizer" and isinstance(value, Mapping):
+    if key == "optimizer" and isinstance(value, Mapping) and value.get("name") not in _parts():
         return _optimizer(value, owner)
     if key == "activation":
         activation = _activation(value)

@@ -32,3 +32,11 @@ def strict_promotion() -> Iterator[None]:
     """Refuse implicit mixing of types, float32 with float64 above all."""
     with jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open() -> Iterator[None]:
+    """Matplotlib keeps figures until they are closed; the next test must not find them."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

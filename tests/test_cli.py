@@ -185,7 +185,7 @@ def test_an_interruption_says_how_to_go_on(
         raise Interrupted("interrupted", 400, 600, checkpoint if saved else None)
 
     monkeypatch.setattr("qspin.cli.solve", interrupted)
-    assert main(["solve", problem, "--out", str(out), *FAST]) == 130
+    assert main(["solve", problem, "--out", str(out), "--method", "spin", "--steps", "600"]) == 130
     said = capsys.readouterr().err
     assert "interrupted at step 400 of 600" in said
     assert (f"`qspin resume {out}` goes on" in said) == saved

@@ -20,11 +20,12 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 @pytest.fixture(autouse=True)
 def handlers():
-    """What the tests find and must leave."""
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    assert before == {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    """What a program starts with, and the tests must leave; a shell's background job would ignore SIGINT."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     yield
-    assert {n: signal.getsignal(n) for n in before} == before
+    left = {number: signal.signal(number, handler) for number, handler in before.items()}
+    assert left == defaults
 
 
 def at(step_of, number, times=1):

@@ -55,7 +55,10 @@ def test_training_does_what_normal_coordinates_would(tmp_path) -> None:  # type:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"ordering": qspin.MaskedOrder(), "steps": 100}, {"optimizer": qspin.EnergyMetric(), "steps": 8}],
+    [
+        {"ordering": qspin.MaskedOrder(), "steps": 100},
+        pytest.param({"optimizer": qspin.EnergyMetric(), "steps": 8}, marks=pytest.mark.slow),
+    ],
 )
 def test_other_ways_to_train(settings) -> None:  # type: ignore[no-untyped-def]
     """SpIN's masked order, and conjugate gradients in the energy metric, come to the same energies, more slowly."""
