@@ -330,6 +330,12 @@ class Spectrum:
 
         return animation.animate(self, coefficients, path, **options)
 
+    def report(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write one HTML page that opens offline, with table, pictures, settings and provenance; see `qspin.report.report`."""
+        from qspin import report
+
+        return report.report(self, path, **options)
+
     def __str__(self) -> str:
         from qspin import tables
 

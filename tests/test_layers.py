@@ -111,7 +111,7 @@ EXEMPT = {"__init__", "__main__"}
 MAY_IMPORT = {module: set(ORDER[:place]) for place, module in enumerate(ORDER)}
 MAY_IMPORT_WHEN_CALLED = {
     # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
-    "spectrum": {"plot", "plot_marginals", "animation", "rotation", "tables", "units"}
+    "spectrum": {"plot", "plot_marginals", "animation", "report", "rotation", "tables", "units"}
 }
 SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
 PICTURES = {

@@ -205,7 +205,7 @@ def test_functions_that_live_in_no_box(tmp_path):
 
 def test_of_very_many_states_the_first_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(report_pictures, "MOST_STATES", 2)
-    page = read(report(oscillator(4, 1), tmp_path / "many.html"))
+    page = read(oscillator(4, 1).report(tmp_path / "many.html"))
     check_alone(page)
     assert "The first 2 of 4 states are drawn." in page.all("main")[0]["text"]
     assert len(page.all("a")) == 2 and len(page.all("img")) == 1 + 2 + 1
