@@ -26,8 +26,8 @@ def in_box(problem: Problem, n_states: int) -> Problem:
     domain is `Space`.
 
     About attractive centres the levels of hydrogen tell how large; else Gaussians and mean-field products of V do, and then
-    semiclassical decay along the axes. Costs seconds: some 10⁵ evaluations of V. Raises ValueError where V confines nothing,
-    falls without bound, or has repulsive centres, for which a Box is to be given.
+    semiclassical decay along the axes. Costs seconds: some 10⁵ evaluations of V. Raises ValueError where V confines nothing, or
+    fewer states than are wanted, falls without bound, or has repulsive centres, for which a Box is to be given.
     """
     if not isinstance(problem.domain, Space):
         return problem
@@ -48,23 +48,21 @@ def in_box(problem: Problem, n_states: int) -> Problem:
             lower, upper = np.minimum(lower, well.centre - half), np.maximum(upper, well.centre + half)
         assert first is not None
         boxed = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
-        covariance = first.axes @ first.axes.T / 2
-        if dim > 3:
+        if dim > 3:  # products are what solvers use there, too
             _check_bound(problem, n_states, lower, upper, highest)
-        for _ in range(_LARGEST if dim <= 3 else 0):  # in many dimensions products are what solvers use, too
+            return boxed
+        covariance = first.axes @ first.axes.T / 2
+        for _ in range(_LARGEST):
             decays = extent(
                 boxed, first.centre, covariance + np.diag((upper - lower) ** 2) / 200, highest
             ).decays
             short = decays < 0.8 * FADED
             if not short.any():
-                break
+                return boxed
             more = (_GROWTH - 1) * (upper - lower)
             lower, upper = lower - more * short[:, 0], upper + more * short[:, 1]
             boxed = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
-        else:
-            if dim <= 3:
-                raise _unbound(problem, n_states, highest)
-        return boxed
+        raise _unbound(problem, n_states, highest)
 
 
 def _check_bound(
