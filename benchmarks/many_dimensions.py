@@ -229,7 +229,7 @@ def cost() -> None:
             memory = program.memory_analysis().temp_size_in_bytes
             state, _ = program(state)
             runs = []
-            for _ in range(6):
+            for _ in range(15):
                 jax.block_until_ready(state)
                 started = time.perf_counter()
                 jax.block_until_ready(program(state))

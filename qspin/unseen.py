@@ -35,7 +35,7 @@ def with_unseen_wells(problem: Problem, spectrum: Spectrum) -> Spectrum:
     where, deepest = points[v.argmin()], float(v.min())
     seen = problem.potential_values(spectrum.eigenfunctions.quadrature()[0])
     missed = float(seen[np.isfinite(seen)].min()) - deepest
-    if not missed > _DEEPER * (spectrum.energies[0] - deepest):
+    if not missed > max(_DEEPER * (spectrum.energies[0] - deepest), 0):  # rounding may put E_0 below a flat V
         return spectrum
     place = ", ".join(f"{x:.4g}" for x in where)
     return replace(

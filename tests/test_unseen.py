@@ -29,6 +29,13 @@ def test_a_grid_that_resolves_it_is_left_alone() -> None:
     assert with_unseen_wells(problem, spectrum) is spectrum
 
 
+def test_a_flat_potential_has_no_wells() -> None:
+    """The lowest plane wave has the energy of V itself, give or take rounding."""
+    ring = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [1.0], periodic=True))
+    spectrum = qspin.solve(ring, 3, qspin.Grid())
+    assert spectrum.converged.all() and len(spectrum.groups()) == 2
+
+
 def test_more_states_than_are_bound_are_refused_in_space() -> None:
     """The same well binds two states; in four dimensions none."""
     for dim, n in ((1, 3), (4, 1)):
