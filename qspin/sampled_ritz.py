@@ -59,10 +59,10 @@ class SampledRitz(IterativeMethod):
         mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
         evaluation_points: fresh points for the final energies, at most.
 
-    Time a step ∝ B · (d·w·(d + w) + d³ + 40·d·w + 20·M·w + 4·M²) for B points, d dimensions, M features and hidden layers w wide:
-    measured within a third from d = 4 to 64, M = 11 to 167 and B = 2048 to 65,536 (smaller batches stay in the cache and take
-    less). Memory 8 · B · (4·w·d + d² + 5·M + 200) bytes, within 15 %. The reference costs some 10⁵ · d evaluations of V, and 4·10⁵
-    of its Hessian.
+    Time a step ∝ B · (d·w·(d + w) + d³ + 40·d·w + 20·M·w + 4·M²) for B points, d dimensions, M features and hidden layers of
+    width w: measured within a third from d = 4 to 64, M = 11 to 167 and B = 2048 to 65,536 (smaller batches stay in the cache
+    and take less). Memory 8 · B · (4·w·d + d² + 5·M + 200) bytes, within 15 %. The reference costs some 10⁵ · d evaluations of
+    V, and 4·10⁵ of its Hessian.
 
     `errors` are infinite where weights collapse to a hundredth of the points. Else they join a statistical part (over blocks
     of points) and what the span may still leave out: 2·α·residual², α the rate at
