@@ -229,7 +229,10 @@ def test_the_main_job() -> None:
     assert comparison.angles.max() < 0.05
 
 
-@pytest.mark.parametrize("name", ["harmonic_2d", "box_2d", "hydrogen_3d"])
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("harmonic_2d", "box_2d")), "hydrogen_3d"],
+)
 def test_spin_is_honest_after_short_training(name: str) -> None:
     """Errors large enough to see: nine in ten within two claimed errors, all within four."""
     file = load_problem(name)
