@@ -12,6 +12,7 @@ from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from qspin.checks import whole
 from qspin.evolution import Superposition, superposition
 from qspin.plot_panels import draw_outside
 from qspin.plot_style import COLOURS, energy_label
@@ -68,8 +69,7 @@ def animate(
     numbers = {"frames": frames, "fps": fps, "dpi": dpi} | ({} if points is None else {"points": points})
     for name, number in numbers.items():
         least = 2 if name in ("frames", "points") else 1
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            raise ValueError(f"animate: {name} must be an integer of at least {least}, got {number!r}.")
+        whole(f"animate: {name}", number, least)
     if duration is None:
         duration = mixed.period
         if not np.isfinite(duration):  # nothing moves but the phase

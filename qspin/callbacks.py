@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspin.checks import whole
 from qspin.spectrum import energy_scale, partial_path
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
@@ -92,12 +93,6 @@ def _scalars(info: Info) -> dict[str, np.ndarray]:
     return columns
 
 
-def _whole(what: str, number: Count) -> int:
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-        raise ValueError(f"{what} must be an integer of at least 1, got {number!r}.")
-    return int(number)
-
-
 class CSVLog(Callback):
     """Write what steps report to a file: a header, then a row for every `every`-th step: step, energies_0, energies_1, ….
 
@@ -108,7 +103,7 @@ class CSVLog(Callback):
 
     def __init__(self, path: str | os.PathLike[str], every: Count = 1) -> None:
         self._path = Path(path)
-        self._nth = _whole("CSVLog: every", every)
+        self._nth = whole("CSVLog: every", every)
         self._size = 0  # bytes of the file that are good
         self._pending = ""
         self._failing = False
@@ -171,7 +166,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: Count = 10) -> None:
-        self._folder, self._nth = Path(folder), _whole("TensorBoard: every", every)
+        self._folder, self._nth = Path(folder), whole("TensorBoard: every", every)
         self._make = _summary_writer()
         self._writer: Any = None
 
@@ -219,7 +214,7 @@ class EarlyStop(Callback):
     def __init__(self, *, target_error: Energy, patience: Count = 1000) -> None:
         if not target_error > 0:
             raise ValueError(f"EarlyStop: target_error must be positive, got {target_error!r}.")
-        self._target, self._patience = target_error, _whole("EarlyStop: patience", patience)
+        self._target, self._patience = target_error, whole("EarlyStop: patience", patience)
         self._sums: dict[str, np.ndarray] = {}  # over the steps since it last looked
         self._before: np.ndarray | None = None  # mean energies when it last looked
 

@@ -84,10 +84,8 @@ class MaskedOrder(Order):
 
 def lowest(overlap: Any, energy: Any, n: int) -> tuple[Any, Any]:
     """The n lowest of the pencil, its noise symmetrised: energies, and combinations (M, n)."""
-    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
-    s = overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale))
+    scale, chol = _factor(overlap)
     p = (energy + energy.T) / 2 * scale[:, None] * scale
-    chol = jnp.linalg.cholesky(s)
     solve = partial(jax.scipy.linalg.solve_triangular, chol, lower=True)
     a = solve(solve(p).T)
     values, vectors = jnp.linalg.eigh((a + a.T) / 2)
@@ -97,8 +95,12 @@ def lowest(overlap: Any, energy: Any, n: int) -> tuple[Any, Any]:
 
 def outside(f: Any, residual: Any) -> Any:
     """Less its projection, on these points, on the span of the features: what that holds a rotation finds."""
-    overlap = f.T @ f
-    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
-    s = overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale))
-    inside = jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(s), True), scale[:, None] * (f.T @ residual))
+    scale, chol = _factor(f.T @ f)
+    inside = jax.scipy.linalg.cho_solve((chol, True), scale[:, None] * (f.T @ residual))
     return residual - f @ (scale[:, None] * inside)
+
+
+def _factor(overlap: Any) -> tuple[Any, Any]:
+    """Scales (M,) that make the diagonal one, and the Cholesky factor of what that leaves, held off singular."""
+    scale = 1 / jnp.sqrt(jnp.diagonal(overlap))
+    return scale, jnp.linalg.cholesky(overlap * scale[:, None] * scale + _JITTER * jnp.eye(len(scale)))

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
+from qspin.checks import whole
 from qspin.plot_style import chosen_states, title_of, with_error
 from qspin.plot_windows import box_of, cells, coordinate_names, drawable, given_window, windows_of
 from qspin.spectrum import Spectrum
@@ -68,12 +69,11 @@ def draw_isosurfaces(
         raise ValueError(
             f"isosurfaces: share must lie in (0, 1) and opacity in (0, 1], got {share!r} and {opacity!r}."
         )
-    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 8:
-        raise ValueError(f"isosurfaces: points must be an integer of at least 8, got {points!r}.")
+    points = whole("isosurfaces: points", points, 8)
     windows = windows_of(spectrum, chosen) if window is None else given_window(box, window, len(chosen))
     axes = _axes(ax, make_figure, spectrum, len(chosen))
     shown = np.clip(windows, np.array([box.lower]).T, np.array([box.upper]).T)
-    meshes = {part.tobytes(): [cells(interval, int(points)) for interval in part] for part in shown}
+    meshes = {part.tobytes(): [cells(interval, points) for interval in part] for part in shown}
     values = {}
     for key, mesh in meshes.items():
         at = np.stack([c.ravel() for c in np.meshgrid(*mesh, indexing="ij")], axis=1)

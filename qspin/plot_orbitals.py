@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 
+from qspin.checks import whole
 from qspin.plot_panels import draw_panels, panel_axes
 from qspin.plot_style import (
     chosen_states,
@@ -72,13 +73,12 @@ def draw_orbitals(
     """`orbitals`, on new figures of that maker's."""
     box = box_of(spectrum)
     chosen = chosen_states(spectrum, states)
-    if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 2:
-        raise ValueError(f"orbitals: points must be an integer of at least 2, got {points!r}.")
+    points = whole("orbitals: points", points, 2)
     windows = windows_of(spectrum, chosen) if window is None else given_window(box, window, len(chosen))
     title = title_of(spectrum) + (r": $|\psi|^2$" if density else "")
     if spectrum.domain.dim == 1:
         drawn = _draw_lifted(
-            one_axes(ax, make_figure, len(chosen)), spectrum, chosen, windows[0, 0], 5 * int(points), density
+            one_axes(ax, make_figure, len(chosen)), spectrum, chosen, windows[0, 0], 5 * points, density
         )
         drawn.set_title(title, fontsize=11, loc="left")
         return drawn

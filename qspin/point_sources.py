@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qspin.checks import whole
 from qspin.metropolis import Walkers, start, walk
 from qspin.sampled_evaluation import Sampled
 
@@ -66,10 +67,7 @@ class MetropolisWalkers(PointSource):
     takes_circles = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.moves, bool) or int(self.moves) != self.moves or self.moves < 1:
-            raise ValueError(
-                f"MetropolisWalkers: moves must be an integer of at least 1, got {self.moves!r}."
-            )
+        whole("MetropolisWalkers: moves", self.moves)
 
     def init(self, sampled: Sampled, lattice: np.ndarray) -> Walkers:
         x, _ = sampled.points(jnp.clip(jnp.asarray(lattice), _EDGE, 1 - _EDGE))

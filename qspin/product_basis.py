@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
+from qspin.checks import whole
 from qspin.domain import Box, Gaussian, Nodes
 from qspin.gaussian_reference import Well, gaussian_wells
 from qspin.method import DirectMethod
@@ -86,11 +87,7 @@ class ProductBasis(DirectMethod):
 
     def __post_init__(self) -> None:
         for setting, least in (("max_functions", 20), ("degree", 2)):
-            value = getattr(self, setting)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(
-                    f"ProductBasis: {setting} must be an integer of at least {least}, got {value!r}."
-                )
+            whole(f"ProductBasis: {setting}", getattr(self, setting), least)
         if not 1e-14 <= self.tolerance < 1:
             raise ValueError(f"ProductBasis: tolerance must be from 1e-14 to 1, got {self.tolerance!r}.")
 

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from qspin.checks import whole
 from qspin.directions import MaskedOrder, Order, RitzRotation
 from qspin.domain import Box
 from qspin.gaussian_reference import gaussian_wells
@@ -94,11 +95,8 @@ class SampledRitz(IterativeMethod):
             ("n_features", 1),
             ("evaluation_points", 4096),
         ):
-            value = getattr(self, setting)
-            if value is not None and (isinstance(value, bool) or int(value) != value or value < least):
-                raise ValueError(
-                    f"SampledRitz: {setting} must be an integer of at least {least}, got {value!r}."
-                )
+            if (value := getattr(self, setting)) is not None:
+                whole(f"SampledRitz: {setting}", value, least)
         for setting, kind in (("sampler", PointSource), ("optimizer", Update), ("ordering", Order)):
             if not isinstance(value := getattr(self, setting), kind):
                 raise TypeError(f"SampledRitz: {setting} must be a qspin {kind.__name__}, got {value!r}.")

@@ -16,7 +16,7 @@ from qspin.point_sources import PointSource
 from qspin.runtime import awaited, double_precision
 from qspin.sampled_evaluation import Sampled
 from qspin.spectral import Average, all_finite
-from qspin.updates import Update
+from qspin.updates import Place, Update
 
 __all__ = ["State", "Training", "reference_residuals"]
 
@@ -93,9 +93,8 @@ class Training:
             f, hf, overlap, energy, self.sampled.n_states, lambda cotangent: pull(cotangent)[0]
         )
         share = self.share * optax.cosine_decay_schedule(1.0, max(self.steps, 1))(state.step)
-        change, kept = self.optimizer.change(
-            self.sampled, state.params, state.update, found, (x, shift), share, jax.random.fold_in(key, 1)
-        )
+        place = Place(self.sampled, state.params, found, x, shift, share, jax.random.fold_in(key, 1))
+        change, kept = self.optimizer.change(state.update, place)
         params = optax.apply_updates(state.params, change)
         since = jnp.maximum(state.step - self.steps // 2, 0).astype(float)
         mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from qspin import runtime
 from qspin.callbacks import Callbacks
 from qspin.checkpoint import Checkpoints, Progress, identity_of, joined
+from qspin.checks import whole
 from qspin.domain import Space
 from qspin.interruption import Interrupted, Watch, watched
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
@@ -88,8 +89,7 @@ def solve(
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
-    if isinstance(n_states, bool) or not isinstance(n_states, int | np.integer) or n_states < 1:
-        raise ValueError(f"solve: n_states must be an integer of at least 1, got {n_states!r}.")
+    n_states = whole("solve: n_states", n_states)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
     if method is not None and not isinstance(method, Method):
@@ -99,7 +99,6 @@ def solve(
     if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
         raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
     callbacks = Callbacks(callback)
-    n_states = int(n_states)
     problem = boxed(problem, n_states)
     method = default_method(problem, n_states) if method is None else method
     method = method.for_problem(problem)

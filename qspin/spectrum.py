@@ -78,7 +78,10 @@ class Spectrum:
     | degenerate levels; states of good quantum number in them | `groups`, `rotate` |
     | agreement with another spectrum | `compare` |
     | tables for pandas, xarray | `to_dataframe`, `to_xarray` |
-    | pictures | `plot_orbitals`, `plot_levels`, `plot_marginals`, `plot_history` |
+    | overlaps, with another spectrum | `overlap`, `plot_overlap` |
+    | pictures of states; a film | `plot_orbitals`, `plot_isosurfaces`, `plot_marginals`; `animate` |
+    | pictures of energies | `plot_levels`, `plot_history`, `plot_errors` |
+    | a page to hand on | `report` |
     | a file, which `qspin.load` reads | `save` |
 
     Eigenfunctions are orthonormal, ∫ ψ_m* ψ_n dx = δ_mn, and their signs are the same by every method: ∫ ψ|ψ| g dx > 0, for a

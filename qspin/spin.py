@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 
+from qspin.checks import whole
 from qspin.domain import Box
 from qspin.estimators import AveragedCovariance, Batch, Estimator
 from qspin.evaluate import evaluate
@@ -104,9 +105,7 @@ class SpIN(IterativeMethod):
 
     def __post_init__(self) -> None:
         for setting, least in (("steps", 0), ("batch_size", 1), ("evaluation_points", 1)):
-            value = getattr(self, setting)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"SpIN: {setting} must be an integer of at least {least}, got {value!r}.")
+            whole(f"SpIN: {setting}", getattr(self, setting), least)
         if not 0 < self.averaging <= 1:
             raise ValueError(
                 f"SpIN: averaging must be in (0, 1] (1 means no averaging), got {self.averaging!r}."

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from qspin.checks import whole
 from qspin.directions import Direction
 from qspin.energy_metric import energy_step
 from qspin.sampled_evaluation import Sampled
 
-__all__ = ["Adam", "EnergyMetric", "Update"]
+__all__ = ["Adam", "EnergyMetric", "Place", "Update"]
 
 _FEW = 12  # dimensions up to which Adam's rate is as given
+
+
+class Place(NamedTuple):
+    """Where training stands: parameters, what the batch said, x (B, dim) and ½ ln of their weights (B,), the `share` of a full
+    step, which falls from 1 to 0 in training, and a random key."""
+
+    sampled: Sampled
+    params: Any
+    found: Direction
+    x: Any
+    shift: Any
+    share: Any
+    key: Any
 
 
 class Update(ABC):
@@ -32,18 +46,8 @@ class Update(ABC):
         del params
 
     @abstractmethod
-    def change(
-        self,
-        sampled: Sampled,
-        params: Any,
-        kept: Any,
-        found: Direction,
-        points: tuple[Any, Any],
-        share: Any,
-        key: Any,
-    ) -> tuple[Any, Any]:
-        """What to add to the parameters, and what is kept. `points` are x and ½ ln of their weights; `share` of the full step
-        falls from 1 to 0 in training."""
+    def change(self, kept: Any, at: Place) -> tuple[Any, Any]:
+        """What to add to the parameters, and what is kept."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +66,11 @@ class Adam(Update):
     def init(self, params: Any) -> Any:
         return optax.scale_by_adam().init(params)
 
-    def change(
-        self,
-        sampled: Sampled,
-        params: Any,
-        kept: Any,
-        found: Direction,
-        points: tuple[Any, Any],
-        share: Any,
-        key: Any,
-    ) -> tuple[Any, Any]:
-        unit, kept = optax.scale_by_adam().update(found.gradient, kept, params)
+    def change(self, kept: Any, at: Place) -> tuple[Any, Any]:
+        unit, kept = optax.scale_by_adam().update(at.found.gradient, kept, at.params)
         # Every entry moves alike: a form of dim² entries, and the log factor with it, would move dim times as far.
-        slower = min(1.0, float(np.sqrt(_FEW / sampled.domain.dim)))
-        rate = self.learning_rate * slower * share
+        slower = min(1.0, float(np.sqrt(_FEW / at.sampled.domain.dim)))
+        rate = self.learning_rate * slower * at.share
         return [
             [*jax.tree.map(lambda u: -rate * u, layers), jax.tree.map(lambda u: -rate * slower * u, forms)]
             for *layers, forms in unit
@@ -92,36 +87,19 @@ class EnergyMetric(Update):
     iterations: int = 20
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.iterations, bool)
-            or int(self.iterations) != self.iterations
-            or self.iterations < 1
-        ):
-            raise ValueError(
-                f"EnergyMetric: iterations must be an integer of at least 1, got {self.iterations!r}."
-            )
+        whole("EnergyMetric: iterations", self.iterations)
 
     def default_steps(self, dim: int) -> int:
         return 200
 
-    def change(
-        self,
-        sampled: Sampled,
-        params: Any,
-        kept: Any,
-        found: Direction,
-        points: tuple[Any, Any],
-        share: Any,
-        key: Any,
-    ) -> tuple[Any, Any]:
-        x, shift = points
-        ansatz, n = sampled.ansatz, len(found.energies)
+    def change(self, kept: Any, at: Place) -> tuple[Any, Any]:
+        ansatz, found = at.sampled.ansatz, at.found
         axes = ansatz.references[0].axes * ansatz.references[0].rates
         kinetic = jnp.asarray(np.sum(axes**2, axis=1))  # c of -c ∂², from the reference's coordinates
-        spacing = (found.energies[-1] - found.energies[0]) / max(n - 1, 1)
+        spacing = (found.energies[-1] - found.energies[0]) / max(len(found.energies) - 1, 1)
         weight = jnp.maximum(spacing, 1e-3 * jnp.abs(found.energies[0]))
         delta = energy_step(
-            lambda p, point: ansatz.values(p, point) @ found.combination, params, x, jnp.exp(shift), kinetic,
-            found.gradient, jax.tree.map(jnp.zeros_like, params), key, weight, self.iterations,
+            lambda p, point: ansatz.values(p, point) @ found.combination, at.params, at.x, jnp.exp(at.shift), kinetic,
+            found.gradient, jax.tree.map(jnp.zeros_like, at.params), at.key, weight, self.iterations,
         )  # fmt: skip
-        return jax.tree.map(lambda d: -share * d, delta), kept
+        return jax.tree.map(lambda d: -at.share * d, delta), kept

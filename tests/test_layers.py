@@ -14,6 +14,7 @@ PACKAGE = ROOT / "qspin"
 
 # Each may import the ones before it. Change this list together with the table in docs/architecture.md.
 ORDER = [
+    "checks",
     "runtime",
     "domain",
     "region",
