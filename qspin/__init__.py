@@ -11,6 +11,7 @@ import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
 from qspin import callbacks, exact, potentials, presets, symmetry  # noqa: E402
+from qspin.comparison import Comparison  # noqa: E402
 from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
 from qspin.expression import Expression, ExpressionError, expression  # noqa: E402
@@ -23,7 +24,7 @@ from qspin.region import Region  # noqa: E402
 from qspin.rivals import NestedLoRA, NeuralEF  # noqa: E402
 from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
 from qspin.solve import TrainingError, solve  # noqa: E402
-from qspin.spectrum import Comparison, Spectrum  # noqa: E402
+from qspin.spectrum import Spectrum  # noqa: E402
 from qspin.spin import SpIN  # noqa: E402
 
 if _TYPE_CHECKING:

@@ -61,9 +61,11 @@ _EXAMPLES = {
     "plot": """
   qspin plot runs/h2d
   qspin plot runs/h2d/grid.npz
+  qspin plot runs/h2d --states 0 3 8 --density --contours 6
 """,
     "report": """
   qspin report runs/h2d
+  qspin report runs/h2d --json
 """,
     "list": """
   qspin list
@@ -151,10 +153,14 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
 
     sub = command("plot", "draw the pictures of a run again, or of a spectrum file")
     sub.add_argument("folder", type=Path, metavar="RUN", help="run folder or .npz file")
-    sub.add_argument("--quiet", action="store_true", help="do not print the paths")
+    sub.add_argument("--states", type=int, nargs="+", metavar="K", help="orbitals to draw (default: all)")
+    sub.add_argument("--density", action="store_const", const=True, help="draw |ψ|² instead of ψ")
+    sub.add_argument("--contours", type=int, metavar="N", help="contours of V on planes (default: none)")
+    _add_output(sub, "do not print the paths")
 
     sub = command("report", "write one HTML page about a run; prints its path")
     sub.add_argument("folder", type=Path, metavar="RUN")
+    _add_output(sub, "do not print the path")
 
     sub = command("list", "list problem files")
     sub.add_argument("folder", type=Path, nargs="?", help="folder to look in (default: the shipped problems)")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qspin.atomic_files import partial_path
 from qspin.checks import whole
-from qspin.spectrum import energy_scale, partial_path
+from qspin.levels import energy_scale
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
 

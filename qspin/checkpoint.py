@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin import runtime
+from qspin.atomic_files import npz_path, partial_path, write_npz
 from qspin.method import Method
 from qspin.problem import Problem
 from qspin.sampling import Points
-from qspin.spectrum import npz_path, partial_path, write_npz
 
 __all__ = ["FORMAT_VERSION", "Checkpoints", "Progress", "identity_of", "joined"]
 

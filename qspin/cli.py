@@ -213,16 +213,22 @@ def _compare(options: argparse.Namespace, console: Console) -> int:
 def _plot(options: argparse.Namespace, console: Console) -> int:
     spectrum, reference = run_folder.read_spectrum(options.folder)
     folder = options.folder if options.folder.is_dir() else options.folder.parent
-    for path in run_folder.draw(folder, spectrum, reference):
-        if not console.quiet:
-            console.say(path)
-    return 0
+    chosen = {name: getattr(options, name) for name in ("states", "density", "contours")}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return _written(run_folder.draw(folder, spectrum, reference, **given), console)
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:
-    from qspin.report import report_run  # type: ignore[import-not-found, unused-ignore]
+    from qspin.report import report_run
 
-    console.say(report_run(options.folder))
+    return _written([report_run(options.folder)], console)
+
+
+def _written(paths: list[Path], console: Console) -> int:
+    if not console.quiet:
+        for path in paths:
+            console.say(path)
+    console.document({"files": [str(path) for path in paths]})
     return 0
 
 

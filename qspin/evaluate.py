@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qspin.domain_record import describe_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator
 from qspin.laplacian import Function
 from qspin.problem import Problem
 from qspin.runtime import double_precision
 from qspin.sampling import Points, Sampler
 from qspin.spectral import moment, rayleigh_ritz
-from qspin.spectrum import Eigenfunctions, describe_domain
 from qspin.wavefunction import Wavefunction
 
 __all__ = ["Evaluation", "PointwiseFunctions", "VariationalFunctions", "evaluate", "in_batches"]

@@ -10,26 +10,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin import networks, sampling, shapes
-from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, PolynomialMask, SquareRootMask
+from qspin import networks, sampling
+from qspin.domain import Box, Centre, Cloud, Domain
+from qspin.domain_record import known, restored_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.evaluate import VariationalFunctions
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.grid_functions import GridFunctions
 from qspin.jumps import Jump
 from qspin.mesh import Mesh, axis_of
+from qspin.potential_samples import PotentialSamples
 from qspin.product_basis_functions import restored_product_basis
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.rotation import Rotated
 from qspin.runtime import double_precision
 from qspin.sampled_functions import restored
-from qspin.spectrum import FORMAT_VERSION, Eigenfunctions, Spectrum
+from qspin.spectrum import FORMAT_VERSION, Spectrum
 from qspin.wavefunction import Wavefunction
 
 __all__ = ["load"]
 
-_SHAPES: dict[str, type] = {"Disk": shapes.Disk, "Ring": shapes.Ring, "Polygon": shapes.Polygon}
-_MASKS: dict[str, type] = {"SquareRootMask": SquareRootMask, "PolynomialMask": PolynomialMask}
 _NETWORKS: dict[str, type] = {
     c.__name__: c for c in (networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs)
 }
@@ -57,7 +58,7 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
         raise ValueError(
             f"load: {path} has format {meta['format']}, this qspin reads up to {FORMAT_VERSION}: update qspin."
         )
-    domain = _domain(meta["domain"], contents.get("domain/features"))
+    domain = restored_domain(meta["domain"], contents.get("domain/features"))
     return Spectrum(
         **{name: contents[name] for name in ("energies", "errors", "residuals", "converged")},
         status=meta["status"],
@@ -69,7 +70,7 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
         history=_under("history/", contents),
         provenance=meta["provenance"],
         exact=contents.get("exact"),
-        potential=_interpolated(contents["potential"]) if "potential" in contents else None,
+        potential=_potential(_under("potential/", contents)),
     )
 
 
@@ -77,35 +78,8 @@ def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     return {name.removeprefix(prefix): array for name, array in contents.items() if name.startswith(prefix)}
 
 
-def _domain(record: Mapping[str, Any], features: np.ndarray | None) -> Domain:
-    kind = record.get("kind", "Box")
-    if kind == "Gaussian":
-        return Gaussian(record["mean"], record["deviation"])
-    if kind == "Nodes" and features is not None:
-        return Nodes(features)
-    if kind not in ("Box", "Region"):
-        raise ValueError(f"load: unknown domain {kind!r}; known are Box, Region, Gaussian, Nodes.")
-    mask: Mask = _known(_MASKS, record["mask"], "mask")()
-    box = Box(record["lower"], record["upper"], record["periodic"], mask, record.get("wave_vector", 0.0))
-    if kind == "Box" or record["inside"] is None:
-        return box  # mesh functions vanish outside the region by themselves
-    shape = _known(_SHAPES, record["inside"]["class"], "shape")
-    settings = {name: _tuples(value) for name, value in record["inside"]["settings"].items()}
-    return Region(shape(**settings), box, record["corners"])
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def _known(table: Mapping[str, type], name: str, what: str) -> type:
-    if name not in table:
-        raise ValueError(f"load: unknown {what} {name!r}; known are {', '.join(table)}.")
-    return table[name]
-
-
-def _interpolated(sampled: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda points: np.interp(points[:, 0], *sampled)
+def _potential(arrays: dict[str, np.ndarray]) -> PotentialSamples | None:
+    return PotentialSamples.restored(arrays) if arrays else None
 
 
 def _activation(name: str) -> Callable[..., Any]:
@@ -117,7 +91,7 @@ def _activation(name: str) -> Callable[..., Any]:
 
 def _sampler(record: Mapping[str, Any]) -> sampling.Sampler:
     settings = {k: _sampler(v) if isinstance(v, dict) else v for k, v in record["settings"].items()}
-    return _known(_SAMPLERS, record["class"], "sampler")(**settings)
+    return known(_SAMPLERS, record["class"], "sampler")(**settings)
 
 
 def _eigenfunctions(
@@ -151,7 +125,7 @@ def _eigenfunctions(
             arrays["points"],
             arrays["weights"],
         )
-    network = _known(_NETWORKS, settings["network"]["class"], "network")(
+    network = known(_NETWORKS, settings["network"]["class"], "network")(
         tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"])
     )
     rotation = arrays["rotation"]

@@ -9,11 +9,12 @@ import numpy as np
 from qspin.domain import Box, Centre
 from qspin.eigensolver import Discretised, Eigenpairs, lowest
 from qspin.grid_functions import GridFunctions
+from qspin.levels import energy_scale
 from qspin.mesh import CORNER, DVR, Differences, Elements, Mesh, Scheme
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.region import Region
-from qspin.spectrum import Spectrum, energy_scale
+from qspin.spectrum import Spectrum
 
 __all__ = ["Grid", "wall_shifts"]
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from qspin.domain import Box
+from qspin.domain_record import describe_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator
 from qspin.mesh import Mesh
 from qspin.region import Region
-from qspin.spectrum import Eigenfunctions, describe_domain
 
 __all__ = ["GridFunctions"]
 

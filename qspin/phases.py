@@ -10,7 +10,7 @@ for exp(8iφ) and for ten standing waves on a ring. Within a degenerate level no
 
 import numpy as np
 
-from qspin.spectrum import Eigenfunctions
+from qspin.eigenfunctions import Eigenfunctions
 
 __all__ = ["phase_factors", "with_fixed_phases"]
 

@@ -20,20 +20,25 @@ from qspin.spectrum import Spectrum
 __all__ = ["history", "history_errors", "isosurfaces", "levels", "orbitals", "overlap", "save_all"]
 
 
-def save_all(spectrum: Spectrum, folder: str | os.PathLike[str], reference: Any = None) -> list[Path]:
+def save_all(
+    spectrum: Spectrum, folder: str | os.PathLike[str], reference: Any = None, **options: Any
+) -> list[Path]:
     """Write orbitals.png, levels.png, in 3D isosurfaces.png and, where there is a history, history.png; return their paths.
 
-    `reference` goes to `levels` and to the history, which has a panel of errors where something is known to measure from. The
-    folder is made where there is none. No figure stays open.
+    `reference` goes to `levels` and to the history, which has a panel of errors where something is known to measure from; other
+    options go to `orbitals`, and of them `states` to `isosurfaces`. The folder is made where there is none. No figure stays
+    open.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     pictures = [
-        ("orbitals", draw_orbitals(spectrum, None, Figure)),
+        ("orbitals", draw_orbitals(spectrum, None, Figure, **options)),
         ("levels", draw_levels(spectrum, None, Figure, reference)),
     ]
     if spectrum.domain.dim == 3:
-        pictures.append(("isosurfaces", draw_isosurfaces(spectrum, None, Figure)))
+        pictures.append(
+            ("isosurfaces", draw_isosurfaces(spectrum, None, Figure, states=options.get("states")))
+        )
     if has_history(spectrum):
         pictures.append(("history", draw_training(spectrum, reference)))
     paths = []

@@ -73,7 +73,7 @@ def draw_orbitals(
     """`orbitals`, on new figures of that maker's."""
     box = box_of(spectrum)
     chosen = chosen_states(spectrum, states)
-    points = whole("orbitals: points", points, 2)
+    points, contours = whole("orbitals: points", points, 2), whole("orbitals: contours", contours, 0)
     windows = windows_of(spectrum, chosen) if window is None else given_window(box, window, len(chosen))
     title = title_of(spectrum) + (r": $|\psi|^2$" if density else "")
     if spectrum.domain.dim == 1:
@@ -83,7 +83,7 @@ def draw_orbitals(
         drawn.set_title(title, fontsize=11, loc="left")
         return drawn
     axes = panel_axes(ax, make_figure, spectrum, windows, title)
-    return draw_panels(axes, spectrum, chosen, windows, int(points), contours, density)
+    return draw_panels(axes, spectrum, chosen, windows, points, contours, density)
 
 
 def _draw_lifted(

@@ -10,9 +10,10 @@ from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from qspin.comparison import shared_groups
 from qspin.plot_style import one_axes, title_of
 from qspin.spectral import principal_angles
-from qspin.spectrum import Spectrum, shared_groups
+from qspin.spectrum import Spectrum
 
 __all__ = ["overlap"]
 

@@ -22,13 +22,14 @@ from threadpoolctl import threadpool_limits
 from qspin.checks import whole
 from qspin.domain import Box, Gaussian, Nodes
 from qspin.gaussian_reference import Well, gaussian_wells
+from qspin.levels import energy_scale
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.product_basis_functions import ProductBasisFunctions
 from qspin.region import Region
 from qspin.runtime import double_precision
 from qspin.sampling import golden_slopes
-from qspin.spectrum import Spectrum, energy_scale
+from qspin.spectrum import Spectrum
 
 __all__ = ["ProductBasis"]
 

@@ -11,11 +11,12 @@ import numpy as np
 from scipy.special import ndtri
 
 from qspin.domain import Domain
+from qspin.domain_record import describe_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator
 from qspin.laplacian import Function
 from qspin.runtime import double_precision
 from qspin.sampling import golden_slopes
-from qspin.spectrum import Eigenfunctions, describe_domain
 
 __all__ = ["ProductBasisFunctions", "restored_product_basis"]
 

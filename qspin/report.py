@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from qspin import html_page, report_pictures
+from qspin.atomic_files import whole_file
+from qspin.comparison import Comparison
 from qspin.files import load
 from qspin.html_page import Cell
 from qspin.plot_style import groups_of
 from qspin.sampled_functions import SampledFunctions
-from qspin.spectrum import Comparison, Spectrum
+from qspin.spectrum import Spectrum
 from qspin.tables import decimals
 
 __all__ = ["report", "report_run"]
@@ -61,7 +63,8 @@ def report(
     ]
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html_page.page(f"{_title(spectrum)} – qspin", "".join(parts)), encoding="utf-8")
+    with whole_file(target) as file:
+        file.write(html_page.page(f"{_title(spectrum)} – qspin", "".join(parts)).encode())
     return target
 
 

@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from qspin.domain import Box
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator
 from qspin.html_page import Picture
 from qspin.plot import draw_training, png
@@ -21,7 +22,7 @@ from qspin.plot_orbitals import draw_orbitals
 from qspin.plot_overlap import draw_overlap
 from qspin.plot_style import with_error
 from qspin.plot_windows import windows_of
-from qspin.spectrum import Eigenfunctions, Spectrum
+from qspin.spectrum import Spectrum
 
 MOST_STATES = 48  # that a report draws
 _DPI = 90

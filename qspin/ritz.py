@@ -18,6 +18,7 @@ from qspin.extent import FADED, extent
 from qspin.features import Frame, Neurons
 from qspin.gauss_newton import train
 from qspin.jumps import refuse_bottomless
+from qspin.levels import energy_scale
 from qspin.method import DirectMethod, Method
 from qspin.problem import Problem
 from qspin.quadrature import Rule
@@ -26,7 +27,7 @@ from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.sampled_ritz import SampledRitz
-from qspin.spectrum import Spectrum, energy_scale
+from qspin.spectrum import Spectrum
 from qspin.strong_form import lowest_real, sampled, strong_ritz_functions
 from qspin.trial_space import WIDER, TrialSpace, plan
 

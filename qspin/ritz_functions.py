@@ -6,10 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from qspin.domain_record import describe_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.evaluate import PointwiseFunctions
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.laplacian import Function
-from qspin.spectrum import Eigenfunctions, describe_domain
 
 __all__ = ["RitzFunctions"]
 

@@ -13,9 +13,10 @@ import jax
 import numpy as np
 import scipy.linalg
 
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator, Potential
 from qspin.phases import phase_factors
-from qspin.spectrum import Eigenfunctions, Spectrum
+from qspin.spectrum import Spectrum
 from qspin.symmetry import PointMap
 
 __all__ = ["Rotated", "rotated"]

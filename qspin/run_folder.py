@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from qspin import runtime
+from qspin.atomic_files import whole_file
 from qspin.console import dumps
 from qspin.method import IterativeMethod
 from qspin.settings_file import Job, Settings, SettingsError, read_settings, written
-from qspin.spectrum import Spectrum, partial_path
+from qspin.spectrum import Spectrum
 
 __all__ = [
     "checkpoint",
@@ -90,10 +91,8 @@ def keep_comparison(folder: Path, comparison: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, text: bytes) -> None:
-    """Whole or not at all, should somebody pull the plug."""
-    partial = partial_path(path)
-    partial.write_bytes(text)
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write(text)
 
 
 def read_spectrum(path: Path) -> tuple[Spectrum, Spectrum | None]:
@@ -107,8 +106,8 @@ def read_spectrum(path: Path) -> tuple[Spectrum, Spectrum | None]:
     return spectrum, load(path / _GRID) if judged else None
 
 
-def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None) -> list[Path]:
-    """Draw the pictures; their paths."""
+def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None, **orbitals: Any) -> list[Path]:
+    """Draw the pictures, those of the orbitals with these options; their paths."""
     from qspin import plot
 
-    return plot.save_all(spectrum, folder, reference=reference)
+    return plot.save_all(spectrum, folder, reference=reference, **orbitals)

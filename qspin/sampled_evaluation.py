@@ -12,10 +12,10 @@ import numpy as np
 import scipy.linalg
 
 from qspin.domain import Box, Domain
+from qspin.levels import energy_scale
 from qspin.product_ansatz import ProductAnsatz
 from qspin.sampled_functions import SampledFunctions
 from qspin.sampling import golden_slopes
-from qspin.spectrum import energy_scale
 
 __all__ = ["Sampled", "SampledEnergies", "evaluate_sampled", "pencil"]
 

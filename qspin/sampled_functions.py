@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin.domain import Domain
+from qspin.domain_record import describe_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.evaluate import PointwiseFunctions
 from qspin.laplacian import Function
 from qspin.product_ansatz import ProductAnsatz
 from qspin.product_reference import Reference
-from qspin.spectrum import Eigenfunctions, describe_domain
 
 __all__ = ["SampledFunctions"]
 

@@ -20,6 +20,7 @@ from qspin.checks import whole
 from qspin.directions import MaskedOrder, Order, RitzRotation
 from qspin.domain import Box
 from qspin.gaussian_reference import gaussian_wells
+from qspin.levels import energy_scale
 from qspin.method import IterativeMethod, Run
 from qspin.point_sources import PointSource, ReferencePoints
 from qspin.problem import Problem
@@ -30,7 +31,7 @@ from qspin.runtime import double_precision
 from qspin.sampled_evaluation import Sampled, evaluate_sampled
 from qspin.sampled_training import State, Training, reference_residuals
 from qspin.sampling import golden_slopes
-from qspin.spectrum import Spectrum, energy_scale
+from qspin.spectrum import Spectrum
 from qspin.updates import Adam, Update
 
 __all__ = ["SampledRitz"]

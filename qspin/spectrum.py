@@ -1,65 +1,34 @@
-"""`Spectrum`: energies with errors, residuals, eigenfunctions, by any method; `Comparison` of two."""
+"""`Spectrum`: energies with errors, residuals, eigenfunctions, by any method."""
 
 from __future__ import annotations
 
 import json
 import os
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qspin import shapes
-from qspin.domain import Box, Domain, Gaussian, Nodes
+from qspin.atomic_files import write_npz
+from qspin.domain import Box, Domain, Nodes
+from qspin.domain_record import describe_domain
+from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator
-from qspin.region import Region
-from qspin.spectral import principal_angles
+from qspin.levels import cuts_a_level, degenerate_groups
+from qspin.potential_samples import PotentialSamples, sampled_potential
 from qspin.tensor_grid import GridValues, tensor_axes, tensor_points
 
-__all__ = ["Comparison", "Eigenfunctions", "Spectrum"]
+if TYPE_CHECKING:
+    from qspin.comparison import Comparison
+else:
+    Comparison = Any
+
+__all__ = ["Spectrum"]
 
 FORMAT_VERSION = 1
-
-
-class Eigenfunctions(ABC):
-    """Orthonormal functions on a domain, with a rule to integrate them by."""
-
-    @property
-    @abstractmethod
-    def n_states(self) -> int:
-        """Number of functions, N."""
-
-    @property
-    @abstractmethod
-    def dim(self) -> int:
-        """Number of coordinates."""
-
-    @abstractmethod
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Values at points (P, dim) -> (P, N), float64, or complex."""
-
-    @abstractmethod
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
-        """Points (P, dim) and weights (P,) with Σ_p w_p f(x_p) ≈ ∫ f dx for products of these functions."""
-
-    @abstractmethod
-    def image(self, operator: Operator) -> np.ndarray:
-        """(operator ψ_n)(x_p) at the points of `quadrature`, (P, N)."""
-
-    def times(self, factors: np.ndarray) -> Eigenfunctions:
-        """Each function times a number, factors (N,), real or complex. Those that hold coefficients multiply them instead."""
-        from qspin.rotation import Rotated
-
-        return Rotated(self, np.diag(factors))
-
-    @abstractmethod
-    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """JSON-able settings (with a key "kind") and arrays: what `qspin.load` makes the functions from."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +76,7 @@ class Spectrum:
         provenance: method, settings, seed, precision, device, versions, seconds; "labels", quantum numbers as text, where
             states have them.
         exact: the closed form's energies, one more than N where it has one more; None without a closed form.
-        potential: V at points (P, dim) -> (P,), for plots, where it is known.
+        potential: V at points (P, dim) -> (P,), for plots, where it is known; from a file, interpolated between samples.
     """
 
     energies: np.ndarray
@@ -200,8 +169,8 @@ class Spectrum:
         energy units), so unresolved levels count as degenerate. Warns where `n_states` cuts a degenerate
         level of the closed form; without a closed form a last group is not known to be whole.
         """
-        groups = _groups(self.energies, self.errors, tolerance)
-        if _cuts_a_level(self, self.n_states):
+        groups = degenerate_groups(self.energies, self.errors, tolerance)
+        if cuts_a_level(self.n_states, self.energies, self.errors, self.exact):
             warnings.warn(
                 f"n_states = {self.n_states} cuts a degenerate level of the closed form: "
                 "ask for more states.",
@@ -274,16 +243,15 @@ class Spectrum:
         Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
         domains differ.
         """
-        _check_same_domain("overlap", self, reference)
-        points, weights = reference.eigenfunctions.quadrature()
-        root = np.sqrt(weights)[:, None]
-        own, other = (root * s.eigenfunctions(points) for s in (self, reference))
-        norms = np.linalg.norm(other, axis=0)[:, None] * np.linalg.norm(own, axis=0)
-        return other.conj().T @ own / norms
+        from qspin import comparison
+
+        return comparison.overlap(self, reference)
 
     def compare(self, reference: Spectrum) -> Comparison:
         """Energy differences, and angles between the degenerate subspaces; see `Comparison`."""
-        return compare(self, reference)
+        from qspin import comparison
+
+        return comparison.compare(self, reference)
 
     def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
         """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
@@ -350,9 +318,12 @@ class Spectrum:
         return tables.spectrum_html(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step."""
+        """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step.
+
+        Of V it holds samples, up to three dimensions, so that the file can be drawn: half a megabyte at most.
+        """
         settings, arrays = self.eigenfunctions.record()
-        sampled = _sampled_potential(self)
+        potential = self._sampled_potential()
         meta = {
             "format": FORMAT_VERSION,
             "name": self.name,
@@ -373,245 +344,12 @@ class Spectrum:
             **{f"eigenfunctions/{key}": np.asarray(value) for key, value in arrays.items()},
             **({} if self.exact is None else {"exact": self.exact}),
             **({"domain/features": self.domain.features} if isinstance(self.domain, Nodes) else {}),
-            **({} if sampled is None else {"potential": sampled}),
+            **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
         }
         return write_npz(path, contents)
 
-
-def npz_path(path: str | os.PathLike[str]) -> Path:
-    """The path with the ending .npz, appended where it is missing."""
-    target = Path(path)
-    return target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-
-
-def partial_path(target: Path) -> Path:
-    """Where this process writes what is to become `target`."""
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
-
-
-def write_npz(
-    path: str | os.PathLike[str], contents: Mapping[str, np.ndarray], previous: Path | None = None
-) -> Path:
-    """Write arrays to `path` by way of a temporary file beside it, so that a reader never sees half, not even after a power
-    cut. A file that was there is kept as `previous`, where that is given: at every moment one of the two is whole."""
-    target = npz_path(path)
-    partial = partial_path(target)
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, **contents)  # type: ignore[arg-type, unused-ignore]
-            file.flush()
-            os.fsync(file.fileno())
-        if previous is not None and target.exists():
-            os.replace(target, previous)
-        os.replace(partial, target)
-        _sync_folder(target.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force names to disk, where the data are. Systems that do not let a folder be opened for that see to it themselves."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def describe_domain(domain: Domain) -> dict[str, Any]:
-    """A domain as JSON: of a box corners, periodic axes, and its mask by class name; of a region also its shape, if it is one
-    of ours (a function of the user's own cannot be written). The features of nodes are not
-    in it; a spectrum's file holds them as an array."""
-    if isinstance(domain, Gaussian):
-        return {"kind": "Gaussian", "mean": domain.mean, "deviation": domain.deviation}
-    if not isinstance(domain, Box):
-        return {"kind": type(domain).__name__}
-    box = {
-        "lower": domain.lower,
-        "upper": domain.upper,
-        "periodic": domain.periodic,
-        "mask": type(domain.mask).__name__,
-        **({"wave_vector": domain.wave_vector} if any(domain.wave_vector) else {}),
-    }
-    if not isinstance(domain, Region):
-        return box
-    inside = None
-    if isinstance(domain.inside, shapes.Disk | shapes.Ring | shapes.Polygon):
-        inside = {"class": type(domain.inside).__name__, "settings": asdict(domain.inside)}
-    return {"kind": "Region", **box, "corners": domain.corners, "inside": inside}
-
-
-def _sampled_potential(spectrum: Spectrum) -> np.ndarray | None:
-    """V on 1001 points of a one-dimensional box, so that a loaded spectrum can still be drawn over it."""
-    if spectrum.potential is None or spectrum.domain.dim != 1 or not isinstance(spectrum.domain, Box):
-        return None
-    low, high = spectrum.domain.lower[0], spectrum.domain.upper[0]
-    x = np.linspace(low, high, 1001)
-    inner = np.clip(x, low + 1e-9 * (high - low), high - 1e-9 * (high - low))
-    return np.stack([x, spectrum.potential(inner[:, None])])
-
-
-def energy_scale(energies: np.ndarray) -> float:
-    """What an error is small against: the energies' range, or their size where they are all (nearly) one level."""
-    size = float(np.abs(energies).max())
-    spread = float(np.ptp(energies))
-    return spread if spread > 1e-3 * size else size
-
-
-def _cuts_a_level(spectrum: Spectrum, n: int) -> bool:
-    """Whether levels n - 1 and n are known to be degenerate: by the closed form, or by their energies."""
-    exact = spectrum.exact
-    if exact is not None and len(exact) > n:
-        return bool(np.isclose(exact[n], exact[n - 1], rtol=1e-9, atol=1e-12))
-    if spectrum.n_states == n:
-        return False
-    pair = slice(n - 1, n + 1)
-    return len(_groups(spectrum.energies[pair], spectrum.errors[pair], None)) == 1
-
-
-def _groups(energies: np.ndarray, errors: np.ndarray, tolerance: float | None) -> list[list[int]]:
-    floor = 1e-9 * np.abs(energies).max(initial=0.0)  # rounding
-    groups: list[list[int]] = [[0]]
-    for k in range(1, len(energies)):
-        allowed = tolerance if tolerance is not None else max(3 * np.hypot(errors[k - 1], errors[k]), floor)
-        if abs(energies[k] - energies[k - 1]) <= allowed:
-            groups[-1].append(k)
-        else:
-            groups.append([k])
-    return groups
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two spectra of one problem, level by level, and their eigenspaces group by group.
-
-    Attributes:
-        differences: (n,) energies minus reference energies; n is the smaller number of states.
-        errors: (n,) √(error² + reference error²).
-        groups: level indices of each degenerate group (levels that either spectrum cannot resolve).
-        angles: for each group the largest angle (radians) between the two eigenspaces; nan for the last group
-            where it is known to be incomplete: by the closed form, or by the levels of the longer spectrum.
-        exact_differences: (n,) energies minus the closed form's, where the problem has one.
-
-    `print(comparison)` prints a table, notebooks show it.
-    """
-
-    energies: np.ndarray
-    reference_energies: np.ndarray
-    errors: np.ndarray
-    groups: list[list[int]]
-    angles: np.ndarray
-    labels: tuple[str, str]
-    exact: np.ndarray | None = None
-    own_errors: np.ndarray | None = None
-    reference_errors: np.ndarray | None = None
-    units: str = ""
-
-    @property
-    def differences(self) -> np.ndarray:
-        """Energies minus reference energies."""
-        return self.energies - self.reference_energies
-
-    @property
-    def agrees(self) -> np.ndarray:
-        """(n,) bool: whether the difference is within three combined errors."""
-        return np.abs(self.differences) <= 3 * self.errors
-
-    @property
-    def exact_differences(self) -> np.ndarray | None:
-        """Energies minus the closed form's."""
-        return None if self.exact is None else self.energies - self.exact
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers and lists, for JSON; infinite and undefined numbers become None."""
-
-        def plain(values: np.ndarray | None) -> list[float | None] | None:
-            return None if values is None else [float(v) if np.isfinite(v) else None for v in values]
-
-        return {
-            "labels": list(self.labels),
-            "units": self.units,
-            "energies": plain(self.energies),
-            "errors": plain(self.own_errors),
-            "reference_energies": plain(self.reference_energies),
-            "reference_errors": plain(self.reference_errors),
-            "differences": plain(self.differences),
-            "combined_errors": plain(self.errors),
-            "agrees": [bool(a) for a in self.agrees],
-            "exact": plain(self.exact),
-            "exact_differences": plain(self.exact_differences),
-            "groups": self.groups,
-            "angles": plain(self.angles),
-        }
-
-    def __str__(self) -> str:
-        from qspin import tables
-
-        return tables.comparison_text(self)
-
-    def _repr_html_(self) -> str:
-        from qspin import tables
-
-        return tables.comparison_html(self)
-
-
-def _place(domain: Domain) -> Any:
-    """What two domains must share; the mask of a box is how a method meets its walls."""
-    if not isinstance(domain, Box):
-        return domain
-    return (domain.lower, domain.upper, domain.periodic, domain.wave_vector)
-
-
-def _check_same_domain(caller: str, spectrum: Spectrum, reference: Spectrum) -> None:
-    if _place(spectrum.domain) != _place(reference.domain):
-        raise ValueError(
-            f"{caller}: the spectra live on different domains, {spectrum.domain!r} and {reference.domain!r}."
-        )
-
-
-def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[int]], bool]:
-    """Groups of levels that either spectrum cannot tell apart, and whether the last one is not known to be cut."""
-    n = min(spectrum.n_states, reference.n_states)
-    own, ref = spectrum.errors[:n], reference.errors[:n]
-    gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
-    width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
-    if spectrum.exact is not None:
-        gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)
-    breaks = np.flatnonzero(gaps > np.maximum(width, 1e-9 * np.abs(reference.energies[:n]).max())) + 1
-    groups = [[int(level) for level in group] for group in np.split(np.arange(n), breaks)]
-    return groups, not (_cuts_a_level(spectrum, n) or _cuts_a_level(reference, n))
-
-
-def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
-    """Compare two spectra of one problem.
-
-    Eigenspaces are compared on the reference's quadrature: each group's functions are orthonormalised there,
-    and the largest principal angle between the spans is reported. Cost: evaluating both at those points.
-    Raises ValueError where the domains differ.
-    """
-    _check_same_domain("compare", spectrum, reference)
-    groups, whole = shared_groups(spectrum, reference)
-    n = min(spectrum.n_states, reference.n_states)
-    own, ref = spectrum.errors[:n], reference.errors[:n]
-    points, weights = reference.eigenfunctions.quadrature()
-    root = np.sqrt(weights)[:, None]
-    a, b = root * spectrum.eigenfunctions(points)[:, :n], root * reference.eigenfunctions(points)[:, :n]
-    angles = np.array(
-        [principal_angles(np.linalg.qr(a[:, g])[0].conj().T @ np.linalg.qr(b[:, g])[0])[-1] for g in groups]
-    )
-    if not whole:
-        angles[-1] = np.nan
-    return Comparison(
-        energies=spectrum.energies[:n],
-        reference_energies=reference.energies[:n],
-        errors=np.hypot(own, ref),
-        groups=groups,
-        angles=angles,
-        labels=(spectrum.method, reference.method),
-        exact=None if spectrum.exact is None else spectrum.exact[:n],
-        own_errors=own,
-        reference_errors=ref,
-        units=spectrum.units,
-    )
+    def _sampled_potential(self) -> PotentialSamples | None:
+        if self.potential is None or not isinstance(self.domain, Box):
+            return None
+        groups = degenerate_groups(self.energies, self.errors)
+        return sampled_potential(self.potential, self.domain, self.eigenfunctions, groups)

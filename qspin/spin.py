@@ -17,6 +17,7 @@ from qspin.estimators import AveragedCovariance, Batch, Estimator
 from qspin.evaluate import evaluate
 from qspin.hamiltonian import Kinetic, Potential
 from qspin.jacobian import LayeredJacobian
+from qspin.levels import energy_scale
 from qspin.method import IterativeMethod, Run
 from qspin.networks import Layered, Network, SeparateMLPs
 from qspin.problem import Problem
@@ -24,7 +25,7 @@ from qspin.runtime import awaited, precision
 from qspin.sampling import Clustered, Points, Sampler
 from qspin.semiclassical import thomas_fermi
 from qspin.spectral import Average, all_finite, moment, order
-from qspin.spectrum import Spectrum, energy_scale
+from qspin.spectrum import Spectrum
 from qspin.wavefunction import Wavefunction, WavefunctionParams
 
 __all__ = ["SpIN", "SpinInfo", "SpinState", "self_test_case"]

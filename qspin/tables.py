@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from qspin.spectrum import Comparison, Spectrum, energy_scale
+from qspin.comparison import Comparison
+from qspin.levels import energy_scale
+from qspin.spectrum import Spectrum
 
 __all__ = [
     "comparison_html",

@@ -6,7 +6,8 @@ from math import factorial
 import numpy as np
 
 from qspin.domain import Box
-from qspin.spectrum import Eigenfunctions, Spectrum
+from qspin.eigenfunctions import Eigenfunctions
+from qspin.spectrum import Spectrum
 
 
 class Known(Eigenfunctions):

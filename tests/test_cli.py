@@ -1,15 +1,13 @@
 """The command: what it writes, what it says, and its exit status."""
 
 import contextlib
-import importlib
 import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -255,20 +253,26 @@ def test_compare(grid_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["compare", str(grid_run), str(tmp_path / "nowhere.npz")]) == 2
 
 
-def test_report_prints_what_was_written(
-    grid_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        report: Any = importlib.import_module("qspin.report")
-    except ModuleNotFoundError:
-        report = ModuleType("qspin.report")
-        report.report_run = lambda folder: folder / "report.html"
-        monkeypatch.setitem(sys.modules, "qspin.report", report)
-    written: list[Path] = []
-    report_run = report.report_run
-    monkeypatch.setattr(report, "report_run", lambda folder: written.append(report_run(folder)) or written[0])
+def test_report_prints_what_was_written(grid_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(grid_run)]) == 0
-    assert capsys.readouterr().out == f"{written[0]}\n"
+    page = grid_run / "report.html"
+    assert capsys.readouterr().out == f"{page}\n"
+    assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert main(["report", str(grid_run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"files": [str(page)]}
+    assert main(["report", str(grid_run), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_plot_draws_what_is_asked_for(grid_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plot", str(grid_run), "--json"]) == 0
+    drawn = [grid_run / "orbitals.png", grid_run / "levels.png"]
+    assert json.loads(capsys.readouterr().out) == {"files": [str(path) for path in drawn]}
+    whole = drawn[0].read_bytes()
+    assert main(["plot", str(grid_run), "--states", "1", "--density", "--contours", "3", "--quiet"]) == 0
+    assert capsys.readouterr().out == "" and drawn[0].read_bytes() != whole
+    assert main(["plot", str(grid_run), "--contours", "-1"]) == 2
+    assert "contours must be an integer of at least 0, got -1" in capsys.readouterr().err
 
 
 def test_with_json_stdout_holds_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,68 @@
+"""What a file keeps of V: close to it where the states live, and enough to draw the contours of."""
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+import qspin
+from qspin.potential_samples import PotentialSamples
+
+
+@pytest.fixture(scope="module")
+def hydrogen():
+    coulomb = qspin.Potential(qspin.potentials.coulomb(1.0), singularities=[(0.0, 0.0)])
+    return qspin.solve(qspin.Problem(qspin.Kinetic() + coulomb, qspin.Box.cube(40.0, dim=2)), 4, qspin.Grid())
+
+
+def kept(spectrum, path):
+    return qspin.load(spectrum.save(path / "spectrum.npz"))
+
+
+def test_a_polynomial_comes_back_to_the_square_of_the_spacing(tmp_path):
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: 0.5 * x[0] ** 2 + x[1] ** 2), qspin.Box.cube(9.0, dim=2)
+    )
+    loaded = kept(qspin.solve(problem, 4, qspin.Grid()), tmp_path)
+    x = np.random.default_rng(0).normal(size=(4000, 2))  # where the states live
+    off = np.abs(loaded.potential(x) - (0.5 * x[:, 0] ** 2 + x[:, 1] ** 2)).max()
+    assert isinstance(loaded.potential, PotentialSamples)
+    dense = [axis[np.abs(axis) < 2] for axis in loaded.potential.axes]
+    assert all(len(axis) > 0.6 * 256 for axis in dense)
+    assert off < 1.5 * max(np.diff(axis).max() for axis in loaded.potential.axes) ** 2 / 4
+    assert [(axis[0], axis[-1]) for axis in loaded.potential.axes] == [(-9, 9)] * 2
+
+
+def test_levels_of_all_sizes_get_their_nodes(hydrogen, tmp_path):
+    """1s of 2D hydrogen fills a thousandth of this box, and is a quarter of the states."""
+    samples = kept(hydrogen, tmp_path).potential
+    assert all(np.sum(np.abs(axis) < 1.5) > 60 for axis in samples.axes)
+    x = np.array([[0.5, 0.5], [1.0, -0.3]])
+    np.testing.assert_allclose(samples(x), hydrogen.potential(x), rtol=0.02)
+    assert np.isfinite(samples.values).all()  # the centre was stepped past
+
+
+def test_samples_are_kept_as_they_are(hydrogen, tmp_path):
+    once = kept(hydrogen, tmp_path)
+    (tmp_path / "again").mkdir()
+    twice = kept(once, tmp_path / "again")
+    np.testing.assert_array_equal(once.potential.values, twice.potential.values)
+    np.testing.assert_array_equal(once.potential.axes[0], twice.potential.axes[0])
+
+
+def test_a_loaded_plane_is_drawn_with_contours(hydrogen, tmp_path):
+    for ax in np.ravel(kept(hydrogen, tmp_path).plot_orbitals(contours=5)):
+        assert len(ax.collections) > 0
+    plt.close("all")
+
+
+@pytest.mark.parametrize("dim, there", [(3, True), (4, False)])
+def test_three_dimensions_have_samples_and_more_have_none(dim, there, tmp_path):
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(1.0)), qspin.Box.cube(6.0, dim=dim)
+    )
+    method = qspin.Grid(points=24) if dim == 3 else qspin.ProductBasis()
+    loaded = kept(qspin.solve(problem, 2, method), tmp_path)
+    assert (loaded.potential is not None) == there
+    if there:
+        x = np.full((1, 3), 0.7)
+        assert abs(loaded.potential(x)[0] - 0.5 * 3 * 0.49) < 0.05
