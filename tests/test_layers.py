@@ -74,6 +74,11 @@ ORDER = [
     "eigensolver",
     "grid_functions",
     "grid",
+    "oscillator_products",
+    "fitted_polynomial",
+    "oscillator_matrices",
+    "davidson",
+    "basis_selection",
     "product_basis_functions",
     "product_basis",
     "presets",
@@ -114,7 +119,7 @@ MAY_IMPORT_WHEN_CALLED = {
     # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
     "spectrum": {"plot", "plot_marginals", "animation", "report", "rotation", "tables", "units"}
 }
-SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
+SPARSE = {"finite_elements", "mesh", "eigensolver", "oscillator_matrices", "davidson"}
 PICTURES = {
     "plot_style",
     "plot_windows",
