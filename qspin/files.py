@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin import networks, sampling, shapes
+from qspin.axes import axis_of
 from qspin.domain import Box, Centre, Cloud, Domain, Gaussian, Mask, Nodes, PolynomialMask, SquareRootMask
 from qspin.evaluate import VariationalFunctions
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.grid_functions import GridFunctions
 from qspin.jumps import Jump
-from qspin.mesh import Mesh, axis_of
+from qspin.mesh import Mesh
 from qspin.product_basis_functions import restored_product_basis
 from qspin.region import Region
 from qspin.ritz_functions import RitzFunctions

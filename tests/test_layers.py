@@ -70,6 +70,8 @@ ORDER = [
     "trial_space",
     "ritz",
     "finite_elements",
+    "axes",
+    "schemes",
     "mesh",
     "eigensolver",
     "grid_functions",
@@ -119,7 +121,7 @@ MAY_IMPORT_WHEN_CALLED = {
     # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
     "spectrum": {"plot", "plot_marginals", "animation", "report", "rotation", "tables", "units"}
 }
-SPARSE = {"finite_elements", "mesh", "eigensolver", "oscillator_matrices", "davidson"}
+SPARSE = {"finite_elements", "axes", "mesh", "eigensolver", "oscillator_matrices", "davidson"}
 PICTURES = {
     "plot_style",
     "plot_windows",
