@@ -7,7 +7,6 @@ uniform axes w is constant, and matrices act on plain values just as well: `H.ma
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from math import prod
 
 import jax
@@ -17,11 +16,12 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from qspin.axes import Axis
+from qspin.cut_cells import check_aligned, wall_cuts
 from qspin.domain import Box, Centre
-from qspin.finite_elements import corner_quadrature, gauss_lobatto, singular_products, touching
 from qspin.region import Region
 from qspin.runtime import double_precision, evaluated, vectorised
 from qspin.schemes import Differences, Scheme
+from qspin.singular_cells import singular_multiplication
 
 __all__ = ["CORNER", "Mesh"]
 
@@ -80,71 +80,22 @@ class Mesh:
 
     def cut_to(self, region: Region) -> "Mesh":
         """The part of a mesh of the box that lies in the region."""
-        inside = region.signed(self.points)
-        kept = np.flatnonzero(inside > 1e-12 * region.scale)
+        held = region.signed(self.points) > 1e-12 * region.scale
+        kept = np.flatnonzero(held)
         if len(kept) == 0:
             raise ValueError(
                 f"Region: none of {' x '.join(map(str, self.shape))} grid points lies inside; use more points, "
                 "or a box that fits the region."
             )
         if all(axis.edges is not None for axis in self.axes):
-            self._check_alignment(region)
+            check_aligned(region, self.axes)
             return replace(self, kept=kept)
         if any(axis.order != 2 for axis in self.axes):
             raise ValueError(
                 "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
                 "on edges of elements (axis-parallel, through declared corners)."
             )
-        return replace(self, kept=kept, cuts=self._cuts(region, inside, kept))
-
-    def _check_alignment(self, region: Region) -> None:
-        """ValueError unless every element lies wholly inside or wholly outside."""
-        inner = []
-        for axis in self.axes:
-            assert axis.edges is not None
-            low, high = axis.edges[:-1, None], axis.edges[1:, None]
-            inner.append(low + (high - low) * np.array([0.01, 0.5, 0.99]))
-        # Three points an axis of each element, all combinations of them: (elements, 3^dim).
-        signs = np.stack(np.meshgrid(*(x.ravel() for x in inner), indexing="ij"), -1).reshape(-1, self.dim)
-        held = (region.signed(signs) > 0).reshape([n for x in inner for n in x.shape])
-        held = np.moveaxis(held, range(1, 2 * self.dim, 2), range(self.dim, 2 * self.dim))
-        share = held.reshape(*held.shape[: self.dim], -1).mean(-1)
-        if ((share > 0) & (share < 1)).any():
-            raise ValueError(
-                "Region: a wall runs through elements; use scheme=differences(2), or declare corners so that "
-                "element edges meet the walls."
-            )
-
-    def _cuts(self, region: Region, inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Of a wall at the share θ of a spacing: -ψ'' ≈ ((1 + 1/θ)ψ - ψ_other)/h², symmetric, second order (Gibou,
-        Fedkiw, Cheng and Kang 2002). Beyond what the matrix without walls has: (1/θ - 1)/h² each."""
-        cuts = np.zeros((len(kept), self.dim))
-        place = np.stack(np.unravel_index(kept, self.shape), -1)
-        for i, axis in enumerate(self.axes):
-            h, n = axis.weights[0], len(axis.points)
-            for direction in (-1, 1):
-                beyond = place.copy()
-                beyond[:, i] += direction
-                if axis.periodic:
-                    beyond[:, i] %= n
-                exists = (beyond[:, i] >= 0) & (beyond[:, i] < n)
-                beyond[:, i] = np.clip(beyond[:, i], 0, n - 1)
-                neighbour = inside[np.ravel_multi_index(tuple(beyond.T), self.shape)]
-                # A neighbour on the box's wall is no point; the region may end before.
-                out = ~exists | (neighbour <= 1e-12 * region.scale)
-                rows = np.flatnonzero(out)
-                if len(rows) == 0:
-                    continue
-                low, high = np.zeros(len(rows)), np.ones(len(rows))
-                start = self.points[kept[rows]]
-                for _ in range(48):  # bisection
-                    middle = (low + high) / 2
-                    x = start.copy()
-                    x[:, i] += direction * h * middle
-                    within = region.signed(x) > 0
-                    low, high = np.where(within, middle, low), np.where(within, high, middle)
-                cuts[rows, i] += (1 / np.maximum((low + high) / 2, 1e-6) - 1) / h**2
-        return cuts
+        return replace(self, kept=kept, cuts=wall_cuts(region, self.axes, held))
 
     @property
     def dim(self) -> int:
@@ -221,82 +172,11 @@ class Mesh:
         evaluate = vectorised(function)
         if not self.centres:
             return sp.csr_array(sp.diags_array(evaluated(evaluate, self.points)))
-        whole = replace(self, kept=None, cuts=None)._about_centres(evaluate)
-        return whole if self.kept is None else sp.csr_array(whole[self.kept][:, self.kept])
-
-    def _about_centres(self, evaluate: Callable[..., jax.Array]) -> sp.csr_array:
-        values = evaluated(evaluate, self.points)
-        regular = np.ones(self.size)  # share of each point's weight in elements away from centres
-        rows, columns, entries = [], [], []
-        for centre in self.centres:
-            if self.axes[0].edges is None or any(axis.edges is None for axis in self.axes):
-                self._average_in_cell(centre, evaluate, values)
-                continue
-            for element in self._touching(centre):
-                places, share, block = self._singular_block(centre, element, evaluate)
-                regular[places] -= share
-                rows.append(np.repeat(places, len(places)))
-                columns.append(np.tile(places, len(places)))
-                entries.append(block.ravel())
-        away = regular > 1e-9
-        diagonal = np.where(away, regular, 0) * np.where(away, values, 0)
-        matrix = sp.csr_array(sp.diags_array(diagonal))
-        if entries:
-            added = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
-            matrix = sp.csr_array(matrix + sp.coo_array(added, shape=matrix.shape).tocsr())
-        return matrix
-
-    def _touching(self, centre: Centre) -> list[tuple[int, ...]]:
-        return touching([axis.edges for axis in self.axes if axis.edges is not None], centre.position)
-
-    def _singular_block(
-        self, centre: Centre, element: tuple[int, ...], evaluate: Callable[..., jax.Array]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Unknowns of one element, their weight in it as a share of the whole, and V between them."""
-        corner, sides, kept, local, total = np.array(centre.position), [], [], [], []
-        for axis, e, position in zip(self.axes, element, centre.position, strict=True):
-            assert axis.edges is not None
-            low, high = axis.edges[e], axis.edges[e + 1]
-            sides.append(high - low if abs(position - low) <= abs(position - high) else low - high)
-            places = e * axis.degree + np.arange(axis.degree + 1) - 1  # the wall's node is no unknown
-            kept.append((places >= 0) & (places < len(axis.points)))
-            local.append(places)
-            _, reference = gauss_lobatto(axis.degree)
-            total.append(np.abs(high - low) / 2 * reference)
-        degree = self.axes[0].degree
+        whole = replace(self, kept=None, cuts=None)
 
         def potential(x: np.ndarray) -> np.ndarray:
             return np.asarray(evaluate(jnp.asarray(x)), dtype=float)
 
-        block = singular_products(potential, corner, np.array(sides), degree, degree + 6)
-        inside = np.ones(1, bool)
-        weights, places = np.ones(1), np.zeros(1, int)
-        for axis, keep, place, weight in zip(self.axes, kept, local, total, strict=True):
-            inside = np.logical_and.outer(inside, keep).ravel()
-            weights = np.multiply.outer(weights, weight).ravel()
-            places = np.add.outer(places * len(axis.points), place).ravel()
-        places, weights, block = places[inside], weights[inside], block[np.ix_(inside, inside)]
-        root = np.sqrt(self.weights[places])
-        return places, weights / self.weights[places], block / root[:, None] / root
-
-    def _average_in_cell(
-        self, centre: Centre, evaluate: Callable[..., jax.Array], values: np.ndarray
-    ) -> None:
-        """On equally spaced points: V of the cell that holds the centre is its average there."""
-        place, low, high = [], [], []
-        for axis, position in zip(self.axes, centre.position, strict=True):
-            i = int(np.argmin(np.abs(axis.points - position)))
-            place.append(i)
-            low.append(axis.points[i] - axis.weights[i] / 2)
-            high.append(axis.points[i] + axis.weights[i] / 2)
-        t, w = corner_quadrature(self.dim, 10)
-        total = 0.0
-        for ends in product(*zip(low, high, strict=True)):
-            sides = np.array(ends) - centre.position
-            if np.abs(sides).min() > 0:
-                signed = np.prod(sides * np.where(np.array(ends) == high, 1.0, -1.0))
-                total += float(signed) * float(
-                    w @ np.asarray(evaluate(jnp.asarray(centre.position + t * sides)))
-                )
-        volume = float(np.prod(np.array(high) - low))
-        values[np.ravel_multi_index(place, self.shape)] = total / volume
+        values = evaluated(evaluate, whole.points)
+        matrix = singular_multiplication(self.axes, self.centres, whole.weights, values, potential)
+        return matrix if self.kept is None else sp.csr_array(matrix[self.kept][:, self.kept])

@@ -72,6 +72,8 @@ ORDER = [
     "finite_elements",
     "axes",
     "schemes",
+    "cut_cells",
+    "singular_cells",
     "mesh",
     "eigensolver",
     "grid_functions",
@@ -121,7 +123,15 @@ MAY_IMPORT_WHEN_CALLED = {
     # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
     "spectrum": {"plot", "plot_marginals", "animation", "report", "rotation", "tables", "units"}
 }
-SPARSE = {"finite_elements", "axes", "mesh", "eigensolver", "oscillator_matrices", "davidson"}
+SPARSE = {
+    "finite_elements",
+    "axes",
+    "singular_cells",
+    "mesh",
+    "eigensolver",
+    "oscillator_matrices",
+    "davidson",
+}
 PICTURES = {
     "plot_style",
     "plot_windows",
