@@ -32,14 +32,14 @@ if _TYPE_CHECKING:
     from qspin.directions import RitzRotation as RitzRotation
     from qspin.files import load as load
     from qspin.grid import Grid as Grid
-    from qspin.mesh import differences as differences
-    from qspin.mesh import dvr as dvr
-    from qspin.mesh import elements as elements
     from qspin.point_sources import MetropolisWalkers as MetropolisWalkers
     from qspin.point_sources import ReferencePoints as ReferencePoints
     from qspin.product_basis import ProductBasis as ProductBasis
     from qspin.ritz import Ritz as Ritz
     from qspin.sampled_ritz import SampledRitz as SampledRitz
+    from qspin.schemes import differences as differences
+    from qspin.schemes import dvr as dvr
+    from qspin.schemes import elements as elements
     from qspin.updates import Adam as Adam
     from qspin.updates import EnergyMetric as EnergyMetric
     from qspin.validation import validate as validate
@@ -111,9 +111,9 @@ _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless
 _LAZY = {
     "Grid": "qspin.grid",
     "load": "qspin.files",
-    "differences": "qspin.mesh",
-    "dvr": "qspin.mesh",
-    "elements": "qspin.mesh",
+    "differences": "qspin.schemes",
+    "dvr": "qspin.schemes",
+    "elements": "qspin.schemes",
     "validate": "qspin.validation",
     "ProductBasis": "qspin.product_basis",
     "Ritz": "qspin.ritz",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin import networks, sampling
+from qspin.axes import axis_of
 from qspin.domain import Box, Centre, Cloud, Domain
 from qspin.domain_record import known, restored_domain
 from qspin.eigenfunctions import Eigenfunctions
@@ -18,7 +19,7 @@ from qspin.evaluate import VariationalFunctions
 from qspin.features import Coordinates, Frame, Neurons
 from qspin.grid_functions import GridFunctions
 from qspin.jumps import Jump
-from qspin.mesh import Mesh, axis_of
+from qspin.mesh import Mesh
 from qspin.potential_samples import PotentialSamples
 from qspin.product_basis_functions import restored_product_basis
 from qspin.region import Region

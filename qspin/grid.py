@@ -10,10 +10,11 @@ from qspin.domain import Box, Centre
 from qspin.eigensolver import Discretised, Eigenpairs, lowest
 from qspin.grid_functions import GridFunctions
 from qspin.levels import energy_scale
-from qspin.mesh import CORNER, DVR, Differences, Elements, Mesh, Scheme
+from qspin.mesh import CORNER, Mesh
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.region import Region
+from qspin.schemes import DVR, Differences, Elements, Scheme
 from qspin.spectrum import Spectrum
 
 __all__ = ["Grid", "wall_shifts"]

@@ -1,23 +1,13 @@
 """Tensor-product meshes in one to three dimensions: one owner of points, weights and derivative matrices.
 
-On every axis the unknowns are √w_i ψ(x_i), w_i the weight of point i, and the matrix of -d²/dx² for them is symmetric, so
-in several dimensions the kinetic energy is a Kronecker sum. On uniform axes w is constant, and matrices act on plain values
-just as well: `H.matrix(mesh) @ f(points) ≈ (Hf)(points)`.
-
-With hard walls only inner points are unknowns. Three schemes:
-
-- `differences(order)`: equal spacing, central differences;
-- `dvr()`: the same points, the exact derivative of the sine (walls) or Fourier (periodic) series through them;
-- `elements(degree)`: spectral elements, which shrink towards declared centres; see `finite_elements`.
+The unknowns are √w_p ψ(x_p), w_p the weight of point p, and the kinetic energy is a Kronecker sum of the axes' matrices. On
+uniform axes w is constant, and matrices act on plain values just as well: `H.matrix(mesh) @ f(points) ≈ (Hf)(points)`.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from math import prod
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,338 +15,17 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from qspin.axes import Axis
+from qspin.cut_cells import check_aligned, wall_cuts
 from qspin.domain import Box, Centre
-from qspin.finite_elements import (
-    corner_quadrature,
-    gauss_lobatto,
-    graded_edges,
-    lagrange,
-    singular_products,
-    stiffness_and_mass,
-    touching,
-)
 from qspin.region import Region
 from qspin.runtime import double_precision, evaluated, vectorised
+from qspin.schemes import Differences, Scheme
+from qspin.singular_cells import singular_multiplication
 
-__all__ = [
-    "CORNER",
-    "DVR",
-    "ORDERS",
-    "Axis",
-    "Differences",
-    "Elements",
-    "Mesh",
-    "Scheme",
-    "axis_of",
-    "differences",
-    "dvr",
-    "dvr_axis",
-    "element_axis",
-    "elements",
-    "uniform_axis",
-]
+__all__ = ["CORNER", "Mesh"]
 
-# Central second differences: weights of ψ(x), ψ(x ± h), ψ(x ± 2h), … for ψ''h² (Fornberg 1988).
-_STENCILS = {
-    2: (-2.0, 1.0),
-    4: (-5 / 2, 4 / 3, -1 / 12),
-    6: (-49 / 18, 3 / 2, -3 / 20, 1 / 90),
-    8: (-205 / 72, 8 / 5, -1 / 5, 8 / 315, -1 / 560),
-}
-ORDERS = tuple(_STENCILS)
 CORNER = 1e-4  # of the box: the length that a region's corner counts as
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """Points (n,), weights (n,), and the symmetric matrix of -d²/dx² for √w ψ; of elements also edges and degree."""
-
-    points: np.ndarray
-    weights: np.ndarray
-    matrix: sp.csr_array
-    lower: float
-    upper: float
-    periodic: bool
-    edges: np.ndarray | None = None
-    degree: int = 0
-    order: int = 0  # of the differences; 0 for the others
-    phase: float = 0.0  # ψ(x + length) = exp(i phase) ψ(x) on a periodic axis
-
-    def record(self) -> dict[str, Any]:
-        """What `axis_of` makes it from again, as JSON."""
-        ends = {"lower": self.lower, "upper": self.upper, "periodic": self.periodic}
-        if self.edges is not None:
-            return {**ends, "edges": self.edges.tolist(), "degree": self.degree}
-        return {**ends, "points": len(self.points), "order": self.order, "phase": self.phase}
-
-    def local_basis(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which values (P, m) of a function interpolate it at points (P,), and with what weights: on elements by their own
-        polynomial, with differences by the one through the order + 2 points about x, of a DVR by its whole series."""
-        if self.edges is not None:
-            return self._on_elements(x)
-        n, length = len(self.points), self.upper - self.lower
-        if not self.order:
-            every = np.broadcast_to(np.arange(n), (len(x), n))
-            if not self.periodic:
-                j = np.arange(1, n + 1)
-                waves = np.sin(np.pi / length * np.outer(x - self.lower, j))
-                return every, 2 / (n + 1) * waves @ np.sin(np.pi / (n + 1) * np.outer(j, j))
-            k = (2 * np.pi * (np.arange(n) - n // 2) + self.phase) / length
-            waves = np.exp(1j * np.outer(x, k)) @ np.exp(-1j * np.outer(k, self.points)) / n
-            return every, waves if self.phase else waves.real
-        h = self.weights[0]
-        width = self.order + 2
-        first = np.floor((x - self.points[0]) / h).astype(int) - (width // 2 - 1)
-        t = (x - self.points[0]) / h - first
-        share = lagrange(np.arange(float(width)), t)
-        index = first[:, None] + np.arange(width)
-        if self.periodic:
-            turns = index // n
-            return index % n, share * np.exp(1j * self.phase * turns) if self.phase else share
-        # Beyond a wall, which stands at -1 or n, ψ's odd reflection, as the differences have it.
-        low, high = index < -1, index > n
-        index = np.where(low, -2 - index, np.where(high, 2 * n - index, index))
-        share = np.where(low | high, -share, share)
-        known = (index >= 0) & (index < n)
-        return np.where(known, index, 0), np.where(known, share, 0.0)
-
-    def _on_elements(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        assert self.edges is not None
-        element = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.edges) - 2)
-        low, high = self.edges[element], self.edges[element + 1]
-        share = lagrange(gauss_lobatto(self.degree)[0], 2 * (x - low) / (high - low) - 1)
-        index = element[:, None] * self.degree + np.arange(self.degree + 1)
-        if self.periodic:
-            return index % len(self.points), share
-        known = (index >= 1) & (index <= len(self.points))
-        return np.where(known, index - 1, 0), np.where(known, share, 0.0)
-
-
-class Scheme(ABC):
-    """How an axis is discretised. Settings only."""
-
-    graded: bool = False
-    # Not extrapolated, the error is near step·(step before / step)^caution; measured on random smooth potentials.
-    caution: float = 0.0
-
-    @abstractmethod
-    def axis(
-        self,
-        lower: float,
-        upper: float,
-        periodic: bool,
-        n_points: int,
-        marks: Sequence[tuple[float, float]],
-        phase: float = 0.0,
-    ) -> Axis:
-        """An axis of about `n_points` unknowns; `marks` = [(position, smallest element), …] of centres; ψ turns by `phase`
-        along a periodic one."""
-
-    @property
-    @abstractmethod
-    def order(self) -> int:
-        """Energies converge as spacing to this power, where functions are smooth."""
-
-    @property
-    @abstractmethod
-    def neighbours(self) -> int:
-        """Entries in a row of the derivative matrix, about; 0 for all of them."""
-
-
-@dataclass(frozen=True)
-class Differences(Scheme):
-    """See `differences`."""
-
-    accuracy: int = 8
-
-    def __post_init__(self) -> None:
-        if self.accuracy not in _STENCILS:
-            raise ValueError(f"differences: order must be one of {ORDERS}, got {self.accuracy!r}.")
-
-    def axis(
-        self,
-        lower: float,
-        upper: float,
-        periodic: bool,
-        n_points: int,
-        marks: Sequence[tuple[float, float]],
-        phase: float = 0.0,
-    ) -> Axis:
-        return uniform_axis(lower, upper, n_points, self.accuracy, periodic, phase)
-
-    @property
-    def order(self) -> int:
-        return self.accuracy
-
-    @property
-    def neighbours(self) -> int:
-        return self.accuracy + 1
-
-
-@dataclass(frozen=True)
-class DVR(Scheme):
-    """See `dvr`."""
-
-    caution = -0.3  # spectral: each step is a small part of the one before
-
-    def axis(
-        self,
-        lower: float,
-        upper: float,
-        periodic: bool,
-        n_points: int,
-        marks: Sequence[tuple[float, float]],
-        phase: float = 0.0,
-    ) -> Axis:
-        return dvr_axis(lower, upper, n_points, periodic, phase)
-
-    @property
-    def order(self) -> int:
-        return 24  # any power; far beyond what three resolutions can tell
-
-    @property
-    def neighbours(self) -> int:
-        return 0
-
-
-@dataclass(frozen=True)
-class Elements(Scheme):
-    """See `elements`."""
-
-    degree: int = 8
-    ratio: float = 2.2
-    graded = True
-    caution = 0.3
-
-    def __post_init__(self) -> None:
-        if (
-            isinstance(self.degree, bool)
-            or not isinstance(self.degree, int | np.integer)
-            or not 1 <= self.degree <= 16
-        ):
-            raise ValueError(f"elements: degree must be an integer from 1 to 16, got {self.degree!r}.")
-        if not 1 < self.ratio <= 4:
-            raise ValueError(f"elements: ratio must be above 1 and at most 4, got {self.ratio!r}.")
-
-    def axis(
-        self,
-        lower: float,
-        upper: float,
-        periodic: bool,
-        n_points: int,
-        marks: Sequence[tuple[float, float]],
-        phase: float = 0.0,
-    ) -> Axis:
-        if phase:
-            raise ValueError("elements: no Bloch wave vector on elements; use dvr() or differences(order).")
-        if marks and not periodic:
-            return element_axis(
-                lower, upper, False, graded_edges(lower, upper, marks, self.ratio), self.degree
-            )
-        n_elements = max(round((n_points + (0 if periodic else 1)) / self.degree), 2)
-        return element_axis(lower, upper, periodic, np.linspace(lower, upper, n_elements + 1), self.degree)
-
-    @property
-    def order(self) -> int:
-        return 2 * self.degree
-
-    @property
-    def neighbours(self) -> int:
-        return self.degree + 2
-
-
-def differences(order: int = 8) -> Differences:
-    """Central differences of order 2, 4, 6 or 8 on equally spaced points: sparse, O(h^order) for smooth ψ."""
-    return Differences(order)
-
-
-def dvr() -> DVR:
-    """Sine or Fourier collocation (a discrete-variable representation) on equally spaced points: dense along each axis,
-    error below any power of h for smooth ψ that is small at the walls (Colbert and Miller 1992)."""
-    return DVR()
-
-
-def elements(degree: int = 8, ratio: float = 2.2) -> Elements:
-    """DVR elements of a degree up to 16: O(h^(2 degree)) for smooth ψ, up to the walls. Towards declared centres they
-    shrink by about `ratio` from one to the next."""
-    return Elements(degree, ratio)
-
-
-def uniform_axis(
-    lower: float, upper: float, n_points: int, order: int = 2, periodic: bool = False, phase: float = 0.0
-) -> Axis:
-    """Equal spacing h, differences of even order: error O(h^order) for smooth ψ.
-
-    At walls the stencil is completed by ψ's odd reflection, which is exact as far as V is even about the wall, and good
-    wherever ψ is small there.
-    """
-    stencil = _STENCILS[order]
-    h = (upper - lower) / (n_points if periodic else n_points + 1)
-    rows, columns, entries = [], [], []
-    index = np.arange(n_points)
-    for reach, weight in enumerate(stencil):
-        for shift in {reach, -reach}:
-            target, sign = index + shift, np.ones(n_points, complex if phase else float)
-            if periodic:
-                if phase:
-                    sign = np.exp(1j * phase * (target // n_points))
-                target = target % n_points
-            else:  # walls stand at -1 and n: ψ(-1-m) = -ψ(-1+m)
-                outside = (target < -1) | (target > n_points)
-                sign = np.where(outside, -1.0, 1.0)
-                target = np.where(
-                    target < -1, -2 - target, np.where(target > n_points, 2 * n_points - target, target)
-                )
-            kept = (target >= 0) & (target < n_points)
-            rows.append(index[kept])
-            columns.append(target[kept])
-            entries.append(-weight / h**2 * sign[kept])
-    matrix = sp.csr_array(
-        (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(n_points, n_points)
-    )
-    points = lower + h * (index + (0.5 if periodic else 1.0))
-    return Axis(points, np.full(n_points, h), matrix, lower, upper, periodic, order=order, phase=phase)
-
-
-def dvr_axis(lower: float, upper: float, n_points: int, periodic: bool = False, phase: float = 0.0) -> Axis:
-    """The points of `uniform_axis`, and -d²/dx² of the series through them."""
-    n = n_points
-    j = np.arange(1, n + 1)
-    if periodic:
-        h = (upper - lower) / n
-        turns = np.arange(n) - n // 2
-        waves = np.exp(2j * np.pi / n * np.outer(j, turns + phase / (2 * np.pi))) / np.sqrt(n)
-        matrix = (waves * ((2 * np.pi * turns + phase) / (upper - lower)) ** 2) @ waves.conj().T
-        matrix = matrix if phase else matrix.real
-        points = lower + h * (j - 0.5)
-    else:
-        h = (upper - lower) / (n + 1)
-        sines = np.sqrt(2 / (n + 1)) * np.sin(np.pi * np.outer(j, j) / (n + 1))
-        matrix = (sines * (np.pi * j / (upper - lower)) ** 2) @ sines
-        points = lower + h * j
-    matrix = (matrix + matrix.conj().T) / 2
-    return Axis(points, np.full(n, h), sp.csr_array(matrix), lower, upper, periodic, phase=phase)
-
-
-def element_axis(lower: float, upper: float, periodic: bool, edges: np.ndarray, degree: int) -> Axis:
-    """DVR elements between `edges`; at walls the end nodes are no unknowns."""
-    nodes, stiffness, mass = stiffness_and_mass(edges, degree, periodic)
-    kept = slice(None) if periodic else slice(1, -1)
-    nodes, stiffness, mass = nodes[kept], stiffness[kept, kept], mass[kept]
-    scale = sp.diags_array(1 / np.sqrt(mass))
-    matrix = sp.csr_array(scale @ stiffness @ scale)
-    return Axis(nodes, mass, matrix, lower, upper, periodic, edges, degree)
-
-
-def axis_of(record: Mapping[str, Any]) -> Axis:
-    """An axis from its `record`."""
-    lower, upper, periodic = record["lower"], record["upper"], record["periodic"]
-    if "edges" in record:
-        return element_axis(lower, upper, periodic, np.array(record["edges"]), record["degree"])
-    phase = record.get("phase", 0.0)
-    if record["order"]:
-        return uniform_axis(lower, upper, record["points"], record["order"], periodic, phase)
-    return dvr_axis(lower, upper, record["points"], periodic, phase)
 
 
 @dataclass(frozen=True, eq=False)
@@ -411,71 +80,22 @@ class Mesh:
 
     def cut_to(self, region: Region) -> "Mesh":
         """The part of a mesh of the box that lies in the region."""
-        inside = region.signed(self.points)
-        kept = np.flatnonzero(inside > 1e-12 * region.scale)
+        held = region.signed(self.points) > 1e-12 * region.scale
+        kept = np.flatnonzero(held)
         if len(kept) == 0:
             raise ValueError(
                 f"Region: none of {' x '.join(map(str, self.shape))} grid points lies inside; use more points, "
                 "or a box that fits the region."
             )
         if all(axis.edges is not None for axis in self.axes):
-            self._check_alignment(region)
+            check_aligned(region, self.axes)
             return replace(self, kept=kept)
         if any(axis.order != 2 for axis in self.axes):
             raise ValueError(
                 "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
                 "on edges of elements (axis-parallel, through declared corners)."
             )
-        return replace(self, kept=kept, cuts=self._cuts(region, inside, kept))
-
-    def _check_alignment(self, region: Region) -> None:
-        """ValueError unless every element lies wholly inside or wholly outside."""
-        inner = []
-        for axis in self.axes:
-            assert axis.edges is not None
-            low, high = axis.edges[:-1, None], axis.edges[1:, None]
-            inner.append(low + (high - low) * np.array([0.01, 0.5, 0.99]))
-        # Three points an axis of each element, all combinations of them: (elements, 3^dim).
-        signs = np.stack(np.meshgrid(*(x.ravel() for x in inner), indexing="ij"), -1).reshape(-1, self.dim)
-        held = (region.signed(signs) > 0).reshape([n for x in inner for n in x.shape])
-        held = np.moveaxis(held, range(1, 2 * self.dim, 2), range(self.dim, 2 * self.dim))
-        share = held.reshape(*held.shape[: self.dim], -1).mean(-1)
-        if ((share > 0) & (share < 1)).any():
-            raise ValueError(
-                "Region: a wall runs through elements; use scheme=differences(2), or declare corners so that "
-                "element edges meet the walls."
-            )
-
-    def _cuts(self, region: Region, inside: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Of a wall at the share θ of a spacing: -ψ'' ≈ ((1 + 1/θ)ψ - ψ_other)/h², symmetric, second order (Gibou,
-        Fedkiw, Cheng and Kang 2002). Beyond what the matrix without walls has: (1/θ - 1)/h² each."""
-        cuts = np.zeros((len(kept), self.dim))
-        place = np.stack(np.unravel_index(kept, self.shape), -1)
-        for i, axis in enumerate(self.axes):
-            h, n = axis.weights[0], len(axis.points)
-            for direction in (-1, 1):
-                beyond = place.copy()
-                beyond[:, i] += direction
-                if axis.periodic:
-                    beyond[:, i] %= n
-                exists = (beyond[:, i] >= 0) & (beyond[:, i] < n)
-                beyond[:, i] = np.clip(beyond[:, i], 0, n - 1)
-                neighbour = inside[np.ravel_multi_index(tuple(beyond.T), self.shape)]
-                # A neighbour on the box's wall is no point; the region may end before.
-                out = ~exists | (neighbour <= 1e-12 * region.scale)
-                rows = np.flatnonzero(out)
-                if len(rows) == 0:
-                    continue
-                low, high = np.zeros(len(rows)), np.ones(len(rows))
-                start = self.points[kept[rows]]
-                for _ in range(48):  # bisection
-                    middle = (low + high) / 2
-                    x = start.copy()
-                    x[:, i] += direction * h * middle
-                    within = region.signed(x) > 0
-                    low, high = np.where(within, middle, low), np.where(within, high, middle)
-                cuts[rows, i] += (1 / np.maximum((low + high) / 2, 1e-6) - 1) / h**2
-        return cuts
+        return replace(self, kept=kept, cuts=wall_cuts(region, self.axes, held))
 
     @property
     def dim(self) -> int:
@@ -552,82 +172,11 @@ class Mesh:
         evaluate = vectorised(function)
         if not self.centres:
             return sp.csr_array(sp.diags_array(evaluated(evaluate, self.points)))
-        whole = replace(self, kept=None, cuts=None)._about_centres(evaluate)
-        return whole if self.kept is None else sp.csr_array(whole[self.kept][:, self.kept])
-
-    def _about_centres(self, evaluate: Callable[..., jax.Array]) -> sp.csr_array:
-        values = evaluated(evaluate, self.points)
-        regular = np.ones(self.size)  # share of each point's weight in elements away from centres
-        rows, columns, entries = [], [], []
-        for centre in self.centres:
-            if self.axes[0].edges is None or any(axis.edges is None for axis in self.axes):
-                self._average_in_cell(centre, evaluate, values)
-                continue
-            for element in self._touching(centre):
-                places, share, block = self._singular_block(centre, element, evaluate)
-                regular[places] -= share
-                rows.append(np.repeat(places, len(places)))
-                columns.append(np.tile(places, len(places)))
-                entries.append(block.ravel())
-        away = regular > 1e-9
-        diagonal = np.where(away, regular, 0) * np.where(away, values, 0)
-        matrix = sp.csr_array(sp.diags_array(diagonal))
-        if entries:
-            added = (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns)))
-            matrix = sp.csr_array(matrix + sp.coo_array(added, shape=matrix.shape).tocsr())
-        return matrix
-
-    def _touching(self, centre: Centre) -> list[tuple[int, ...]]:
-        return touching([axis.edges for axis in self.axes if axis.edges is not None], centre.position)
-
-    def _singular_block(
-        self, centre: Centre, element: tuple[int, ...], evaluate: Callable[..., jax.Array]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Unknowns of one element, their weight in it as a share of the whole, and V between them."""
-        corner, sides, kept, local, total = np.array(centre.position), [], [], [], []
-        for axis, e, position in zip(self.axes, element, centre.position, strict=True):
-            assert axis.edges is not None
-            low, high = axis.edges[e], axis.edges[e + 1]
-            sides.append(high - low if abs(position - low) <= abs(position - high) else low - high)
-            places = e * axis.degree + np.arange(axis.degree + 1) - 1  # the wall's node is no unknown
-            kept.append((places >= 0) & (places < len(axis.points)))
-            local.append(places)
-            _, reference = gauss_lobatto(axis.degree)
-            total.append(np.abs(high - low) / 2 * reference)
-        degree = self.axes[0].degree
+        whole = replace(self, kept=None, cuts=None)
 
         def potential(x: np.ndarray) -> np.ndarray:
             return np.asarray(evaluate(jnp.asarray(x)), dtype=float)
 
-        block = singular_products(potential, corner, np.array(sides), degree, degree + 6)
-        inside = np.ones(1, bool)
-        weights, places = np.ones(1), np.zeros(1, int)
-        for axis, keep, place, weight in zip(self.axes, kept, local, total, strict=True):
-            inside = np.logical_and.outer(inside, keep).ravel()
-            weights = np.multiply.outer(weights, weight).ravel()
-            places = np.add.outer(places * len(axis.points), place).ravel()
-        places, weights, block = places[inside], weights[inside], block[np.ix_(inside, inside)]
-        root = np.sqrt(self.weights[places])
-        return places, weights / self.weights[places], block / root[:, None] / root
-
-    def _average_in_cell(
-        self, centre: Centre, evaluate: Callable[..., jax.Array], values: np.ndarray
-    ) -> None:
-        """On equally spaced points: V of the cell that holds the centre is its average there."""
-        place, low, high = [], [], []
-        for axis, position in zip(self.axes, centre.position, strict=True):
-            i = int(np.argmin(np.abs(axis.points - position)))
-            place.append(i)
-            low.append(axis.points[i] - axis.weights[i] / 2)
-            high.append(axis.points[i] + axis.weights[i] / 2)
-        t, w = corner_quadrature(self.dim, 10)
-        total = 0.0
-        for ends in product(*zip(low, high, strict=True)):
-            sides = np.array(ends) - centre.position
-            if np.abs(sides).min() > 0:
-                signed = np.prod(sides * np.where(np.array(ends) == high, 1.0, -1.0))
-                total += float(signed) * float(
-                    w @ np.asarray(evaluate(jnp.asarray(centre.position + t * sides)))
-                )
-        volume = float(np.prod(np.array(high) - low))
-        values[np.ravel_multi_index(place, self.shape)] = total / volume
+        values = evaluated(evaluate, whole.points)
+        matrix = singular_multiplication(self.axes, self.centres, whole.weights, values, potential)
+        return matrix if self.kept is None else sp.csr_array(matrix[self.kept][:, self.kept])

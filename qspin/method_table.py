@@ -34,13 +34,13 @@ def _methods() -> dict[str, type[Method]]:
 @cache
 def _parts() -> dict[str, type]:
     """The settings within settings, by class name."""
-    from qspin import directions, estimators, mesh, networks, point_sources, rivals, sampling, updates
+    from qspin import directions, estimators, networks, point_sources, rivals, sampling, schemes, updates
 
     classes: tuple[type, ...] = (
         *(estimators.AveragedCovariance, estimators.AveragedJacobian, rivals.NeuralEF, rivals.NestedLoRA),
         *(networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs),
         *(sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered),
-        *(mesh.Differences, mesh.DVR, mesh.Elements),
+        *(schemes.Differences, schemes.DVR, schemes.Elements),
         *(point_sources.ReferencePoints, point_sources.MetropolisWalkers),
         *(directions.RitzRotation, directions.MaskedOrder, updates.Adam, updates.EnergyMetric),
     )

@@ -9,7 +9,8 @@ import scipy.sparse.linalg as spla
 import qspin
 from qspin import eigensolver, shapes
 from qspin.eigensolver import Discretised, lowest
-from qspin.mesh import Mesh, differences, dvr, elements
+from qspin.mesh import Mesh
+from qspin.schemes import differences, dvr, elements
 
 
 def discretised(domain: qspin.Box, shape: tuple[int, ...], scheme, v=lambda x: jnp.sum(x**2)) -> Discretised:  # type: ignore[no-untyped-def]

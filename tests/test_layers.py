@@ -76,10 +76,19 @@ ORDER = [
     "trial_space",
     "ritz",
     "finite_elements",
+    "axes",
+    "schemes",
+    "cut_cells",
+    "singular_cells",
     "mesh",
     "eigensolver",
     "grid_functions",
     "grid",
+    "oscillator_products",
+    "fitted_polynomial",
+    "oscillator_matrices",
+    "davidson",
+    "basis_selection",
     "product_basis_functions",
     "product_basis",
     "presets",
@@ -131,7 +140,15 @@ MAY_IMPORT_WHEN_CALLED = {
     "eigenfunctions": {"rotation"},
     "comparison": {"tables"},
 }
-SPARSE = {"finite_elements", "mesh", "eigensolver", "product_basis"}
+SPARSE = {
+    "finite_elements",
+    "axes",
+    "singular_cells",
+    "mesh",
+    "eigensolver",
+    "oscillator_matrices",
+    "davidson",
+}
 PICTURES = {
     "plot_style",
     "plot_windows",
