@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import qspin
+from qspin.many_dimensions.sampled_evaluation import Sampled
+from qspin.many_dimensions.sampled_training import Training
 from qspin.runtime import double_precision
-from qspin.sampled_evaluation import Sampled
-from qspin.sampled_training import Training
 from qspin.sampling import golden_slopes
 
 PROBLEMS = Path(__file__).parents[1] / "problems"

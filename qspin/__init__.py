@@ -11,9 +11,7 @@ import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
 from qspin import callbacks, exact, potentials, presets, symmetry  # noqa: E402
-from qspin.comparison import Comparison  # noqa: E402
 from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
-from qspin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
 from qspin.expression import Expression, ExpressionError, expression  # noqa: E402
 from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
 from qspin.laplacian import autodiff, finite_difference  # noqa: E402
@@ -21,27 +19,29 @@ from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: 
 from qspin.operators import KernelOperator, MatrixOperator, graph_laplacian, slowness  # noqa: E402
 from qspin.problem import Problem  # noqa: E402
 from qspin.region import Region  # noqa: E402
-from qspin.rivals import NestedLoRA, NeuralEF  # noqa: E402
 from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
 from qspin.solve import TrainingError, solve  # noqa: E402
+from qspin.spectral_inference.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
+from qspin.spectral_inference.rivals import NestedLoRA, NeuralEF  # noqa: E402
 from qspin.spectrum import Spectrum  # noqa: E402
 from qspin.spin import SpIN  # noqa: E402
+from qspin.states.comparison import Comparison  # noqa: E402
 
 if _TYPE_CHECKING:
-    from qspin.directions import MaskedOrder as MaskedOrder
-    from qspin.directions import RitzRotation as RitzRotation
     from qspin.files import load as load
     from qspin.grid import Grid as Grid
-    from qspin.point_sources import MetropolisWalkers as MetropolisWalkers
-    from qspin.point_sources import ReferencePoints as ReferencePoints
+    from qspin.many_dimensions.directions import MaskedOrder as MaskedOrder
+    from qspin.many_dimensions.directions import RitzRotation as RitzRotation
+    from qspin.many_dimensions.point_sources import MetropolisWalkers as MetropolisWalkers
+    from qspin.many_dimensions.point_sources import ReferencePoints as ReferencePoints
+    from qspin.many_dimensions.updates import Adam as Adam
+    from qspin.many_dimensions.updates import EnergyMetric as EnergyMetric
+    from qspin.meshes.schemes import differences as differences
+    from qspin.meshes.schemes import dvr as dvr
+    from qspin.meshes.schemes import elements as elements
     from qspin.product_basis import ProductBasis as ProductBasis
     from qspin.ritz import Ritz as Ritz
     from qspin.sampled_ritz import SampledRitz as SampledRitz
-    from qspin.schemes import differences as differences
-    from qspin.schemes import dvr as dvr
-    from qspin.schemes import elements as elements
-    from qspin.updates import Adam as Adam
-    from qspin.updates import EnergyMetric as EnergyMetric
     from qspin.validation import validate as validate
 
 __all__ = [
@@ -111,19 +111,19 @@ _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless
 _LAZY = {
     "Grid": "qspin.grid",
     "load": "qspin.files",
-    "differences": "qspin.schemes",
-    "dvr": "qspin.schemes",
-    "elements": "qspin.schemes",
+    "differences": "qspin.meshes.schemes",
+    "dvr": "qspin.meshes.schemes",
+    "elements": "qspin.meshes.schemes",
     "validate": "qspin.validation",
     "ProductBasis": "qspin.product_basis",
     "Ritz": "qspin.ritz",
     "SampledRitz": "qspin.sampled_ritz",
-    "Adam": "qspin.updates",
-    "EnergyMetric": "qspin.updates",
-    "MaskedOrder": "qspin.directions",
-    "RitzRotation": "qspin.directions",
-    "MetropolisWalkers": "qspin.point_sources",
-    "ReferencePoints": "qspin.point_sources",
+    "Adam": "qspin.many_dimensions.updates",
+    "EnergyMetric": "qspin.many_dimensions.updates",
+    "MaskedOrder": "qspin.many_dimensions.directions",
+    "RitzRotation": "qspin.many_dimensions.directions",
+    "MetropolisWalkers": "qspin.many_dimensions.point_sources",
+    "ReferencePoints": "qspin.many_dimensions.point_sources",
 }
 
 

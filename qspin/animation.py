@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qspin.checks import whole
-from qspin.evolution import Superposition, superposition
-from qspin.plot_panels import draw_outside
-from qspin.plot_style import COLOURS, energy_label
-from qspin.plot_windows import box_of, cells, given_window, potential_at, set_limits, windows_of
+from qspin.pictures.evolution import Superposition, superposition
+from qspin.pictures.panels import draw_outside
+from qspin.pictures.style import COLOURS, energy_label
+from qspin.pictures.windows import box_of, cells, given_window, potential_at, set_limits, windows_of
 from qspin.region import Region
 from qspin.spectrum import Spectrum
 

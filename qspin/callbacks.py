@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qspin.atomic_files import partial_path
 from qspin.checks import whole
-from qspin.levels import energy_scale
+from qspin.states.atomic_files import partial_path
+from qspin.states.levels import energy_scale
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from qspin import run_folder, runtime
-from qspin.arguments import asked, parser, protected
-from qspin.console import Console
-from qspin.interruption import Interrupted
+from qspin import runtime
 from qspin.problem_file import ProblemFileError, load_problem, shipped_problems
-from qspin.settings_file import Job, Settings, job
+from qspin.runs import run_folder
+from qspin.runs.arguments import asked, parser, protected
+from qspin.runs.console import Console
+from qspin.runs.interruption import Interrupted
+from qspin.runs.settings_file import Job, Settings, job
 from qspin.solve import TrainingError, solve
 from qspin.spectrum import Spectrum
 

@@ -11,23 +11,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin import networks, sampling
-from qspin.axes import axis_of
 from qspin.domain import Box, Centre, Cloud, Domain
-from qspin.domain_record import known, restored_domain
-from qspin.eigenfunctions import Eigenfunctions
-from qspin.evaluate import VariationalFunctions
-from qspin.features import Coordinates, Frame, Neurons
-from qspin.grid_functions import GridFunctions
-from qspin.jumps import Jump
-from qspin.mesh import Mesh
-from qspin.potential_samples import PotentialSamples
-from qspin.product_basis_functions import restored_product_basis
+from qspin.many_dimensions.sampled_functions import restored
+from qspin.meshes.axes import axis_of
+from qspin.meshes.grid_functions import GridFunctions
+from qspin.meshes.mesh import Mesh
+from qspin.oscillator_basis.product_basis_functions import restored_product_basis
 from qspin.region import Region
-from qspin.ritz_functions import RitzFunctions
-from qspin.rotation import Rotated
 from qspin.runtime import double_precision
-from qspin.sampled_functions import restored
+from qspin.spectral_inference.evaluate import VariationalFunctions
 from qspin.spectrum import FORMAT_VERSION, Spectrum
+from qspin.states.domain_record import known, restored_domain
+from qspin.states.eigenfunctions import Eigenfunctions
+from qspin.states.potential_samples import PotentialSamples
+from qspin.states.rotation import Rotated
+from qspin.variational.features import Coordinates, Frame, Neurons
+from qspin.variational.jumps import Jump
+from qspin.variational.ritz_functions import RitzFunctions
 from qspin.wavefunction import Wavefunction
 
 __all__ = ["load"]

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from qspin.domain import Box, Centre
-from qspin.eigensolver import Discretised, Eigenpairs, lowest
-from qspin.grid_functions import GridFunctions
-from qspin.levels import energy_scale
-from qspin.mesh import CORNER, Mesh
+from qspin.meshes.eigensolver import Discretised, Eigenpairs, lowest
+from qspin.meshes.grid_functions import GridFunctions
+from qspin.meshes.mesh import CORNER, Mesh
+from qspin.meshes.schemes import DVR, Differences, Elements, Scheme
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.region import Region
-from qspin.schemes import DVR, Differences, Elements, Scheme
 from qspin.spectrum import Spectrum
+from qspin.states.levels import energy_scale
 
 __all__ = ["Grid", "wall_shifts"]
 

@@ -36,7 +36,7 @@ class Operator(ABC):
 
     @abstractmethod
     def matrix(self, mesh: Any) -> Any:
-        """The same operator on a mesh (`qspin.mesh.Mesh`): a sparse symmetric matrix, (points, points)."""
+        """The same operator on a mesh (`qspin.meshes.mesh.Mesh`): a sparse symmetric matrix, (points, points)."""
 
     @abstractmethod
     def check(self, domain: Domain) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from qspin.plot_history import draw_errors, draw_history, has_history, history, history_errors, mark_steps
-from qspin.plot_isosurfaces import draw_isosurfaces, isosurfaces
-from qspin.plot_levels import draw_levels, levels, reference_columns
-from qspin.plot_orbitals import draw_orbitals, orbitals
-from qspin.plot_overlap import overlap
+from qspin.pictures.history import draw_errors, draw_history, has_history, history, history_errors, mark_steps
+from qspin.pictures.isosurfaces import draw_isosurfaces, isosurfaces
+from qspin.pictures.levels import draw_levels, levels, reference_columns
+from qspin.pictures.orbitals import draw_orbitals, orbitals
+from qspin.pictures.overlap import overlap
 from qspin.spectrum import Spectrum
 
 __all__ = ["history", "history_errors", "isosurfaces", "levels", "orbitals", "overlap", "save_all"]

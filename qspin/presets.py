@@ -2,9 +2,9 @@
 
 import optax
 
-from qspin.estimators import AveragedJacobian, Estimator
 from qspin.networks import BlockSparseMLP, softplus
 from qspin.sampling import Uniform
+from qspin.spectral_inference.estimators import AveragedJacobian, Estimator
 from qspin.spin import SpIN
 
 __all__ = ["spin_paper_hydrogen"]

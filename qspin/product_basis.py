@@ -11,19 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from qspin.basis_selection import DOUBT, SelectedStates, grown
 from qspin.checks import whole
 from qspin.domain import Box, Gaussian, Nodes
-from qspin.fitted_polynomial import check_bounded, fitted
-from qspin.gaussian_reference import Well, gaussian_wells
-from qspin.levels import energy_scale
+from qspin.many_dimensions.gaussian_reference import Well, gaussian_wells
 from qspin.method import DirectMethod
+from qspin.oscillator_basis.basis_selection import DOUBT, SelectedStates, grown
+from qspin.oscillator_basis.fitted_polynomial import check_bounded, fitted
+from qspin.oscillator_basis.product_basis_functions import ProductBasisFunctions
 from qspin.problem import Problem
-from qspin.product_basis_functions import ProductBasisFunctions
 from qspin.region import Region
 from qspin.runtime import double_precision
 from qspin.sampling import golden_slopes
 from qspin.spectrum import Spectrum
+from qspin.states.levels import energy_scale
 
 __all__ = ["ProductBasis"]
 

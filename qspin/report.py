@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from qspin import html_page, report_pictures
-from qspin.atomic_files import whole_file
-from qspin.comparison import Comparison
 from qspin.files import load
-from qspin.html_page import Cell
-from qspin.plot_style import groups_of
-from qspin.sampled_functions import SampledFunctions
+from qspin.many_dimensions.sampled_functions import SampledFunctions
+from qspin.pictures import html_page, report_pictures
+from qspin.pictures.html_page import Cell
+from qspin.pictures.style import groups_of
 from qspin.spectrum import Spectrum
-from qspin.tables import decimals
+from qspin.states.atomic_files import whole_file
+from qspin.states.comparison import Comparison
+from qspin.states.tables import decimals
 
 __all__ = ["report", "report_run"]
 

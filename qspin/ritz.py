@@ -14,22 +14,22 @@ import jax
 import numpy as np
 
 from qspin.domain import Box
-from qspin.extent import FADED, extent
-from qspin.features import Frame, Neurons
-from qspin.gauss_newton import train
-from qspin.jumps import refuse_bottomless
-from qspin.levels import energy_scale
 from qspin.method import DirectMethod, Method
 from qspin.problem import Problem
-from qspin.quadrature import Rule
-from qspin.rayleigh_ritz import BLOCK, CUT, Sums, padded, ritz_functions
 from qspin.region import Region
-from qspin.ritz_functions import RitzFunctions
 from qspin.runtime import double_precision
 from qspin.sampled_ritz import SampledRitz
 from qspin.spectrum import Spectrum
-from qspin.strong_form import lowest_real, sampled, strong_ritz_functions
-from qspin.trial_space import WIDER, TrialSpace, plan
+from qspin.states.levels import energy_scale
+from qspin.variational.extent import FADED, extent
+from qspin.variational.features import Frame, Neurons
+from qspin.variational.gauss_newton import train
+from qspin.variational.jumps import refuse_bottomless
+from qspin.variational.quadrature import Rule
+from qspin.variational.rayleigh_ritz import BLOCK, CUT, Sums, padded, ritz_functions
+from qspin.variational.ritz_functions import RitzFunctions
+from qspin.variational.strong_form import lowest_real, sampled, strong_ritz_functions
+from qspin.variational.trial_space import WIDER, TrialSpace, plan
 
 __all__ = ["Ritz"]
 

@@ -17,22 +17,22 @@ import jax
 import numpy as np
 
 from qspin.checks import whole
-from qspin.directions import MaskedOrder, Order, RitzRotation
 from qspin.domain import Box
-from qspin.gaussian_reference import gaussian_wells
-from qspin.levels import energy_scale
+from qspin.many_dimensions.directions import MaskedOrder, Order, RitzRotation
+from qspin.many_dimensions.gaussian_reference import gaussian_wells
+from qspin.many_dimensions.point_sources import PointSource, ReferencePoints
+from qspin.many_dimensions.product_ansatz import ProductAnsatz
+from qspin.many_dimensions.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.many_dimensions.sampled_evaluation import Sampled, evaluate_sampled
+from qspin.many_dimensions.sampled_training import State, Training, reference_residuals
+from qspin.many_dimensions.updates import Adam, Update
 from qspin.method import IterativeMethod, Run
-from qspin.point_sources import PointSource, ReferencePoints
 from qspin.problem import Problem
-from qspin.product_ansatz import ProductAnsatz
-from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
 from qspin.region import Region
 from qspin.runtime import double_precision
-from qspin.sampled_evaluation import Sampled, evaluate_sampled
-from qspin.sampled_training import State, Training, reference_residuals
 from qspin.sampling import golden_slopes
 from qspin.spectrum import Spectrum
-from qspin.updates import Adam, Update
+from qspin.states.levels import energy_scale
 
 __all__ = ["SampledRitz"]
 

@@ -14,16 +14,16 @@ from tqdm import tqdm
 
 from qspin import runtime
 from qspin.callbacks import Callbacks
-from qspin.checkpoint import Checkpoints, Progress, identity_of, joined
 from qspin.checks import whole
 from qspin.domain import Space
-from qspin.interruption import Interrupted, Watch, watched
 from qspin.method import DirectMethod, IterativeMethod, Method, Run
-from qspin.phases import with_fixed_phases
 from qspin.problem import Problem
+from qspin.runs.checkpoint import Checkpoints, Progress, identity_of, joined
+from qspin.runs.interruption import Interrupted, Watch, watched
 from qspin.spectrum import Spectrum
 from qspin.spin import SpIN
-from qspin.unseen import with_unseen_wells
+from qspin.states.phases import with_fixed_phases
+from qspin.states.unseen import with_unseen_wells
 
 __all__ = ["TrainingError", "boxed", "default_method", "solve"]
 
@@ -175,7 +175,7 @@ def boxed(problem: Problem, n_states: int) -> Problem:
     """The problem in a box that its states do not feel, where its domain is `Space`; else itself."""
     if not isinstance(problem.domain, Space):
         return problem
-    from qspin.surroundings import in_box  # SciPy, as above
+    from qspin.many_dimensions.surroundings import in_box  # SciPy, as above
 
     return in_box(problem, n_states)
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qspin.atomic_files import write_npz
 from qspin.domain import Box, Domain, Nodes
-from qspin.domain_record import describe_domain
-from qspin.eigenfunctions import Eigenfunctions
 from qspin.hamiltonian import Operator
-from qspin.levels import cuts_a_level, degenerate_groups
-from qspin.potential_samples import PotentialSamples, sampled_potential
-from qspin.tensor_grid import GridValues, tensor_axes, tensor_points
+from qspin.states.atomic_files import write_npz
+from qspin.states.domain_record import describe_domain
+from qspin.states.eigenfunctions import Eigenfunctions
+from qspin.states.levels import cuts_a_level, degenerate_groups
+from qspin.states.potential_samples import PotentialSamples, sampled_potential
+from qspin.states.tensor_grid import GridValues, tensor_axes, tensor_points
 
 if TYPE_CHECKING:
-    from qspin.comparison import Comparison
+    from qspin.states.comparison import Comparison
 else:
     Comparison = Any
 
@@ -55,7 +55,7 @@ class Spectrum:
 
     Eigenfunctions are orthonormal, ∫ ψ_m* ψ_n dx = δ_mn, and their signs are the same by every method: ∫ ψ|ψ| g dx > 0, for a
     g that grows along every axis, so that the outermost lobe towards large coordinates is positive (complex functions: real
-    and positive on the whole). `qspin.phases` has g. In a degenerate level any orthonormal basis is as good;
+    and positive on the whole). `qspin.states.phases` has g. In a degenerate level any orthonormal basis is as good;
     `rotate` chooses one.
 
     Attributes:
@@ -214,7 +214,7 @@ class Spectrum:
 
         Example: `spectrum.rotate(by=[qspin.symmetry.parity(), qspin.symmetry.angular_momentum()])` for an atom.
         """
-        from qspin import rotation
+        from qspin.states import rotation
 
         return rotation.rotated(self, by, groups, tolerance)
 
@@ -223,7 +223,7 @@ class Spectrum:
 
         Its `attrs` hold name, method, units and status. Raises ImportError without pandas, saying what to install.
         """
-        from qspin import tables
+        from qspin.states import tables
 
         return tables.dataframe(self)
 
@@ -233,7 +233,7 @@ class Spectrum:
         With `points`, as `on_grid` takes them, also the eigenfunctions `psi` along x0, x1, …, level. Its attributes are name,
         method, units and status. Raises ImportError without xarray, saying what to install; ValueError as `on_grid`.
         """
-        from qspin import tables
+        from qspin.states import tables
 
         return tables.dataset(self, points)
 
@@ -243,13 +243,13 @@ class Spectrum:
         Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
         domains differ.
         """
-        from qspin import comparison
+        from qspin.states import comparison
 
         return comparison.overlap(self, reference)
 
     def compare(self, reference: Spectrum) -> Comparison:
         """Energy differences, and angles between the degenerate subspaces; see `Comparison`."""
-        from qspin import comparison
+        from qspin.states import comparison
 
         return comparison.compare(self, reference)
 
@@ -273,7 +273,7 @@ class Spectrum:
 
     def plot_marginals(self, **options: Any) -> Any:
         """Draw densities along one coordinate or two, the others integrated over: for many dimensions. Returns the axes."""
-        from qspin import plot_marginals
+        from qspin.pictures import marginals as plot_marginals
 
         return plot_marginals.marginals(self, **options)
 
@@ -308,12 +308,12 @@ class Spectrum:
         return report.report(self, path, **options)
 
     def __str__(self) -> str:
-        from qspin import tables
+        from qspin.states import tables
 
         return tables.spectrum_text(self)
 
     def _repr_html_(self) -> str:
-        from qspin import tables
+        from qspin.states import tables
 
         return tables.spectrum_html(self)
 

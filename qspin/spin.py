@@ -13,19 +13,19 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
 
 from qspin.checks import whole
 from qspin.domain import Box
-from qspin.estimators import AveragedCovariance, Batch, Estimator
-from qspin.evaluate import evaluate
 from qspin.hamiltonian import Kinetic, Potential
-from qspin.jacobian import LayeredJacobian
-from qspin.levels import energy_scale
 from qspin.method import IterativeMethod, Run
 from qspin.networks import Layered, Network, SeparateMLPs
 from qspin.problem import Problem
 from qspin.runtime import awaited, precision
 from qspin.sampling import Clustered, Points, Sampler
-from qspin.semiclassical import thomas_fermi
 from qspin.spectral import Average, all_finite, moment, order
+from qspin.spectral_inference.estimators import AveragedCovariance, Batch, Estimator
+from qspin.spectral_inference.evaluate import evaluate
+from qspin.spectral_inference.jacobian import LayeredJacobian
+from qspin.spectral_inference.semiclassical import thomas_fermi
 from qspin.spectrum import Spectrum
+from qspin.states.levels import energy_scale
 from qspin.wavefunction import Wavefunction, WavefunctionParams
 
 __all__ = ["SpIN", "SpinInfo", "SpinState", "self_test_case"]

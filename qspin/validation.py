@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from qspin.comparison import Comparison
 from qspin.grid import Grid
 from qspin.method import Method
 from qspin.problem import Problem
 from qspin.solve import boxed, solve
 from qspin.spectrum import Spectrum
+from qspin.states.comparison import Comparison
 
 __all__ = ["Validation", "validate"]
 

@@ -6,8 +6,8 @@ from math import factorial
 import numpy as np
 
 from qspin.domain import Box
-from qspin.eigenfunctions import Eigenfunctions
 from qspin.spectrum import Spectrum
+from qspin.states.eigenfunctions import Eigenfunctions
 
 
 class Known(Eigenfunctions):

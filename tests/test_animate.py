@@ -11,7 +11,7 @@ from PIL import Image
 
 import qspin
 from qspin.domain import Nodes
-from qspin.evolution import superposition
+from qspin.pictures.evolution import superposition
 from qspin.region import Region
 from qspin.shapes import Disk
 

@@ -14,7 +14,7 @@ import pytest
 
 import qspin
 from qspin.cli import main
-from qspin.interruption import Interrupted
+from qspin.runs.interruption import Interrupted
 
 HARMONIC = """
 import qspin

@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 import qspin
-from qspin import arguments, cli
+from qspin import cli
+from qspin.runs import arguments
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -31,10 +32,11 @@ PAGES = {
 SLOW = {"how-to/many_dimensions.md", "how-to/other_operators.md", "how-to/resuming_runs.md"}
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
 WITH_EXAMPLES = [name for name, text in PAGES.items() if BLOCK.search(text)]
-DOCUMENTED = sorted(path.stem for path in (ROOT / "qspin").glob("*.py") if ">>>" in path.read_text())
-DOCUMENTED = [
-    module for module in DOCUMENTED if module not in ("exact", "potentials")
-]  # tested with the rest of them
+DOCUMENTED = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "qspin").rglob("*.py")
+    if ">>>" in path.read_text() and path.stem not in ("exact", "potentials")  # tested with the rest of them
+)
 
 
 def same(shown: str, printed: str) -> bool:
@@ -98,7 +100,7 @@ def test_slow_examples_are_python(page) -> None:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("module", DOCUMENTED)
 def test_examples_in_docstrings(module, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(ROOT)
-    found = doctest.testmod(importlib.import_module(f"qspin.{module}"), optionflags=doctest.ELLIPSIS)
+    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
     assert found.attempted > 0 and found.failed == 0
 
 

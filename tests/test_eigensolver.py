@@ -7,10 +7,11 @@ import scipy.linalg
 import scipy.sparse.linalg as spla
 
 import qspin
-from qspin import eigensolver, shapes
-from qspin.eigensolver import Discretised, lowest
-from qspin.mesh import Mesh
-from qspin.schemes import differences, dvr, elements
+from qspin import shapes
+from qspin.meshes import eigensolver
+from qspin.meshes.eigensolver import Discretised, lowest
+from qspin.meshes.mesh import Mesh
+from qspin.meshes.schemes import differences, dvr, elements
 
 
 def discretised(domain: qspin.Box, shape: tuple[int, ...], scheme, v=lambda x: jnp.sum(x**2)) -> Discretised:  # type: ignore[no-untyped-def]

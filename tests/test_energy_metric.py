@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.energy_metric import energy_step
+from qspin.many_dimensions.energy_metric import energy_step
 from qspin.runtime import double_precision
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import qspin
 from qspin import runtime
-from qspin.estimators import Batch
-from qspin.jacobian import PulledBackJacobian
 from qspin.sampling import Points
 from qspin.spectral import Average, moment
+from qspin.spectral_inference.estimators import Batch
+from qspin.spectral_inference.jacobian import PulledBackJacobian
 
 HARMONIC = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),

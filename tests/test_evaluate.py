@@ -9,9 +9,9 @@ import pytest
 
 import qspin
 from qspin import runtime
-from qspin.evaluate import VariationalFunctions, evaluate
 from qspin.networks import Network
 from qspin.sampling import QuasiRandom, Uniform
+from qspin.spectral_inference.evaluate import VariationalFunctions, evaluate
 from qspin.wavefunction import Wavefunction, WavefunctionParams
 
 RING = qspin.Box([0.0], [1.0], periodic=True)

@@ -7,9 +7,9 @@ import pytest
 
 import qspin
 from qspin.domain import Centre
-from qspin.features import Coordinates, Frame, Neurons
-from qspin.jumps import Jump
 from qspin.runtime import double_precision
+from qspin.variational.features import Coordinates, Frame, Neurons
+from qspin.variational.jumps import Jump
 
 CASES = {
     "walls": Coordinates(qspin.Box.cube(2.0, dim=2)),

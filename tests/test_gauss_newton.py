@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin import gauss_newton
-from qspin.features import Neurons
-from qspin.rayleigh_ritz import blocks
 from qspin.ritz import Ritz, _Solver
 from qspin.runtime import double_precision
+from qspin.variational import gauss_newton
+from qspin.variational.features import Neurons
+from qspin.variational.rayleigh_ritz import blocks
 
 
 @pytest.fixture

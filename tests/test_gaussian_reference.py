@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.gaussian_reference import gaussian_wells
+from qspin.many_dimensions.gaussian_reference import gaussian_wells
 from qspin.runtime import double_precision
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.interruption import Interrupted
+from qspin.runs.interruption import Interrupted
 from qspin.runtime import awaited
 from tests.toy import BOX, Toy
 

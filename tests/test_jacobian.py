@@ -7,8 +7,8 @@ import pytest
 
 import qspin
 from qspin.domain import Centre
-from qspin.jacobian import LayeredJacobian, PulledBackJacobian
 from qspin.sampling import Points
+from qspin.spectral_inference.jacobian import LayeredJacobian, PulledBackJacobian
 from qspin.wavefunction import Wavefunction
 
 NETWORKS = [

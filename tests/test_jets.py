@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.jets import concatenate, seed
+from qspin.many_dimensions.jets import concatenate, seed
 from qspin.runtime import double_precision
 
 

@@ -15,12 +15,12 @@ PACKAGE = ROOT / "qspin"
 # Each may import the ones before it. Change this list together with the table in docs/architecture.md.
 ORDER = [
     "checks",
-    "atomic_files",
+    "states.atomic_files",
     "runtime",
     "domain",
     "region",
     "shapes",
-    "domain_record",
+    "states.domain_record",
     "laplacian",
     "potentials",
     "expression",
@@ -30,97 +30,97 @@ ORDER = [
     "networks",
     "wavefunction",
     "sampling",
-    "metropolis",
+    "many_dimensions.metropolis",
     "spectral",
-    "levels",
-    "tensor_grid",
+    "states.levels",
+    "states.tensor_grid",
     "problem",
-    "semiclassical",
-    "eigenfunctions",
-    "potential_samples",
+    "spectral_inference.semiclassical",
+    "states.eigenfunctions",
+    "states.potential_samples",
     "spectrum",
-    "comparison",
+    "states.comparison",
     "units",
-    "phases",
+    "states.phases",
     "symmetry",
-    "rotation",
-    "tables",
+    "states.rotation",
+    "states.tables",
     "method",
-    "jacobian",
-    "estimators",
-    "rivals",
-    "evaluate",
+    "spectral_inference.jacobian",
+    "spectral_inference.estimators",
+    "spectral_inference.rivals",
+    "spectral_inference.evaluate",
     "spin",
-    "jumps",
-    "quadrature",
-    "features",
-    "extent",
-    "rayleigh_ritz",
-    "gauss_newton",
-    "strong_form",
-    "ritz_functions",
-    "gaussian_reference",
-    "jets",
-    "product_reference",
-    "product_ansatz",
-    "sampled_functions",
-    "sampled_evaluation",
-    "point_sources",
-    "directions",
-    "energy_metric",
-    "updates",
-    "sampled_training",
+    "variational.jumps",
+    "variational.quadrature",
+    "variational.features",
+    "variational.extent",
+    "variational.rayleigh_ritz",
+    "variational.gauss_newton",
+    "variational.strong_form",
+    "variational.ritz_functions",
+    "many_dimensions.gaussian_reference",
+    "many_dimensions.jets",
+    "many_dimensions.product_reference",
+    "many_dimensions.product_ansatz",
+    "many_dimensions.sampled_functions",
+    "many_dimensions.sampled_evaluation",
+    "many_dimensions.point_sources",
+    "many_dimensions.directions",
+    "many_dimensions.energy_metric",
+    "many_dimensions.updates",
+    "many_dimensions.sampled_training",
     "sampled_ritz",
-    "marginals",
-    "surroundings",
-    "trial_space",
+    "many_dimensions.marginals",
+    "many_dimensions.surroundings",
+    "variational.trial_space",
     "ritz",
-    "finite_elements",
-    "axes",
-    "schemes",
-    "cut_cells",
-    "singular_cells",
-    "mesh",
-    "eigensolver",
-    "grid_functions",
+    "meshes.finite_elements",
+    "meshes.axes",
+    "meshes.schemes",
+    "meshes.cut_cells",
+    "meshes.singular_cells",
+    "meshes.mesh",
+    "meshes.eigensolver",
+    "meshes.grid_functions",
     "grid",
-    "oscillator_products",
-    "fitted_polynomial",
-    "oscillator_matrices",
-    "davidson",
-    "basis_selection",
-    "product_basis_functions",
+    "oscillator_basis.oscillator_products",
+    "oscillator_basis.fitted_polynomial",
+    "oscillator_basis.oscillator_matrices",
+    "oscillator_basis.davidson",
+    "oscillator_basis.basis_selection",
+    "oscillator_basis.product_basis_functions",
     "product_basis",
     "presets",
-    "interruption",
-    "checkpoint",
+    "runs.interruption",
+    "runs.checkpoint",
     "callbacks",
-    "unseen",
+    "states.unseen",
     "solve",
     "validation",
     "files",
     "problem_file",
-    "plot_style",
-    "plot_windows",
-    "plot_panels",
-    "plot_orbitals",
-    "plot_levels",
-    "plot_history",
-    "plot_overlap",
-    "surface_nets",
-    "plot_isosurfaces",
-    "plot_marginals",
+    "pictures.style",
+    "pictures.windows",
+    "pictures.panels",
+    "pictures.orbitals",
+    "pictures.levels",
+    "pictures.history",
+    "pictures.overlap",
+    "pictures.surface_nets",
+    "pictures.isosurfaces",
+    "pictures.marginals",
     "plot",
-    "evolution",
+    "pictures.evolution",
     "animation",
-    "html_page",
-    "report_pictures",
+    "pictures.html_page",
+    "pictures.report_pictures",
     "report",
-    "method_table",
-    "settings_file",
-    "console",
-    "run_folder",
-    "arguments",
+    "runs.method_table",
+    "runs.settings_file",
+    "runs.console",
+    "runs.run_folder",
+    "runs.arguments",
     "cli",
 ]
 EXEMPT = {"__init__", "__main__"}
@@ -129,42 +129,48 @@ MAY_IMPORT_WHEN_CALLED = {
     # spectrum.plot_levels(), spectrum.rotate() and their like; in function bodies only
     "spectrum": {
         "plot",
-        "plot_marginals",
+        "pictures.marginals",
         "animation",
         "report",
-        "comparison",
-        "rotation",
-        "tables",
+        "states.comparison",
+        "states.rotation",
+        "states.tables",
         "units",
     },
-    "eigenfunctions": {"rotation"},
-    "comparison": {"tables"},
+    "states.eigenfunctions": {"states.rotation"},
+    "states.comparison": {"states.tables"},
 }
 SPARSE = {
-    "finite_elements",
-    "axes",
-    "singular_cells",
-    "mesh",
-    "eigensolver",
-    "oscillator_matrices",
-    "davidson",
+    "meshes.finite_elements",
+    "meshes.axes",
+    "meshes.singular_cells",
+    "meshes.mesh",
+    "meshes.eigensolver",
+    "oscillator_basis.oscillator_matrices",
+    "oscillator_basis.davidson",
 }
 PICTURES = {
-    "plot_style",
-    "plot_windows",
-    "plot_panels",
-    "plot_orbitals",
-    "plot_levels",
-    "plot_history",
-    "plot_overlap",
-    "plot_isosurfaces",
-    "plot_marginals",
+    "pictures.style",
+    "pictures.windows",
+    "pictures.panels",
+    "pictures.orbitals",
+    "pictures.levels",
+    "pictures.history",
+    "pictures.overlap",
+    "pictures.isosurfaces",
+    "pictures.marginals",
     "plot",
     "animation",
-    "report_pictures",
+    "pictures.report_pictures",
 }
 
-SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+ROOMS = {
+    name.removesuffix(".__init__"): SOURCES.pop(name) for name in [*SOURCES] if name.endswith(".__init__")
+}
 MODULES = sorted(SOURCES.keys() - EXEMPT)
 
 
@@ -186,14 +192,20 @@ def imports(source: str) -> Iterator[tuple[str, bool]]:
     yield from visit(ast.parse(source), False)
 
 
+def target_of(name: str) -> str:
+    """The module of qspin that an import is of; "" for the package itself."""
+    parts = name.split(".")[1:]
+    prefixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((prefix for prefix in prefixes if prefix in SOURCES), "")
+
+
 def wrong_imports(module: str, source: str) -> list[str]:
     """What `module` imports from qspin and may not; "" stands for the package itself."""
     wrong = []
     for name, inside in imports(source):
-        root, *rest = name.split(".")
-        target = rest[0] if rest else ""
+        target = target_of(name)
         allowed = MAY_IMPORT[module] | (MAY_IMPORT_WHEN_CALLED.get(module, set()) if inside else set())
-        if root == "qspin" and target not in allowed:
+        if name.split(".")[0] == "qspin" and target not in allowed:
             wrong.append(target)
     return wrong
 
@@ -208,22 +220,29 @@ def uses(source: str, library: str) -> bool:
     return any(f"{name}.".startswith(f"{library}.") for name in dotted_names(source))
 
 
-def test_the_package_is_found_and_flat():
+def test_the_package_is_found_and_its_rooms_are_one_deep():
     assert "runtime" in SOURCES
-    assert not [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE]
+    assert all(name.count(".") <= 1 for name in SOURCES)
+    assert len(ROOMS) + sum("." not in name for name in SOURCES) < 50  # seen in one glance
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_says_what_it_is_for_and_holds_nothing_by_itself(room):
+    (only,) = ast.parse(ROOMS[room]).body
+    assert isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_its_place(module):
     assert module in ORDER, (
-        f"qspin/{module}.py stands nowhere in ORDER of tests/test_layers.py; give it a place."
+        f"qspin.{module} stands nowhere in ORDER of tests/test_layers.py; give it a place."
     )
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module in ORDER])
 def test_imports_point_up(module):
     wrong = wrong_imports(module, SOURCES[module])
-    assert not wrong, f"qspin/{module}.py may import {sorted(MAY_IMPORT[module])}, and imports {wrong}."
+    assert not wrong, f"qspin.{module} may import {sorted(MAY_IMPORT[module])}, and imports {wrong}."
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -235,7 +254,7 @@ def test_only_the_grid_uses_sparse_matrices(module):
 def test_tables_alone_know_optional_libraries(library):
     """And by name, when they are asked for: no module imports one."""
     assert not [m for m in MODULES for name, _ in imports(SOURCES[m]) if name.split(".")[0] == library]
-    assert f'"{library}"' in SOURCES["tables"]
+    assert f'"{library}"' in SOURCES["states.tables"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin import report_pictures
-from qspin.html_page import Picture
-from qspin.marginals import marginal
+from qspin.many_dimensions.marginals import marginal
+from qspin.pictures import report_pictures
+from qspin.pictures.html_page import Picture
 from qspin.report import report
-from qspin.rotation import Rotated
+from qspin.states.rotation import Rotated
 
 OMEGA = np.array([1.0, 1.2, 1.5, 2.0])
 

@@ -6,9 +6,9 @@ import pytest
 
 import qspin
 from qspin.domain import Centre
-from qspin.mesh import Mesh
+from qspin.meshes.mesh import Mesh
+from qspin.meshes.schemes import Differences, Elements, Scheme, differences, dvr, elements
 from qspin.runtime import double_precision
-from qspin.schemes import Differences, Elements, Scheme, differences, dvr, elements
 
 CENTRE = Centre((0.0, 0.0), 1.0, 1.0, -1.0)
 

@@ -7,7 +7,7 @@ import pytest
 
 import qspin
 from qspin.method import Method
-from qspin.method_table import METHODS, build_method, class_of, describe_method, name_of
+from qspin.runs.method_table import METHODS, build_method, class_of, describe_method, name_of
 
 METHODS_OF_MANY_KINDS = [
     qspin.SpIN(),

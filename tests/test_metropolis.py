@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.metropolis import autocorrelation_time, start, walk
+from qspin.many_dimensions.metropolis import autocorrelation_time, start, walk
 from qspin.runtime import double_precision
 
 

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from qspin import plot, plot_style
+from qspin import plot
 from qspin.domain import Box
+from qspin.pictures import style as plot_style
 from qspin.region import Region
 from qspin.shapes import Disk
 

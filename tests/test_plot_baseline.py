@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from stored_pictures import BASELINE, difference
 
 import qspin.animation
-import qspin.plot_marginals
+import qspin.pictures.marginals
 from qspin import plot
 from qspin.domain import Box
 from qspin.region import Region
@@ -85,7 +85,7 @@ def in_many_dimensions(pair, monkeypatch):
         density = along[0] if len(axes) == 1 else along[0][:, None] * along[1][None]
         return [edges] * len(axes), density
 
-    monkeypatch.setattr(qspin.plot_marginals, "marginal", marginal)
+    monkeypatch.setattr(qspin.pictures.marginals, "marginal", marginal)
     return oscillator(3, 4).plot_marginals(pair=pair)
 
 

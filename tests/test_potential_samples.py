@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.potential_samples import PotentialSamples
+from qspin.states.potential_samples import PotentialSamples
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.gaussian_reference import Well, gaussian_wells
-from qspin.product_ansatz import ProductAnsatz
-from qspin.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.many_dimensions.gaussian_reference import Well, gaussian_wells
+from qspin.many_dimensions.product_ansatz import ProductAnsatz
+from qspin.many_dimensions.product_reference import OPEN, PERIODIC, WALLED, product_reference
 from qspin.runtime import double_precision
 from qspin.sampling import golden_slopes
 

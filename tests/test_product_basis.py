@@ -10,10 +10,10 @@ import pytest
 
 import qspin
 from qspin import exact, potentials
-from qspin.oscillator_matrices import position_powers
-from qspin.oscillator_products import lowest_products, quanta_below
+from qspin.oscillator_basis.oscillator_matrices import position_powers
+from qspin.oscillator_basis.oscillator_products import lowest_products, quanta_below
+from qspin.oscillator_basis.product_basis_functions import hermite_functions, restored_product_basis
 from qspin.product_basis import ProductBasis
-from qspin.product_basis_functions import hermite_functions, restored_product_basis
 from qspin.runtime import double_precision
 
 

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.gaussian_reference import Well, gaussian_wells
-from qspin.product_reference import OPEN, PERIODIC, WALLED, Reference, logarithm, product_reference, series
+from qspin.many_dimensions.gaussian_reference import Well, gaussian_wells
+from qspin.many_dimensions.product_reference import (
+    OPEN,
+    PERIODIC,
+    WALLED,
+    Reference,
+    logarithm,
+    product_reference,
+    series,
+)
 from qspin.runtime import double_precision
 
 

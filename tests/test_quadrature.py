@@ -6,7 +6,7 @@ import pytest
 
 import qspin
 from qspin.domain import Centre
-from qspin.quadrature import about_centres, in_box, lattice, panels
+from qspin.variational.quadrature import about_centres, in_box, lattice, panels
 
 
 def centre(*position: float) -> Centre:

@@ -15,8 +15,8 @@ from known_spectra import hydrogen, oscillator, trained
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin import html_page, report_pictures
 from qspin.domain import Nodes
+from qspin.pictures import html_page, report_pictures
 from qspin.report import report, report_run
 
 EVIL = '<script>alert("1")</script> & "quoted" \'name\''

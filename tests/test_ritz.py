@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin import exact, potentials, rayleigh_ritz
+from qspin import exact, potentials
+from qspin.variational import rayleigh_ritz
 
 
 def oscillator(dim: int, half_width: float = 8.0) -> qspin.Problem:

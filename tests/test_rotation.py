@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.eigenfunctions import Eigenfunctions
-from qspin.rotation import Rotated
 from qspin.spectrum import Spectrum
+from qspin.states.eigenfunctions import Eigenfunctions
+from qspin.states.rotation import Rotated
 from qspin.symmetry import PointMap, angular_momentum, exchange, parity, reflection, rotation
 
 POINTS = np.random.default_rng(0).normal(size=(40, 2))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.sampled_evaluation import _Blocks, pencil
+from qspin.many_dimensions.sampled_evaluation import _Blocks, pencil
 from qspin.sampled_ritz import SampledRitz
 
 

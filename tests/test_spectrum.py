@@ -12,9 +12,9 @@ import pytest
 
 import qspin
 from qspin import runtime
-from qspin.atomic_files import npz_path, write_npz
-from qspin.eigenfunctions import Eigenfunctions
 from qspin.spectrum import FORMAT_VERSION, Spectrum
+from qspin.states.atomic_files import npz_path, write_npz
+from qspin.states.eigenfunctions import Eigenfunctions
 
 OMEGA = 2.0
 N = 4

@@ -1,0 +1,1 @@
+"""What `SampledRitz` is made of: references, the ansatz, points, steps, densities."""

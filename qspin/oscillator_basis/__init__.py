@@ -1,0 +1,1 @@
+"""What `ProductBasis` is made of: V as a polynomial, oscillator functions, their matrices."""

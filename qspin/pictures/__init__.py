@@ -1,0 +1,1 @@
+"""What `plot`, `animation` and `report` draw and write."""

@@ -1,0 +1,1 @@
+"""What `SpIN` is made of: estimators of its gradient, final energies, scales."""

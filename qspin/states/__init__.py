@@ -1,0 +1,1 @@
+"""What a spectrum is made of: functions, levels, conventions, tables, what its files hold."""
