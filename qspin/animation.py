@@ -13,10 +13,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from qspin.checks import whole
+from qspin.domain import Box
 from qspin.pictures.evolution import Superposition, superposition
 from qspin.pictures.panels import draw_outside
 from qspin.pictures.style import COLOURS, energy_label
-from qspin.pictures.windows import box_of, cells, given_window, potential_at, set_limits, windows_of
+from qspin.pictures.windows import (
+    box_of,
+    cells,
+    coordinate_names,
+    given_window,
+    potential_at,
+    set_limits,
+    windows_of,
+)
 from qspin.region import Region
 from qspin.spectrum import Spectrum
 
@@ -37,13 +46,14 @@ def animate(
     points: int | None = None,
     window: Any = None,
     contours: int = 8,
+    axes: Any = (0, 1),
     dpi: int = 100,
 ) -> Path:
     """Write Σ c_n exp(-i E_n t) ψ_n in time (ħ = 1) as a film.
 
     1D: the density, and the real and imaginary part of ψ·exp(iĒt), over V, all lifted to the mean energy Ē = ⟨H⟩; without
     that factor, which nobody can measure, the phase would turn faster than a film can show. 2D: the density, with
-    contours of V.
+    contours of V. 3D: the density along two coordinates, the third integrated over.
 
     Args:
         coefficients: c_0, c_1, …, or a mapping from states to numbers, {0: 1, 3: 1j}; they are normalised.
@@ -51,21 +61,25 @@ def animate(
         duration: of the evolution, in 1/energy; by default one period of the slowest beat, so that a GIF of two levels
             repeats without a jump.
         frames: how many pictures; fps: of them a second.
-        points: mesh points along each axis; by default 600 in 1D, 120 in 2D.
+        points: mesh points along each axis; by default 600 in 1D, 120 in 2D, 80 in 3D.
         window: (low, high) for each coordinate; by default where the states are.
         contours: of V in 2D, where V is known.
-        dpi: dots per inch of a film 6.4 inches (1D) or about 4.4 inches (2D) wide.
+        axes: in 3D, the two coordinates that are drawn.
+        dpi: dots per inch of a film 6.4 inches (1D) or about 4.4 inches (else) wide.
 
-    Returns the path. Raises ValueError for coefficients, numbers or a file ending that cannot work, or past two dimensions;
-    RuntimeError for .mp4 where ffmpeg is not installed.
+    Returns the path. Cost: the states at points^dim places, once, and a picture a frame; in 3D of n states that take part
+    n² points² numbers are held. Raises ValueError for coefficients, numbers or a file ending that cannot work, or past three
+    dimensions; RuntimeError for .mp4 where ffmpeg is not installed.
 
     Example: `spectrum.animate([1, 1], "beat.gif")`.
     """
     target = Path(path)
     mixed = superposition(spectrum, coefficients)
     box = box_of(spectrum)
-    if box.dim > 2:
-        raise ValueError(f"animate: draws one or two dimensions, the domain has {box.dim}.")
+    if box.dim > 3:
+        raise ValueError(f"animate: draws one to three dimensions, the domain has {box.dim}.")
+    if len(axes) != 2 or len({*axes} & {0, 1, 2}) != 2:
+        raise ValueError(f"animate: axes must be two different ones of 0, 1, 2, got {axes!r}.")
     numbers = {"frames": frames, "fps": fps, "dpi": dpi} | ({} if points is None else {"points": points})
     for name, number in numbers.items():
         least = 2 if name in ("frames", "points") else 1
@@ -82,8 +96,13 @@ def animate(
     within = np.stack([seen[:, :, 0].min(axis=0), seen[:, :, 1].max(axis=0)], axis=1)
 
     times = duration * np.arange(frames) / frames
-    scene = _scene_1d if box.dim == 1 else _scene_2d
-    figure, draw = scene(mixed, within, int(points or (600, 120)[box.dim - 1]), times, contours)
+    points = points or (600, 120, 80)[box.dim - 1]
+    if box.dim == 1:
+        figure, draw = _scene_1d(mixed, within, points, times)
+    elif box.dim == 2:
+        figure, draw = _scene_2d(mixed, within, points, times, contours)
+    else:
+        figure, draw = _scene_3d(mixed, within, points, times, axes)
     target.parent.mkdir(parents=True, exist_ok=True)
     draw(0.0)
     figure.draw_without_rendering()
@@ -114,7 +133,7 @@ _EVEN = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # h264 takes even numbers of pixels onl
 
 
 def _scene_1d(
-    mixed: Superposition, window: np.ndarray, points: int, times: np.ndarray, _: int
+    mixed: Superposition, window: np.ndarray, points: int, times: np.ndarray
 ) -> tuple[Figure, Callable[[float], None]]:
     spectrum, energy = mixed.spectrum, mixed.energy
     box = box_of(spectrum)
@@ -176,40 +195,81 @@ def _heights(mixed: Superposition, v: np.ndarray | None) -> tuple[float, float, 
 def _scene_2d(
     mixed: Superposition, window: np.ndarray, points: int, times: np.ndarray, contours: int
 ) -> tuple[Figure, Callable[[float], None]]:
-    spectrum = mixed.spectrum
-    box = box_of(spectrum)
-    shown = np.clip(window, np.array([box.lower]).T, np.array([box.upper]).T)
-    x, y = (cells(part, points) for part in shown)
+    box = box_of(mixed.spectrum)
+    x, y = (cells(part, points) for part in _inside(box, window))
     mesh = np.stack([c.ravel() for c in np.meshgrid(x, y)], axis=1)
-    psi = spectrum(mesh)
-    some = times[:: max(len(times) // 16, 1)]
-    largest = max(float(np.quantile(np.abs(psi @ mixed.phased(float(t))) ** 2, 1 - _CUT)) for t in some)
+    psi = mixed.spectrum(mesh)
 
-    wide = float(np.clip(np.ptp(shown[0]) / np.ptp(shown[1]), 0.4, 2.5))
-    figure = Figure(figsize=(4.0 * np.sqrt(wide) + 0.4, 4.0 / np.sqrt(wide) + 0.8), layout="constrained")
-    ax = figure.subplots()
-    image = ax.imshow(
-        np.zeros((points, points)), origin="lower", extent=(*shown[0], *shown[1]), cmap="Blues",
-        vmin=0, vmax=max(largest, 1e-300), aspect="equal", interpolation="bilinear",
-    )  # fmt: skip
-    v = potential_at(spectrum, mesh) if contours else None
+    def density(time: float) -> np.ndarray:
+        return np.abs(psi @ mixed.phased(time)).reshape(points, points) ** 2
+
+    figure, ax, draw = _plane(mixed, window, (0, 1), density, times)
+    v = potential_at(mixed.spectrum, mesh) if contours else None
     if v is not None:
         levels = np.unique(np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1]))
         ax.contour(x, y, v.reshape(points, points), levels=levels, colors="0.45", linewidths=0.5)
     if isinstance(box, Region):
         draw_outside(ax, x, y, box.signed(mesh).reshape(points, points))
-    set_limits(ax, box, window, (0, 1))
+    return figure, draw
+
+
+def _scene_3d(
+    mixed: Superposition, window: np.ndarray, points: int, times: np.ndarray, drawn: tuple[int, int]
+) -> tuple[Figure, Callable[[float], None]]:
+    """The density along two coordinates, from ∫ ψ_m* ψ_n over the third of all pairs that take part."""
+    (third,) = {0, 1, 2} - {*drawn}
+    axes = [cells(part, points) for part in _inside(box_of(mixed.spectrum), window)]
+    mesh = np.empty((points, points, points, 3))  # third, vertical, horizontal
+    for axis, along in ((third, 0), (drawn[1], 1), (drawn[0], 2)):
+        mesh[..., axis] = np.expand_dims(axes[axis], [i for i in range(3) if i != along])
+    chosen = np.flatnonzero(mixed.weights > 1e-6)
+    psi = mixed.spectrum(mesh)[..., chosen]
+    pairs = np.einsum("zyxm,zyxn->yxmn", psi.conj(), psi, optimize=True) * np.ptp(axes[third][:2])
+
+    def density(time: float) -> np.ndarray:
+        now = mixed.phased(time)[chosen]
+        return np.einsum("yxmn,m,n->yx", pairs, now.conj(), now, optimize=True).real
+
+    figure, _, draw = _plane(mixed, window, drawn, density, times)
+    return figure, draw
+
+
+def _inside(box: Box, window: np.ndarray) -> np.ndarray:
+    """The part of a window (dim, 2) that is in the box."""
+    return np.clip(window, np.array([box.lower]).T, np.array([box.upper]).T)
+
+
+def _plane(
+    mixed: Superposition,
+    window: np.ndarray,
+    drawn: tuple[int, int],
+    density: Callable[[float], np.ndarray],
+    times: np.ndarray,
+) -> tuple[Figure, Any, Callable[[float], None]]:
+    """A density (vertical, horizontal) by colour, on one scale at all times."""
+    box, names = box_of(mixed.spectrum), coordinate_names(mixed.spectrum.domain.dim)
+    shown = _inside(box, window)[list(drawn)]
+    some = times[:: max(len(times) // 16, 1)]
+    largest = max(float(np.quantile(density(float(t)), 1 - _CUT)) for t in some)
+    wide = float(np.clip(np.ptp(shown[0]) / np.ptp(shown[1]), 0.4, 2.5))
+    figure = Figure(figsize=(4.0 * np.sqrt(wide) + 0.4, 4.0 / np.sqrt(wide) + 0.8), layout="constrained")
+    ax = figure.subplots()
+    image = ax.imshow(
+        density(0.0), origin="lower", extent=(*shown[0], *shown[1]), cmap="Blues",
+        vmin=0, vmax=max(largest, 1e-300), aspect="equal", interpolation="bilinear",
+    )  # fmt: skip
+    set_limits(ax, box, window, drawn)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    ax.set_xlabel("x")
-    ax.set_ylabel("y")
+    ax.set_xlabel(names[drawn[0]])
+    ax.set_ylabel(names[drawn[1]])
     clock = _titled(ax, mixed)
 
     def draw(time: float) -> None:
-        image.set_data(np.abs(psi @ mixed.phased(time)).reshape(points, points) ** 2)
+        image.set_data(density(time))
         clock(time)
 
-    return figure, draw
+    return figure, ax, draw
 
 
 def _titled(ax: Any, mixed: Superposition) -> Callable[[float], None]:

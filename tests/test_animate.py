@@ -5,11 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from known_spectra import oscillator, spectrum_of, well
+from known_spectra import hermite, oscillator, spectrum_of, well
 from matplotlib.animation import FFMpegWriter
 from PIL import Image
 
 import qspin
+from qspin import animation
 from qspin.domain import Nodes
 from qspin.pictures.evolution import superposition
 from qspin.region import Region
@@ -118,8 +119,35 @@ def test_a_film_in_two_dimensions(tmp_path):
         assert film.n_frames == 5
     disk = replace(spectrum, domain=Region(Disk(3.0, (0.0, 0.0)), qspin.Box.cube(8.0, dim=2)))
     assert disk.animate([1, 1j], tmp_path / "disk.gif", **FAST).exists()
-    with pytest.raises(ValueError, match="one or two dimensions, the domain has 3"):
-        oscillator(2, 3).animate([1, 1], tmp_path / "x.gif")
+
+
+def test_a_film_in_three_dimensions_integrates_over_the_third(tmp_path, monkeypatch):
+    """Of harmonic states (0, 0, 0) and (1, 0, 0), along y and x: by the closed form."""
+    seen = []
+
+    def watched(mixed, window, drawn, density, times):
+        seen.append((drawn, density(0.7)))
+        return plane(mixed, window, drawn, density, times)
+
+    plane = animation._plane
+    monkeypatch.setattr(animation, "_plane", watched)
+    spectrum = oscillator(4, 3)
+    path = spectrum.animate([1, 0, 0, 1], tmp_path / "x.gif", window=[(-6, 6)] * 3, axes=(1, 0), **FAST)
+    with Image.open(path) as film:
+        assert film.n_frames == 5
+    ((drawn, density),) = seen
+    x = -6 + 12 * (np.arange(40) + 0.5) / 40
+    mixed = (hermite(0, x) + np.exp(-0.7j) * hermite(1, x)) / np.sqrt(2)
+    assert drawn == (1, 0)
+    np.testing.assert_allclose(density, np.abs(mixed[:, None]) ** 2 * hermite(0, x) ** 2, atol=1e-9)
+
+
+def test_films_end_at_three_dimensions(tmp_path):
+    with pytest.raises(ValueError, match="one to three dimensions, the domain has 4"):
+        oscillator(2, 4).animate([1, 1], tmp_path / "x.gif")
+    for axes in ((0, 0), (0, 3), (1,)):
+        with pytest.raises(ValueError, match="axes must be two different ones of 0, 1, 2"):
+            oscillator(2, 3).animate([1, 1], tmp_path / "x.gif", axes=axes)
 
 
 @pytest.mark.skipif(not FFMpegWriter.isAvailable(), reason="ffmpeg is not installed")
