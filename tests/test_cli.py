@@ -365,6 +365,7 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["solve", "--potential", "x**2 + q", "--box", "-8", "8"], "    x**2 + q\n           ^"),
         (["solve", "--potential", "x**2"], "needs either a box"),
+        (["solve", "--potential", "x*y", "--box", "-8", "8", "3"], "LOW HIGH for each, got 3 numbers"),
         (["solve", "--settings", "{folder}/nothing.toml"], "nothing.toml"),
         (["resume", "{folder}"], "no settings.toml"),
         (["plot", "{folder}"], "no file"),

@@ -219,6 +219,10 @@ def _from_formula(table: Mapping[str, Any]) -> tuple[dict[str, Any], Problem]:
         raise SettingsError(
             "a potential needs either a box (LOW HIGH, or LOW HIGH for each axis) or space without walls, and not both."
         )
+    if box is not None and (len(box) < 2 or len(box) % 2):
+        raise SettingsError(
+            f"box must be LOW HIGH for all axes, or LOW HIGH for each, got {len(box)} numbers: {box}."
+        )
     axes = len(box) // 2 if box is not None and len(box) > 2 else None
     dim = table.get("dim", axes)
     potential = expression(table["potential"], dim)
