@@ -10,21 +10,26 @@ TypeError for a point that is not floating-point and ValueError for one of the w
 [2.0, 18.0]
 """
 
-import functools
-import itertools
-import math
-import os
-import tomllib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from qspin.checks import (
+    like,
+    one_each,
+    one_point,
+    one_size,
+    points_of,
+    positive_number,
+    real_number,
+    real_numbers,
+)
+from qspin.force_field import ForceField, force_field
 
 __all__ = [
     "ForceField",
@@ -61,10 +66,10 @@ def harmonic(omega: Numbers = 1.0, mass: Numbers = 1.0, centre: Numbers | None =
     >>> float(harmonic(omega=(1.0, 2.0), centre=(0.0, 1.0))(jnp.array([1.0, 2.0])))
     2.5
     """
-    omega = _numbers("harmonic", "omega", omega, positive=True)
-    mass = _numbers("harmonic", "mass", mass, positive=True)
-    centre = _numbers("harmonic", "centre", 0.0 if centre is None else centre)
-    _one_size("harmonic", omega=omega, mass=mass, centre=centre)
+    omega = real_numbers("harmonic", "omega", omega, positive=True)
+    mass = real_numbers("harmonic", "mass", mass, positive=True)
+    centre = real_numbers("harmonic", "centre", 0.0 if centre is None else centre)
+    one_size("harmonic", omega=omega, mass=mass, centre=centre)
     return Harmonic(omega, mass, centre)
 
 
@@ -80,9 +85,9 @@ def coulomb(charge: Numbers = 1.0, centres: Points | None = None) -> "Coulomb":
     >>> float(coulomb(charge=(1.0, 2.0), centres=[(0.0, 0.0), (3.0, 0.0)])(jnp.array([1.0, 0.0])))
     -2.0
     """
-    places = None if centres is None else _points("coulomb", "centres", centres)
+    places = None if centres is None else points_of("coulomb", "centres", centres)
     count = 1 if places is None else len(places)
-    return Coulomb(_one_each("coulomb", "charge", charge, count), places)
+    return Coulomb(one_each("coulomb", "charge", charge, count), places)
 
 
 def double_well(barrier: Number = 5.0, separation: Number = 4.0) -> "DoubleWell":
@@ -96,7 +101,8 @@ def double_well(barrier: Number = 5.0, separation: Number = 4.0) -> "DoubleWell"
     (5.0, 0.0)
     """
     return DoubleWell(
-        _positive("double_well", "barrier", barrier), _positive("double_well", "separation", separation)
+        positive_number("double_well", "barrier", barrier),
+        positive_number("double_well", "separation", separation),
     )
 
 
@@ -110,7 +116,7 @@ def quartic(strength: Number = 1.0) -> "Quartic":
     >>> float(quartic(2.0)(jnp.array([1.0, 2.0])))
     34.0
     """
-    return Quartic(_positive("quartic", "strength", strength))
+    return Quartic(positive_number("quartic", "strength", strength))
 
 
 def morse(depth: Number, a: Number, centre: Number = 0.0) -> "Morse":
@@ -123,8 +129,8 @@ def morse(depth: Number, a: Number, centre: Number = 0.0) -> "Morse":
     >>> float(morse(depth=10.0, a=1.0, centre=0.5)(jnp.array([0.5])))
     0.0
     """
-    depth, a = _positive("morse", "depth", depth), _positive("morse", "a", a)
-    return Morse(depth, a, _number("morse", "centre", centre))
+    depth, a = positive_number("morse", "depth", depth), positive_number("morse", "a", a)
+    return Morse(depth, a, real_number("morse", "centre", centre))
 
 
 def poschl_teller(lam: Number, a: Number = 1.0, mass: Number = 1.0) -> "PoschlTeller":
@@ -138,9 +144,9 @@ def poschl_teller(lam: Number, a: Number = 1.0, mass: Number = 1.0) -> "PoschlTe
     -3.0
     """
     return PoschlTeller(
-        _positive("poschl_teller", "lam", lam),
-        _positive("poschl_teller", "a", a),
-        _positive("poschl_teller", "mass", mass),
+        positive_number("poschl_teller", "lam", lam),
+        positive_number("poschl_teller", "a", a),
+        positive_number("poschl_teller", "mass", mass),
     )
 
 
@@ -155,7 +161,7 @@ def henon_heiles(lam: Number = 0.0125**0.5) -> "HenonHeiles":
     >>> round(float(henon_heiles(lam=0.1)(jnp.array([0.0, 10.0]))), 4)    # a saddle point
     16.6667
     """
-    return HenonHeiles(_number("henon_heiles", "lam", lam))
+    return HenonHeiles(real_number("henon_heiles", "lam", lam))
 
 
 def square_well(depth: Number, width: Numbers) -> "SquareWell":
@@ -169,7 +175,8 @@ def square_well(depth: Number, width: Numbers) -> "SquareWell":
     (-3.0, 0.0)
     """
     return SquareWell(
-        _positive("square_well", "depth", depth), _numbers("square_well", "width", width, positive=True)
+        positive_number("square_well", "depth", depth),
+        real_numbers("square_well", "width", width, positive=True),
     )
 
 
@@ -183,48 +190,12 @@ def gaussian_wells(depths: Numbers, centres: Points, widths: Numbers) -> "Gaussi
     >>> float(gaussian_wells(depths=2.0, centres=[(0.0,), (9.0,)], widths=0.5)(jnp.array([0.0])))
     -2.0
     """
-    places = _points("gaussian_wells", "centres", centres)
+    places = points_of("gaussian_wells", "centres", centres)
     return GaussianWells(
-        _one_each("gaussian_wells", "depths", depths, len(places)),
+        one_each("gaussian_wells", "depths", depths, len(places)),
         places,
-        _one_each("gaussian_wells", "widths", widths, len(places), positive=True),
+        one_each("gaussian_wells", "widths", widths, len(places), positive=True),
     )
-
-
-def force_field(path: str | os.PathLike[str]) -> "ForceField":
-    """The potential of a molecule from a TOML file of force constants in dimensionless normal coordinates.
-
-    The file gives V = Σ_i ω_i q_i²/2 + Σ_terms k Π_i q_i^{n_i}/n_i!, in any number of modes and to any order:
-
-        units = "cm^-1"                               # of V, ω and k; optional, "" if left out
-        modes = ["bend", "stretch"]                   # names, one per mode; optional
-        frequencies = [455.6, 960.1]                  # ω_i > 0
-        terms = [ [[3, 0], 56.0], [[1, 2], 35.5] ]    # [powers n_i, one per mode], force constant k
-
-    The harmonic part comes from `frequencies`: a quadratic term in `terms` is added to it. With
-    `Kinetic(mass=V.masses)` the Hamiltonian is Σ_i ω_i/2 (p_i² + q_i²) + …. A truncated expansion is often
-    unbounded below far out; keep the box to where it holds.
-
-    Raises FileNotFoundError where there is no such file, and ValueError, naming the file, for one that is not
-    TOML, an unknown or missing key, a frequency that is not a positive number, powers that are not one
-    non-negative integer per mode, a force constant that is not a finite number, a term given twice, or a
-    wrong number of modes.
-
-    >>> V = force_field("problems/data/chlorine_dioxide.toml")
-    >>> V.dim, V.order, len(V.terms), V.units
-    (3, 6, 43, 'cm^-1')
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"force_field: expected a TOML file at {path}, found none.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
-        raise ValueError(f"force_field: {path} is not TOML: {error}") from error
-    try:
-        return _force_field(content)
-    except ValueError as error:
-        raise ValueError(f"force_field: {path}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -241,8 +212,8 @@ class Harmonic:
         return next((len(value) for value in values if isinstance(value, tuple)), None)
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        x = _point("harmonic", x, self.dim)
-        omega, mass, centre = (_like(x, value) for value in (self.omega, self.mass, self.centre))
+        x = one_point("harmonic", x, self.dim)
+        omega, mass, centre = (like(x, value) for value in (self.omega, self.mass, self.centre))
         return jnp.sum(0.5 * mass * (omega * (x - centre)) ** 2)
 
 
@@ -263,9 +234,9 @@ class Coulomb:
         return self.centres
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        x = _point("coulomb", x, self.dim)
-        offsets = x[None, :] if self.centres is None else x - _like(x, self.centres)
-        return -jnp.sum(_like(x, self.charges) / jnp.linalg.norm(offsets, axis=-1))
+        x = one_point("coulomb", x, self.dim)
+        offsets = x[None, :] if self.centres is None else x - like(x, self.centres)
+        return -jnp.sum(like(x, self.charges) / jnp.linalg.norm(offsets, axis=-1))
 
 
 @dataclass(frozen=True)
@@ -277,7 +248,7 @@ class DoubleWell:
     separation: float
 
     def __call__(self, x: Float[Array, " 1"]) -> Float[Array, ""]:
-        (x,) = _point("double_well", x, self.dim)
+        (x,) = one_point("double_well", x, self.dim)
         return self.barrier * ((x / (self.separation / 2)) ** 2 - 1) ** 2
 
 
@@ -289,7 +260,7 @@ class Quartic:
     strength: float
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        return self.strength * jnp.sum(_point("quartic", x) ** 4)
+        return self.strength * jnp.sum(one_point("quartic", x) ** 4)
 
 
 @dataclass(frozen=True)
@@ -302,7 +273,7 @@ class Morse:
     centre: float
 
     def __call__(self, x: Float[Array, " 1"]) -> Float[Array, ""]:
-        (x,) = _point("morse", x, self.dim)
+        (x,) = one_point("morse", x, self.dim)
         return self.depth * jnp.expm1(-self.a * (x - self.centre)) ** 2
 
 
@@ -316,7 +287,7 @@ class PoschlTeller:
     mass: float
 
     def __call__(self, x: Float[Array, " 1"]) -> Float[Array, ""]:
-        (x,) = _point("poschl_teller", x, self.dim)
+        (x,) = one_point("poschl_teller", x, self.dim)
         y = 2 * self.a * x
         # cosh overflows far out and leaves nan gradients; 1/cosh²(y/2) is 4 logistic(y) logistic(-y).
         sech_squared = 4 * jax.nn.sigmoid(y) * jax.nn.sigmoid(-y)
@@ -331,7 +302,7 @@ class HenonHeiles:
     lam: float
 
     def __call__(self, x: Float[Array, " 2"]) -> Float[Array, ""]:
-        x, y = _point("henon_heiles", x, self.dim)
+        x, y = one_point("henon_heiles", x, self.dim)
         return 0.5 * (x**2 + y**2) + self.lam * (x**2 * y - y**3 / 3)
 
 
@@ -347,8 +318,8 @@ class SquareWell:
         return len(self.width) if isinstance(self.width, tuple) else None
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        x = _point("square_well", x, self.dim)
-        inside = jnp.all(2 * jnp.abs(x) < _like(x, self.width))
+        x = one_point("square_well", x, self.dim)
+        inside = jnp.all(2 * jnp.abs(x) < like(x, self.width))
         return jnp.where(inside, jnp.asarray(-self.depth, x.dtype), jnp.zeros((), x.dtype))
 
 
@@ -365,204 +336,6 @@ class GaussianWells:
         return len(self.centres[0])
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        x = _point("gaussian_wells", x, self.dim)
-        depths, centres, widths = (_like(x, value) for value in (self.depths, self.centres, self.widths))
+        x = one_point("gaussian_wells", x, self.dim)
+        depths, centres, widths = (like(x, value) for value in (self.depths, self.centres, self.widths))
         return -jnp.sum(depths * jnp.exp(-jnp.sum(((x - centres) / widths[:, None]) ** 2, axis=-1) / 2))
-
-
-@dataclass(frozen=True, repr=False)
-class ForceField:
-    """V = Σ_i ω_i q_i²/2 + Σ_terms k Π_i q_i^{n_i}/n_i!, read by `force_field`.
-
-    `frequencies` are the ω_i and `terms` pairs (powers n_i, force constant k), all in `units`; `modes` names
-    the coordinates q_i, which are dimensionless.
-    """
-
-    frequencies: Point
-    terms: tuple[tuple[tuple[int, ...], float], ...]
-    units: str
-    modes: tuple[str, ...]
-
-    @property
-    def dim(self) -> int:
-        """The number of modes."""
-        return len(self.frequencies)
-
-    @property
-    def masses(self) -> Point:
-        """1/ω_i: with them -∇²/(2 mass) is the kinetic energy Σ_i ω_i p_i²/2 of dimensionless coordinates."""
-        return tuple(1 / omega for omega in self.frequencies)
-
-    @property
-    def order(self) -> int:
-        """The highest total degree in V."""
-        return max([2, *(sum(powers) for powers, _ in self.terms)])
-
-    def __call__(self, q: Float[Array, " dim"]) -> Float[Array, ""]:
-        q = _point("force_field", q, self.dim)
-        # A table of q^n/n!, n = 0, 1, …, flattened; jnp.power would have nan gradients at q = 0 where n = 0.
-        rows = [jnp.ones_like(q)]
-        for n in range(1, self._highest_power + 1):
-            rows.append(rows[-1] * q / n)
-        table = jnp.concatenate(rows)
-        anharmonic = _like(q, tuple(constant for _, constant in self.terms))
-        for places in self._factors:
-            anharmonic = anharmonic * table[jnp.asarray(places)]
-        return jnp.sum(_like(q, self.frequencies) * q**2) / 2 + jnp.sum(anharmonic)
-
-    def __repr__(self) -> str:
-        size = f"{self.dim} modes, {len(self.terms)} terms to order {self.order}"
-        return f"ForceField({size}, units={self.units!r}, modes={self.modes!r})"
-
-    @functools.cached_property
-    def _highest_power(self) -> int:
-        return max((max(powers) for powers, _ in self.terms), default=0)
-
-    @functools.cached_property
-    def _factors(self) -> tuple[tuple[int, ...], ...]:
-        """The first factor of every term, then the second, …, as places in the flattened (power, mode) table.
-
-        A term couples few modes, so these are few however many modes there are. Place 0, a one, pads.
-        """
-        coupled = [
-            [power * self.dim + mode for mode, power in enumerate(powers) if power]
-            for powers, _ in self.terms
-        ]
-        return tuple(itertools.zip_longest(*coupled, fillvalue=0))
-
-
-def _force_field(content: dict[str, Any]) -> ForceField:
-    known = ("units", "modes", "frequencies", "terms")
-    for key in ("frequencies", "terms"):
-        if key not in content:
-            raise ValueError(f"expected the key {key!r}, got {sorted(content)}.")
-    if unknown := sorted(set(content) - set(known)):
-        raise ValueError(f"expected the keys {', '.join(known)}, got also {', '.join(unknown)}.")
-    frequencies = _frequencies(content["frequencies"])
-    dim = len(frequencies)
-    units = content.get("units", "")
-    if not isinstance(units, str):
-        raise ValueError(f"units: expected a string, got {units!r}.")
-    modes = content.get("modes", [f"q_{i}" for i in range(1, dim + 1)])
-    if not isinstance(modes, list) or not all(isinstance(mode, str) for mode in modes):
-        raise ValueError(f"modes: expected a list of names, got {modes!r}.")
-    if len(modes) != dim:
-        raise ValueError(f"modes: expected {dim} names, one per frequency, got {len(modes)}.")
-    return ForceField(frequencies, _terms(content["terms"], dim), units, tuple(modes))
-
-
-def _frequencies(given: Any) -> Point:
-    if not isinstance(given, list) or not given:
-        raise ValueError(f"frequencies: expected a list of positive numbers, got {given!r}.")
-    for i, omega in enumerate(given, start=1):
-        if not _is_finite_number(omega) or omega <= 0:
-            raise ValueError(f"frequencies: expected positive numbers, got {omega!r} for mode {i}.")
-    return tuple(float(omega) for omega in given)
-
-
-def _terms(given: Any, dim: int) -> tuple[tuple[tuple[int, ...], float], ...]:
-    if not isinstance(given, list):
-        raise ValueError(f"terms: expected a list of [powers, force constant], got {given!r}.")
-    for i, term in enumerate(given, start=1):
-        if not isinstance(term, list) or len(term) != 2 or not isinstance(term[0], list):
-            raise ValueError(f"term {i}: expected [powers, force constant], got {term!r}.")
-        powers, constant = term
-        if len(powers) != dim:
-            raise ValueError(f"term {i}: expected {dim} powers, one per frequency, got {powers!r}.")
-        if not all(type(power) is int and power >= 0 for power in powers):
-            raise ValueError(f"term {i}: expected powers that are integers of at least 0, got {powers!r}.")
-        if not _is_finite_number(constant):
-            raise ValueError(f"term {i}: expected a finite number as force constant, got {constant!r}.")
-    terms = tuple((tuple(powers), float(constant)) for powers, constant in given)
-    powers, times = Counter(powers for powers, _ in terms).most_common(1)[0] if terms else ((), 0)
-    if times > 1:
-        raise ValueError(f"terms: expected each powers once, got {list(powers)} {times} times.")
-    return terms
-
-
-def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _point(owner: str, x: Float[Array, " dim"], dim: int | None = None) -> Float[Array, " dim"]:
-    """x, after checking that it is one floating-point point of `dim` coordinates (None: any number)."""
-    x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{owner}: a point must be floating-point, got dtype {x.dtype}.")
-    if x.ndim != 1 or x.shape[0] != (dim or x.shape[0]):
-        expected = "(dim,)" if dim is None else f"({dim},)"
-        raise ValueError(
-            f"{owner}: expected one point of shape {expected}, got {x.shape}; use jax.vmap for many."
-        )
-    return x
-
-
-def _like(x: Array, value: Any) -> Any:
-    """Numbers as an array in the dtype of x; a single number stays one, as it takes any dtype."""
-    return jnp.asarray(value, x.dtype) if isinstance(value, tuple) else value
-
-
-def _number(owner: str, name: str, value: Any) -> float:
-    if hasattr(value, "tolist"):  # NumPy and JAX scalars; jnp.asarray would round a float64 to 32 bits
-        value = value.tolist()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{owner}: {name} must be a real number, got {value!r}.")
-    if not math.isfinite(value):
-        raise ValueError(f"{owner}: {name} must be finite, got {value!r}.")
-    return float(value)
-
-
-def _positive(owner: str, name: str, value: Any) -> float:
-    number = _number(owner, name, value)
-    if number <= 0:
-        raise ValueError(f"{owner}: {name} must be positive, got {number}.")
-    return number
-
-
-def _sequence(owner: str, name: str, value: Any) -> Sequence[Any] | None:
-    """The entries of a sequence or array, None for what is not one; an empty one is refused."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        return None
-    if not value:
-        raise ValueError(f"{owner}: {name} is empty.")
-    return value
-
-
-def _numbers(owner: str, name: str, value: Any, positive: bool = False) -> float | Point:
-    """One number, or a tuple of them where a sequence was given."""
-    check = _positive if positive else _number
-    entries = _sequence(owner, name, value)
-    if entries is None:
-        return check(owner, name, value)
-    return tuple(check(owner, name, entry) for entry in entries)
-
-
-def _one_each(owner: str, name: str, value: Any, count: int, positive: bool = False) -> Point:
-    numbers = _numbers(owner, name, value, positive)
-    if not isinstance(numbers, tuple):
-        return (numbers,) * count
-    if len(numbers) != count:
-        raise ValueError(f"{owner}: {name} has {len(numbers)} entries for {count} centres.")
-    return numbers
-
-
-def _points(owner: str, name: str, value: Any) -> tuple[Point, ...]:
-    rows = _sequence(owner, name, value)
-    if rows is None:
-        raise TypeError(f"{owner}: {name} must be a sequence of points, got {value!r}.")
-    given = [_numbers(owner, name, row) for row in rows]
-    points = tuple(point for point in given if isinstance(point, tuple))
-    if len(points) < len(given):
-        raise ValueError(f"{owner}: {name} must have shape (n, dim), as in [(0.0, 0.0)], got {value!r}.")
-    if len({len(point) for point in points}) > 1:
-        raise ValueError(f"{owner}: {name} must all have as many coordinates, got {value!r}.")
-    return points
-
-
-def _one_size(owner: str, **values: float | Point) -> None:
-    sizes = {name: len(value) for name, value in values.items() if isinstance(value, tuple)}
-    if len(set(sizes.values())) > 1:
-        counted = ", ".join(f"{name} has {size} entries" for name, size in sizes.items())
-        raise ValueError(f"{owner}: {counted}.")

@@ -22,6 +22,7 @@ ORDER = [
     "shapes",
     "states.domain_record",
     "laplacian",
+    "force_field",
     "potentials",
     "expression",
     "exact",
