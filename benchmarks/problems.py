@@ -1,7 +1,8 @@
-"""Every shipped problem by every method, with default settings: time, accuracy, and honesty of the error bars.
+"""Every shipped problem with default settings: time, accuracy, and honesty of the error bars.
 
-    python benchmarks/problems.py [NAME ...]
+    python benchmarks/problems.py [--spin] [NAME ...]
 
+By the method that `solve` chooses and by its referee; with --spin by `SpIN` alone, where a box has up to three dimensions.
 The truth is the closed form where there is one, else the referee's energies: a grid, or past three
 dimensions `ProductBasis`. Prints a
 Markdown table. Seconds are wall clock of `solve`, compilation included; `off` is the worst |E - truth| over the
@@ -28,13 +29,15 @@ def row(name: str, method: qspin.Spectrum, seconds: float, truth: np.ndarray) ->
     )
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], spin: bool) -> None:
     print(
         "| problem | states | method | s | worst off (relative) | worst claimed (relative) | worst off/claimed | groups |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
         file = load_problem(name)
+        if spin and file.problem.dim > 3:
+            continue
         closed = file.problem.exact_energies(file.n_states)
         referee, referee_seconds = None, 0.0
         if closed is None or file.problem.dim <= 3:
@@ -44,9 +47,9 @@ def main(names: list[str]) -> None:
             referee_seconds = time.perf_counter() - started
         truth = referee.energies if closed is None else closed[: file.n_states]  # type: ignore[union-attr]
         started = time.perf_counter()
-        spectrum = qspin.solve(file.problem, file.n_states)
+        spectrum = qspin.solve(file.problem, file.n_states, qspin.SpIN() if spin else None)
         print(row(name, spectrum, time.perf_counter() - started, truth), flush=True)
-        if referee is None:
+        if referee is None or spin:
             continue
         if closed is not None:
             print(row(name, referee, referee_seconds, truth), flush=True)
@@ -59,4 +62,5 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(shipped_problems()))
+    asked = [name for name in sys.argv[1:] if name != "--spin"]
+    main(asked or list(shipped_problems()), "--spin" in sys.argv)
