@@ -1,6 +1,6 @@
 """The hydrogen atom in atomic units, H = -½∇² - 1/|x|: levels -1/(2n²), each n² times.
 
-Walls shift levels: at a half-width of 25 those at -1/8 lie 1 to 3·10⁻⁷ (relative) above the closed form, which is of free space.
+Walls shift levels: at a half-width of 25 those at -1/8 lie 1 to 3·10⁻⁷ (relative) over the closed form, that of free space.
 At 40 they do not notice.
 """
 

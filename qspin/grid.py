@@ -8,28 +8,26 @@ import numpy as np
 
 from qspin.domain import Box, Centre
 from qspin.meshes.eigensolver import Discretised, Eigenpairs, lowest
+from qspin.meshes.extrapolation import FEWEST, RATIO, Series, coarser, extrapolated
 from qspin.meshes.grid_functions import GridFunctions
 from qspin.meshes.mesh import CORNER, Mesh
 from qspin.meshes.schemes import DVR, Differences, Elements, Scheme
+from qspin.meshes.walls import near_walls, wall_shifts
 from qspin.method import DirectMethod
 from qspin.problem import Problem
 from qspin.region import Region
 from qspin.spectrum import Spectrum
 from qspin.states.levels import energy_scale
 
-__all__ = ["Grid", "wall_shifts"]
+__all__ = ["Grid"]
 
-_RATIO = 1.25  # of spacings between resolutions
-_FEWEST = 12  # points an axis of the coarsest mesh
 _MEMORY = 12e9  # bytes a solve may be expected to need
-# Points an axis of a DVR to begin with, by dimension, and at most; between them by _RATIO.
+# Points an axis of a DVR to begin with, by dimension, and at most; between them by RATIO.
 _FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 160, 3: 48}
 _ENOUGH = {1: 1e-11, 2: 1e-11, 3: 1e-10}  # of the energies: a step between meshes that asks for no finer one
 # Points an axis where a region's walls cross the grid: one less than what many whole numbers divide, so that walls and corners
 # at simple fractions of the box lie on points of all three.
 _CUT = {1: (479, 599, 749), 2: (191, 239, 299), 3: (31, 39, 49)}
-# Error of an extrapolated energy; measured, as the schemes' `caution` is, on random smooth potentials.
-_SHARE, _DOUBT = 0.15, 1.5
 # Elements about centres, by dimension: degree, and the smallest of them in units of the centre's length.
 _GRADED = {1: (8, 0.1), 2: (6, 0.1), 3: (4, 0.2)}
 
@@ -98,9 +96,9 @@ class Grid(DirectMethod):
         if isinstance(self.points, Sequence):
             object.__setattr__(self, "points", tuple(self.points))
         for count in self.points if isinstance(self.points, tuple) else (self.points,):
-            if count is not None and (not isinstance(count, int | np.integer) or count < 2 * _FEWEST):
+            if count is not None and (not isinstance(count, int | np.integer) or count < 2 * FEWEST):
                 raise ValueError(
-                    f"Grid: points must be an integer of at least {2 * _FEWEST} an axis, got {self.points!r}."
+                    f"Grid: points must be an integer of at least {2 * FEWEST} an axis, got {self.points!r}."
                 )
         if self.scheme is not None and not isinstance(self.scheme, Scheme):
             raise TypeError(
@@ -127,7 +125,7 @@ class Grid(DirectMethod):
             share = problem.domain.area / problem.domain.volume
         fewest = share * min(float(np.prod(shape)) for shape in shapes)
         if 2 * states > fewest:
-            least = int(np.ceil((2 * states / share) ** (1 / problem.dim) * _RATIO**2))
+            least = int(np.ceil((2 * states / share) ** (1 / problem.dim) * RATIO**2))
             raise ValueError(
                 f"Grid: n_states = {n_states} with {self.extra} extra is too many for the coarsest of the meshes, "
                 f"{fewest:.0f} points; expected at least {least} points an axis."
@@ -167,7 +165,7 @@ class Grid(DirectMethod):
         """Coarsest first; of elements that shrink before them one like the middle one, of lower degree."""
         given = self._given(problem)
         if not (isinstance(scheme, Elements) and (problem.centres or _corners(problem))):
-            shapes = self._growing(problem, scheme, n_states) if given is None else _coarser(given)
+            shapes = self._growing(problem, scheme, n_states) if given is None else coarser(given)
             return [_Resolution(shape, scheme) for shape in shapes]
         none, smallest = (0,) * problem.dim, _GRADED[problem.dim][1]
         if given is not None:  # the smallest elements that this many points allow
@@ -185,10 +183,10 @@ class Grid(DirectMethod):
         if not isinstance(scheme, DVR):
             if isinstance(problem.domain, Region) and 2 * least <= _CUT[dim][-1]:
                 return [(n,) * dim for n in _CUT[dim]]
-            return _coarser((max(_LAST[dim], 2 * least),) * dim)
+            return coarser((max(_LAST[dim], 2 * least),) * dim)
         counts = [max(_FIRST[dim], least)]
-        while len(counts) < 3 or counts[-1] * _RATIO <= _LAST[dim]:
-            counts.append(int(np.ceil(counts[-1] * _RATIO)))
+        while len(counts) < 3 or counts[-1] * RATIO <= _LAST[dim]:
+            counts.append(int(np.ceil(counts[-1] * RATIO)))
         return [(n,) * dim for n in counts]
 
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
@@ -219,7 +217,7 @@ class Grid(DirectMethod):
             smooth = np.abs(levels[0] - levels[2])
         found = hamiltonian.apply(pairs.vectors) - pairs.vectors * pairs.energies
         residuals = np.linalg.norm(found, axis=0)[:n_states]
-        series = _extrapolated(levels[-3:], spacings, (least, order), scheme.caution, residuals, smooth)
+        series = extrapolated(levels[-3:], spacings, (least, order), scheme.caution, residuals, smooth)
         unseen = "" if shrinking else _unresolved(problem, mesh)
         if unseen:
             series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))
@@ -249,7 +247,7 @@ class Grid(DirectMethod):
                 "finest": series.finest.tolist(),
                 "order": {"expected": order, "observed": _plain(series.orders)},
                 "wall_shifts": _plain(raised),
-                "wall_probability": _near_walls(problem, mesh, functions).tolist(),
+                "wall_probability": near_walls(problem, mesh, functions).tolist(),
             },
             potential=problem.potential_values,
         )
@@ -290,7 +288,7 @@ def _plain(values: np.ndarray) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
-def _status(series: "_Series", order: float, raised: np.ndarray, pairs: Eigenpairs, mesh: Mesh) -> str:
+def _status(series: Series, order: float, raised: np.ndarray, pairs: Eigenpairs, mesh: Mesh) -> str:
     def names(chosen: np.ndarray) -> str:
         return ", ".join(map(str, np.flatnonzero(chosen)))
 
@@ -316,124 +314,3 @@ def _status(series: "_Series", order: float, raised: np.ndarray, pairs: Eigenpai
     if not pairs.complete:
         said += " States below the last one may be missing: their count came out higher four times."
     return said
-
-
-def _near_walls(problem: Problem, mesh: Mesh, functions: np.ndarray) -> np.ndarray:
-    """Probability within a twentieth of a side of the box's hard walls, (N,)."""
-    near = np.zeros(mesh.size, bool)
-    for axis, x in zip(mesh.axes, mesh.points.T, strict=True):
-        if not axis.periodic:
-            near |= np.minimum(x - axis.lower, axis.upper - x) < 0.05 * (axis.upper - axis.lower)
-    return mesh.weights[near] @ np.abs(functions[near]) ** 2
-
-
-def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: np.ndarray) -> np.ndarray:
-    """How far hard walls raise each energy over that of free space, about, (N,); inf where the walls hold the state.
-
-    A wall that recedes lowers E by c ∫ (∂ψ/∂n)² dS per length (Hadamard), and beyond it ψ falls as exp(-κ x),
-    κ² = (V - E)/c, so the whole shift is near ∫ c (∂ψ/∂n)²/(2κ) dS. Where V < E at a wall that ψ reaches, free space has
-    no such state.
-    """
-    if mesh.kept is not None:  # a region's walls are meant
-        return np.full(len(energies), np.inf)
-    stiffness = problem.hamiltonian.kinetic_coefficients(mesh.dim)
-    values, total = functions.reshape(*mesh.shape, -1), np.zeros(len(energies))
-    for i, axis in enumerate(mesh.axes):
-        if axis.periodic:
-            continue
-        others = np.ones(1)
-        for j, other in enumerate(mesh.axes):
-            others = np.multiply.outer(others, other.weights if j != i else np.ones(1)).ravel()
-        for wall, first in ((axis.lower, 0), (axis.upper, -1)):
-            slope = np.take(values, first, axis=i).reshape(-1, len(energies)) / (axis.points[first] - wall)
-            points = (
-                np.take(mesh.points.reshape(*mesh.shape, mesh.dim), first, axis=i)
-                .reshape(-1, mesh.dim)
-                .copy()
-            )
-            points[:, i] = wall + 1e-6 * (axis.points[first] - wall)
-            lost = others[:, None] * stiffness[i] * np.abs(slope) ** 2
-            kappa = np.sqrt(
-                np.maximum(problem.potential_values(points)[:, None] - energies, 0) / stiffness[i]
-            )
-            held = (lost * (kappa == 0)).sum(0) * (axis.upper - axis.lower) > 1e-9 * np.abs(energies)
-            outside = np.where(kappa > 0, lost / np.where(kappa > 0, 2 * kappa, 1), 0).sum(0)
-            total += np.where(held, np.inf, outside)
-    return total
-
-
-def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Three shapes, coarsest first; odd stays odd and even even, so that a symmetric mesh stays symmetric."""
-
-    def fewer(n: int, factor: float) -> int:
-        return max(_FEWEST + n % 2, n - 2 * round((n + 1) * (1 - 1 / factor) / 2))
-
-    return [*(tuple(fewer(n, _RATIO**k) for n in shape) for k in (2, 1)), shape]
-
-
-@dataclass(frozen=True, eq=False)
-class _Series:
-    """What three resolutions say of each level, (N,) each: `finest` and extrapolated energies, errors, whether they settle,
-    and the observed order, nan where none can be told."""
-
-    finest: np.ndarray
-    energies: np.ndarray
-    errors: np.ndarray
-    settled: np.ndarray
-    orders: np.ndarray
-
-
-def _extrapolated(
-    levels: list[np.ndarray],
-    spacings: list[float],
-    orders: tuple[float, float],
-    caution: float,
-    residuals: np.ndarray,
-    smooth: np.ndarray,
-) -> _Series:
-    """E(h) = E + C h^p through three spacings gives p; extrapolated where least ≤ p ≤ 1.75·order, with p at most the order.
-
-    The error of an extrapolated energy is 1.5 times what it matters whether the observed or the expected power is used, and at
-    least 0.15 of the distance to the finest mesh's energy. Beyond order 8 nothing is extrapolated: meshes this coarse are
-    seldom on the asymptote, and their steps shrink unevenly. The error is then the last step times (step before / last
-    step)^caution.
-    `smooth` is an error that does not depend on h: steps smaller than it are not asked for a power.
-    """
-    coarse, middle, fine = levels
-    least, order = orders
-    ratio = spacings[1] / spacings[2]
-    first, second = coarse - middle, middle - fine
-    floor = 1e-11 * np.abs(fine).max() + residuals
-    with np.errstate(divide="ignore", invalid="ignore"):
-        observed = np.log(np.abs(first / second)) / np.log(ratio)
-    tiny = np.abs(second) <= 10 * floor
-    # An order far above the scheme's is two errors of opposite sign passing through zero, not accuracy.
-    regular = (first * second > 0) & (observed >= least) & (observed <= 1.75 * order)
-    tiny |= ~regular & (np.abs(first) + np.abs(second) <= smooth)
-    settled = regular | tiny
-    power = np.clip(np.where(np.isfinite(observed), observed, order), least, order)
-    last = np.abs(second)
-    if order > 8:
-        settled = tiny | (last <= np.abs(first))
-        tiny = settled
-        last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** caution
-
-    def beyond(power: np.ndarray | float) -> np.ndarray:
-        """From the finest mesh to spacing zero, by that power."""
-        return second / (ratio**power - 1)
-
-    step = np.where(settled & ~tiny, beyond(power), 0)
-    free = beyond(np.where(regular, observed, order))
-    doubt = np.abs(step - beyond(order)) + np.abs(free - beyond(order))
-    extrapolated = np.maximum(_SHARE * np.abs(step), _DOUBT * doubt)
-    wandering = 4 * (np.abs(first) + np.abs(second))
-    errors = np.where(tiny, last, np.where(settled, extrapolated, wandering)) + floor + smooth
-    # Extrapolation may swap levels that nearly touch.
-    rank = np.argsort(fine - step, kind="stable")
-    return _Series(
-        fine,
-        (fine - step)[rank],
-        errors[rank],
-        settled[rank],
-        np.where(regular & ~tiny, observed, np.nan)[rank],
-    )

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.ritz import Ritz, _Solver
 from qspin.runtime import double_precision
 from qspin.variational import gauss_newton
 from qspin.variational.features import Neurons
 from qspin.variational.rayleigh_ritz import blocks
+from qspin.variational.solver import Limits, Solver
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def setting():  # type: ignore[no-untyped-def]
         qspin.Box.cube(7.0, dim=2),
     )
     with double_precision():
-        solver = _Solver(Ritz(), problem, 3, 0)
+        solver = Solver(problem, 3, 0, Limits(1e-6, 400, 150_000, True))
         solver._coarse()
         neurons = solver._draw(solver.sampled[:14], 0.8)
         yield solver, neurons, solver._rule(40)
