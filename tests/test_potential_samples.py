@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from known_spectra import spectrum_of
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.states.potential_samples import PotentialSamples
+from qspin.states.potential_samples import PotentialSamples, sampled_potential
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,16 @@ def test_samples_are_kept_as_they_are(hydrogen, tmp_path):
     twice = kept(once, tmp_path / "again")
     np.testing.assert_array_equal(once.potential.values, twice.potential.values)
     np.testing.assert_array_equal(once.potential.axes[0], twice.potential.axes[0])
+
+
+def test_states_that_broke_down_do_not_keep_a_file_from_being_written():
+    def broken(x):
+        return np.stack([np.full(len(x), np.nan), np.zeros(len(x))], axis=1)
+
+    box = qspin.Box.cube(1.0, dim=2)
+    functions = spectrum_of(broken, [0.0, 1.0], box, 8).eigenfunctions
+    samples = sampled_potential(lambda x: (x**2).sum(-1), box, functions, [[0], [1]])
+    assert samples is not None and np.isfinite(samples.values).all()
 
 
 def test_a_loaded_plane_is_drawn_with_contours(hydrogen, tmp_path):

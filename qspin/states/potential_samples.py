@@ -68,7 +68,7 @@ def sampled_potential(
     points, weights = functions.quadrature()
     some = slice(None, None, -(-len(points) // _MOST_POINTS))
     density = np.abs(weights[some])[:, None] * np.abs(functions(points[some])) ** 2
-    density = density / density.sum(axis=0)
+    density = np.nan_to_num(density / np.maximum(density.sum(axis=0), 1e-300))  # of what broke down, nothing
     share = np.sum([density[:, group].mean(axis=1) for group in groups], axis=0) / len(groups)
     axes = tuple(_nodes(box, axis, points[some][:, axis], share) for axis in range(box.dim))
     edge = 1e-9 * np.asarray(box.lengths)
@@ -86,10 +86,9 @@ def _nodes(box: Box, axis: int, x: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Ascending coordinates from wall to wall, as many to each equal part of the density, and some evenly."""
     low, high = box.lower[axis], box.upper[axis]
     places, which = np.unique(x, return_inverse=True)
-    edges = np.concatenate(
-        [[low], (places[1:] + places[:-1]) / 2, [high]]
-    )  # each place stands for its surroundings
+    # Each place stands for its surroundings.
+    edges = np.concatenate([[low], (places[1:] + places[:-1]) / 2, [high]])
     below = np.concatenate([[0.0], np.cumsum(np.bincount(which, share))])
-    cumulated = _EVEN * (edges - low) / (high - low) + (1 - _EVEN) * below / below[-1]
+    cumulated = _EVEN * (edges - low) / (high - low) + (1 - _EVEN) * below / max(below[-1], 1e-300)
     nodes = np.interp(np.linspace(0, 1, _NODES[box.dim]), cumulated, edges)
     return np.unique(np.concatenate([[low], nodes[1:-1], [high]]))
