@@ -201,6 +201,15 @@ def test_status_says_what_is_cut() -> None:
     assert (tight.energies[1:] > -1 / 9 + 1e-6).all()
 
 
+def test_a_wall_is_said_where_it_adds_more_than_the_claimed_error() -> None:
+    """2D hydrogen's n = 1 is raised by 4e-6 (relative) by walls at 30, and by nothing at 60."""
+    for half_width, felt in ((30.0, True), (60.0, False)):
+        spectrum = qspin.solve(hydrogen(half_width=half_width), 4, qspin.Ritz(tolerance=1e-7))
+        off = np.abs(spectrum.energies - exact.hydrogen_2d()(4))
+        assert (off > 3 * spectrum.errors).any() == felt
+        assert ("cuts the tail of the highest state" in spectrum.status) == felt
+
+
 def test_scales_of_a_turned_well_follow_its_axes() -> None:
     """A narrow valley along the diagonal of the box."""
     problem = qspin.Problem(

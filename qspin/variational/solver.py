@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from scipy.special import gammaln
 
 from qspin.problem import Problem
 from qspin.spectrum import Spectrum
@@ -30,6 +31,7 @@ _RULE_SAFETY = 3.0  # the finer rule is not exact either
 _DEAR = 40_000  # points from which on a rule is not refined beyond the tolerance
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
+_NOTICED = 1e-9  # share of an energy that a wall may add unsaid
 _PER_FEATURE = 8  # sampled points, past three dimensions
 
 
@@ -243,7 +245,7 @@ class Solver(TrialSpace):
             remarks = [
                 f"states {short} have claimed errors above the tolerance; raise {advice}, or the tolerance."
             ]
-        wall = self._wall(float(solution.energies[n - 1]))
+        wall = self._wall(float(solution.energies[n - 1]), float(solution.errors[n - 1]))
         if wall:
             remarks.append(wall)
         above = solution.energies[n:]
@@ -270,9 +272,11 @@ class Solver(TrialSpace):
             potential=self.problem.potential_values,
         )
 
-    def _wall(self, highest: float) -> str | None:
-        """Advice where a wall stands in the tail of the highest state: there its place, not V alone, makes the energies."""
-        felt = -0.5 * np.log(self.limits.tolerance) - 1
+    def _wall(self, highest: float, error: float) -> str | None:
+        """Advice where a wall stands in the tail of the highest state, and what it adds to the energy, a share of about
+        e^-2decay, is more than the error that is claimed."""
+        most = max(self.limits.tolerance, _NOTICED)
+        felt = -0.5 * np.log(np.clip(error / max(abs(highest), 1e-300), _NOTICED, most))
         if self.centres:
             if highest >= 0:
                 return None
@@ -280,7 +284,10 @@ class Solver(TrialSpace):
             place = np.array([c.position for c in self.centres])
             room = np.stack([np.asarray(self.domain.upper) - place, place - np.asarray(self.domain.lower)])
             side, _, axis = np.unravel_index(room.argmin(), room.shape)
-            decay = rate * float(room.min())
+            # Of hydrogen's outermost lobe, r^n exp(-κr): powers of r hold it up far out.
+            charge, away = sum(c.strength for c in self.centres), rate * float(room.min())
+            n = max(charge / (2 * float(self.stiffness.max()) * rate), 0.0)
+            decay = away - n * np.log(max(2 * away, 1.0)) + gammaln(2 * n + 1) / 2
             side = 1 - side
         else:
             found = extent(self.problem, self.frame.mean, self.covariance, highest)
@@ -298,7 +305,7 @@ class Solver(TrialSpace):
         wall = (self.domain.lower, self.domain.upper)[side][axis]
         return (
             f"The wall at x{axis} = {wall:g} cuts the tail of the highest state (there about e^-{decay:.1f}) and raises "
-            f"its energy; {(FADED - decay) / rate:.2g} further out it would not."
+            f"its energy, by a share of some {np.exp(-2 * decay):.0e}; {(FADED - decay) / rate:.2g} further out it would not."
         )
 
 
