@@ -173,6 +173,18 @@ class Box(Domain):
             )
         object.__setattr__(self, "wave_vector", k)
 
+    def __repr__(self) -> str:
+        """The call that makes it, without what is as by default.
+
+        >>> Box(-6.0, 6.0)
+        Box([-6.0], [6.0])
+        """
+        parts = [str(list(self.lower)), str(list(self.upper))]
+        parts += [f"periodic={self.periodic}"] if any(self.periodic) else []
+        parts += [f"mask={self.mask!r}"] if self.mask != SquareRootMask() else []
+        parts += [f"wave_vector={self.wave_vector}"] if any(self.wave_vector) else []
+        return f"Box({', '.join(parts)})"
+
     @classmethod
     def cube(cls, half_width: Number, dim: Count, periodic: Flags = False, mask: Mask | None = None) -> "Box":
         """The cube [-half_width, half_width]^dim about the origin.

@@ -237,3 +237,15 @@ def test_nodes_are_equal_where_their_features_are():
 def test_bad_domains(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        Box(-6.0, 6.0),
+        Box([0.0, -1.5], [2.0, 1.0], periodic=(True, False), wave_vector=(0.3, 0.0)),
+        Box.cube(1.0, dim=3, mask=PolynomialMask()),
+    ],
+)
+def test_a_box_is_shown_as_the_call_that_makes_it(box):
+    assert eval(repr(box)) == box
