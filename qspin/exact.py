@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from jaxtyping import Float
 
+from qspin.separable import half_integers, separable, squares_from_one, squares_in_pairs
+
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -85,7 +87,7 @@ def box(lengths: ArrayLike, mass: ArrayLike = 1.0) -> ClosedForm:
     return ClosedForm(
         name=_call("box", lengths=lengths, mass=mass),
         formula="E = Σ (π n_i/L_i)²/(2 m_i), n_i = 1, 2, …",
-        levels=functools.partial(_separable, (np.pi / lengths) ** 2 / (2 * mass), _squares_from_one),
+        levels=functools.partial(separable, (np.pi / lengths) ** 2 / (2 * mass), squares_from_one),
     )
 
 
@@ -109,7 +111,7 @@ def harmonic(omega: ArrayLike, dim: SupportsIndex | None = None) -> ClosedForm:
     return ClosedForm(
         name=_call("harmonic", omega=omega),
         formula="E = Σ ω_i (n_i + 1/2), n_i = 0, 1, …",
-        levels=functools.partial(_separable, omega, _half_integers),
+        levels=functools.partial(separable, omega, half_integers),
     )
 
 
@@ -140,7 +142,7 @@ def coupled_oscillators(matrix: ArrayLike) -> ClosedForm:
     return ClosedForm(
         name=f"coupled_oscillators(dim={dim})",
         formula="E = Σ ω_i (n_i + 1/2), ω_i² the eigenvalues of A",
-        levels=functools.partial(_separable, np.sqrt(squares), _half_integers),
+        levels=functools.partial(separable, np.sqrt(squares), half_integers),
     )
 
 
@@ -168,7 +170,7 @@ def moshinsky(particles: SupportsIndex, space: SupportsIndex, omega: Number, k: 
     return ClosedForm(
         name=_call("moshinsky", particles=particles, space=space, omega=omega, k=k),
         formula="E = ω Σ (n_i + 1/2) + √(ω² + N k) Σ (m_i + 1/2), D and D (N - 1) modes",
-        levels=functools.partial(_separable, np.array([omega] * space + relative), _half_integers),
+        levels=functools.partial(separable, np.array([omega] * space + relative), half_integers),
     )
 
 
@@ -293,7 +295,7 @@ def ring(length: Number, mass: Number = 1.0) -> ClosedForm:
     return ClosedForm(
         name=_call("ring", length=length, mass=m),
         formula="E = (2π k/L)²/(2m), k = 0, ±1, …",
-        levels=functools.partial(_separable, _rotor(np.array([length]), np.array([m])), _squares_in_pairs),
+        levels=functools.partial(separable, _rotor(np.array([length]), np.array([m])), squares_in_pairs),
     )
 
 
@@ -309,60 +311,11 @@ def torus(lengths: ArrayLike, mass: ArrayLike = 1.0) -> ClosedForm:
     return ClosedForm(
         name=_call("torus", lengths=lengths, mass=mass),
         formula="E = Σ (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, …",
-        levels=functools.partial(_separable, _rotor(lengths, mass), _squares_in_pairs),
+        levels=functools.partial(separable, _rotor(lengths, mass), squares_in_pairs),
     )
 
 
 # Ladders: the lowest n rungs of one axis, in its own unit of energy: (half-)integers, whose sums are exact.
-
-
-def _half_integers(n: int) -> Float[np.ndarray, " n"]:
-    return np.arange(n) + 0.5
-
-
-def _squares_from_one(n: int) -> Float[np.ndarray, " n"]:
-    return np.arange(1.0, n + 1) ** 2
-
-
-def _squares_in_pairs(n: int) -> Float[np.ndarray, " n"]:
-    """0, 1, 1, 4, 4, …: k = 0, +1, -1, +2, -2."""
-    return ((np.arange(n) + 1) // 2).astype(float) ** 2
-
-
-def _separable(
-    scales: Float[np.ndarray, " dim"], ladder: Callable[[int], Float[np.ndarray, " n"]], n: int
-) -> Float[np.ndarray, " n"]:
-    """The lowest n of Σ_i scale_i · ladder(n)[j_i] over all j, ascending.
-
-    Axes of one scale are summed in units of it, where the sums are exact, so that their degenerate levels
-    come out equal to the last bit; levels degenerate across different scales agree to rounding.
-    """
-    rungs = ladder(n)
-    excitations = rungs - rungs[0]
-    total = np.zeros(1)
-    for scale, axes in zip(*np.unique(scales, return_counts=True), strict=True):
-        alike = np.zeros(1)
-        for _ in range(axes):
-            alike = _lowest_pair_sums(alike, excitations, n)
-        total = _lowest_pair_sums(total, scale * alike, n)
-    return scales.sum() * rungs[0] + total
-
-
-def _lowest_pair_sums(
-    a: Float[np.ndarray, " _"], b: Float[np.ndarray, " _"], n: int
-) -> Float[np.ndarray, " _"]:
-    """The lowest n of a_i + b_j, ascending, for ascending a and b.
-
-    At least (i + 1)(j + 1) sums are no larger than a_i + b_j, so pairs with (i + 1)(j + 1) > n can be left
-    out; about n log n remain.
-    """
-    row_lengths = np.minimum(n // np.arange(1, a.size + 1), b.size)
-    row_starts = np.cumsum(row_lengths) - row_lengths
-    columns = np.arange(row_lengths.sum()) - np.repeat(row_starts, row_lengths)
-    sums = np.repeat(a, row_lengths) + b[columns]
-    if sums.size > n:
-        sums = np.partition(sums, n - 1)[:n]
-    return np.sort(sums)
 
 
 def _rotor(lengths: Float[np.ndarray, " dim"], mass: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " dim"]:

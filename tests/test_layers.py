@@ -25,6 +25,7 @@ ORDER = [
     "force_field",
     "potentials",
     "expression",
+    "separable",
     "exact",
     "hamiltonian",
     "operators",
@@ -154,20 +155,8 @@ SPARSE = {
     "oscillator_basis.oscillator_matrices",
     "oscillator_basis.davidson",
 }
-PICTURES = {
-    "pictures.style",
-    "pictures.windows",
-    "pictures.panels",
-    "pictures.orbitals",
-    "pictures.levels",
-    "pictures.history",
-    "pictures.overlap",
-    "pictures.isosurfaces",
-    "pictures.marginals",
-    "plot",
-    "animation",
-    "pictures.report_pictures",
-}
+DRAW_NOTHING = {"pictures.surface_nets", "pictures.evolution", "pictures.html_page"}
+PICTURES = {"plot", "animation"} | {m for m in ORDER if m.startswith("pictures.") and m not in DRAW_NOTHING}
 
 SOURCES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path.read_text(encoding="utf-8")

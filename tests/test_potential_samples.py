@@ -60,9 +60,14 @@ def test_states_that_broke_down_do_not_keep_a_file_from_being_written():
     assert samples is not None and np.isfinite(samples.values).all()
 
 
-def test_a_loaded_plane_is_drawn_with_contours(hydrogen, tmp_path):
+def test_contours_of_a_loaded_plane_are_those_of_v(hydrogen, tmp_path):
+    """Circles about the nucleus, in windows of all sizes."""
     for ax in np.ravel(kept(hydrogen, tmp_path).plot_orbitals(contours=5)):
-        assert len(ax.collections) > 0
+        circles = [path for contour in ax.collections for path in contour.get_paths() if len(path.vertices)]
+        assert len(circles) == 5
+        for circle in circles:
+            radii = np.linalg.norm(circle.vertices, axis=1)
+            assert np.ptp(radii) < 0.03 * radii.mean()
     plt.close("all")
 
 
