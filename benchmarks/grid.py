@@ -18,7 +18,7 @@ import numpy as np
 
 import qspin
 from qspin import exact, potentials, shapes
-from qspin.problem_file import load_problem
+from qspin.run.problem_file import load_problem
 
 ANGSTROM, ELECTRONVOLT = 1.8897261246257702, 0.03674932217565499  # in atomic units
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import qspin
-from qspin.problem_file import load_problem
+from qspin.run.problem_file import load_problem
 
 CASES = {"2D hydrogen": ("hydrogen_2d", 9), "Hénon–Heiles": ("henon_heiles_2d", 10)}
 SWEEPS: dict[str, list[Any]] = {

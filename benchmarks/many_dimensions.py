@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import qspin
-from qspin.many_dimensions.sampled_evaluation import Sampled
-from qspin.many_dimensions.sampled_training import Training
-from qspin.runtime import double_precision
-from qspin.sampling import golden_slopes
+from qspin.methods.sampled.sampled_evaluation import Sampled
+from qspin.methods.sampled.sampled_training import Training
+from qspin.numerics.precision import double_precision
+from qspin.problem.sampling import golden_slopes
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 

@@ -22,9 +22,9 @@ import numpy as np
 import optax
 
 import qspin
-from qspin import runtime
-from qspin.problem_file import load_problem
-from qspin.spectral import order
+from qspin.numerics import precision as runtime
+from qspin.numerics.pencil import order
+from qspin.run.problem_file import load_problem
 
 OSCILLATOR = qspin.Problem(
     hamiltonian=qspin.Kinetic(mass=0.5) + qspin.Potential(lambda x: jnp.sum(x**2)),

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import qspin
-from qspin.problem_file import load_problem, shipped_problems
+from qspin.run.problem_file import load_problem, shipped_problems
 
 
 def row(name: str, method: qspin.Spectrum, seconds: float, truth: np.ndarray) -> str:

@@ -19,7 +19,7 @@ from grid import oscillator, quartic, random_potential
 
 import qspin
 from qspin import exact, potentials
-from qspin.problem_file import load_problem
+from qspin.run.problem_file import load_problem
 
 
 def hydrogen(dim: int, half_width: float) -> qspin.Problem:

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 import qspin
-from qspin.problem_file import load_problem
+from qspin.run.problem_file import load_problem
 
 BARE = qspin.AveragedCovariance(project=False, gauge=0.0)
 GAUGED = qspin.AveragedCovariance(project=False)

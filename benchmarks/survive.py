@@ -115,7 +115,7 @@ class Survivor:
 
     def good(self) -> int:
         """The step of the newest file that is whole; 0 where there is none."""
-        from qspin.runs.checkpoint import _read
+        from qspin.run.checkpoint import _read
 
         for path in (self.newest, self.before):
             try:
@@ -166,7 +166,7 @@ def kills(moments: int, seed: int) -> None:
 def cost() -> None:
     """The default SpIN on two problems, its checkpoints timed one by one at the end of every chunk."""
     import qspin
-    from qspin.runs.checkpoint import Checkpoints
+    from qspin.run.checkpoint import Checkpoints
 
     print(
         "| problem | states | parameters | bytes | one checkpoint, median (ms) | most (ms) | share at 30 s |"

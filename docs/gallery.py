@@ -7,8 +7,8 @@ import matplotlib
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.method import Method
-from qspin.problem_file import ProblemFile, load_problem
+from qspin.methods.base import Method
+from qspin.run.problem_file import ProblemFile, load_problem
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 

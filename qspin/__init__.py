@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from qspin.runtime import check_jaxlib as _check_jaxlib
+from qspin.numerics.precision import check_jaxlib as _check_jaxlib
 
 _check_jaxlib()
 
@@ -10,39 +10,41 @@ import importlib as _importlib  # noqa: E402
 import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
-from qspin import callbacks, exact, potentials, presets, symmetry  # noqa: E402
-from qspin.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
-from qspin.expression import Expression, ExpressionError, expression  # noqa: E402
-from qspin.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
-from qspin.laplacian import autodiff, finite_difference  # noqa: E402
-from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
-from qspin.operators import KernelOperator, MatrixOperator, graph_laplacian, slowness  # noqa: E402
-from qspin.problem import Problem  # noqa: E402
-from qspin.region import Region  # noqa: E402
-from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
-from qspin.solve import TrainingError, solve  # noqa: E402
-from qspin.spectral_inference.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
-from qspin.spectral_inference.rivals import NestedLoRA, NeuralEF  # noqa: E402
-from qspin.spectrum import Spectrum  # noqa: E402
-from qspin.spin import SpIN  # noqa: E402
-from qspin.states.comparison import Comparison  # noqa: E402
+from qspin.methods.spin import presets  # noqa: E402
+from qspin.methods.spin.driver import SpIN  # noqa: E402
+from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
+from qspin.methods.spin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
+from qspin.methods.spin.rivals import NestedLoRA, NeuralEF  # noqa: E402
+from qspin.numerics.laplacian import autodiff, finite_difference  # noqa: E402
+from qspin.problem import exact, potentials, shapes, symmetry, units  # noqa: E402
+from qspin.problem.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
+from qspin.problem.expression import Expression, ExpressionError, expression  # noqa: E402
+from qspin.problem.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
+from qspin.problem.operators import KernelOperator, MatrixOperator, graph_laplacian, slowness  # noqa: E402
+from qspin.problem.problem import Problem  # noqa: E402
+from qspin.problem.region import Region  # noqa: E402
+from qspin.problem.sampling import Clustered, QuasiRandom, Stratified, Uniform  # noqa: E402
+from qspin.run import callbacks  # noqa: E402
+from qspin.run.solve import TrainingError, solve  # noqa: E402
+from qspin.spectrum.comparison import Comparison  # noqa: E402
+from qspin.spectrum.spectrum import Spectrum  # noqa: E402
 
 if _TYPE_CHECKING:
-    from qspin.files import load as load
-    from qspin.grid import Grid as Grid
-    from qspin.many_dimensions.directions import MaskedOrder as MaskedOrder
-    from qspin.many_dimensions.directions import RitzRotation as RitzRotation
-    from qspin.many_dimensions.point_sources import MetropolisWalkers as MetropolisWalkers
-    from qspin.many_dimensions.point_sources import ReferencePoints as ReferencePoints
-    from qspin.many_dimensions.updates import Adam as Adam
-    from qspin.many_dimensions.updates import EnergyMetric as EnergyMetric
-    from qspin.meshes.schemes import differences as differences
-    from qspin.meshes.schemes import dvr as dvr
-    from qspin.meshes.schemes import elements as elements
-    from qspin.product_basis import ProductBasis as ProductBasis
-    from qspin.ritz import Ritz as Ritz
-    from qspin.sampled_ritz import SampledRitz as SampledRitz
-    from qspin.validation import validate as validate
+    from qspin.methods.grid.driver import Grid as Grid
+    from qspin.methods.grid.schemes import differences as differences
+    from qspin.methods.grid.schemes import dvr as dvr
+    from qspin.methods.grid.schemes import elements as elements
+    from qspin.methods.product_basis.driver import ProductBasis as ProductBasis
+    from qspin.methods.ritz.driver import Ritz as Ritz
+    from qspin.methods.sampled.directions import MaskedOrder as MaskedOrder
+    from qspin.methods.sampled.directions import RitzRotation as RitzRotation
+    from qspin.methods.sampled.driver import SampledRitz as SampledRitz
+    from qspin.methods.sampled.point_sources import MetropolisWalkers as MetropolisWalkers
+    from qspin.methods.sampled.point_sources import ReferencePoints as ReferencePoints
+    from qspin.methods.sampled.updates import Adam as Adam
+    from qspin.methods.sampled.updates import EnergyMetric as EnergyMetric
+    from qspin.run.files import load as load
+    from qspin.run.validation import validate as validate
 
 __all__ = [
     "MLP",
@@ -102,6 +104,7 @@ __all__ = [
     "softplus",
     "solve",
     "symmetry",
+    "units",
     "validate",
 ]
 
@@ -109,21 +112,21 @@ _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless
 
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
 _LAZY = {
-    "Grid": "qspin.grid",
-    "load": "qspin.files",
-    "differences": "qspin.meshes.schemes",
-    "dvr": "qspin.meshes.schemes",
-    "elements": "qspin.meshes.schemes",
-    "validate": "qspin.validation",
-    "ProductBasis": "qspin.product_basis",
-    "Ritz": "qspin.ritz",
-    "SampledRitz": "qspin.sampled_ritz",
-    "Adam": "qspin.many_dimensions.updates",
-    "EnergyMetric": "qspin.many_dimensions.updates",
-    "MaskedOrder": "qspin.many_dimensions.directions",
-    "RitzRotation": "qspin.many_dimensions.directions",
-    "MetropolisWalkers": "qspin.many_dimensions.point_sources",
-    "ReferencePoints": "qspin.many_dimensions.point_sources",
+    "Grid": "qspin.methods.grid.driver",
+    "load": "qspin.run.files",
+    "differences": "qspin.methods.grid.schemes",
+    "dvr": "qspin.methods.grid.schemes",
+    "elements": "qspin.methods.grid.schemes",
+    "validate": "qspin.run.validation",
+    "ProductBasis": "qspin.methods.product_basis.driver",
+    "Ritz": "qspin.methods.ritz.driver",
+    "SampledRitz": "qspin.methods.sampled.driver",
+    "Adam": "qspin.methods.sampled.updates",
+    "EnergyMetric": "qspin.methods.sampled.updates",
+    "MaskedOrder": "qspin.methods.sampled.directions",
+    "RitzRotation": "qspin.methods.sampled.directions",
+    "MetropolisWalkers": "qspin.methods.sampled.point_sources",
+    "ReferencePoints": "qspin.methods.sampled.point_sources",
 }
 
 

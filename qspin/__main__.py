@@ -2,6 +2,6 @@
 
 import sys
 
-from qspin.cli import main
+from qspin.run.command import main
 
 sys.exit(main())

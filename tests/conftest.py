@@ -17,7 +17,7 @@ from jaxtyping import install_import_hook
 assert "qspin" not in sys.modules, "qspin was imported before the hook that checks its shapes."
 install_import_hook("qspin", "beartype.beartype")
 
-from qspin import runtime  # noqa: E402 (after the hook)
+from qspin.numerics import precision as runtime  # noqa: E402 (after the hook)
 
 
 @pytest.fixture

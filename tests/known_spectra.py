@@ -5,9 +5,9 @@ from math import factorial
 
 import numpy as np
 
-from qspin.domain import Box
-from qspin.spectrum import Spectrum
-from qspin.states.eigenfunctions import Eigenfunctions
+from qspin.problem.domain import Box
+from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.spectrum import Spectrum
 
 
 class Known(Eigenfunctions):

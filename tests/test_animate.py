@@ -10,11 +10,11 @@ from matplotlib.animation import FFMpegWriter
 from PIL import Image
 
 import qspin
-from qspin import animation
-from qspin.domain import Nodes
-from qspin.pictures.evolution import superposition
-from qspin.region import Region
-from qspin.shapes import Disk
+from qspin.draw import animation
+from qspin.draw.evolution import superposition
+from qspin.problem.domain import Nodes
+from qspin.problem.region import Region
+from qspin.problem.shapes import Disk
 
 FAST = {"frames": 5, "dpi": 40, "points": 40}
 

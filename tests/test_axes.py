@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from qspin.meshes.axes import axis_of, dvr_axis, element_axis, uniform_axis
-from qspin.meshes.schemes import ORDERS, Scheme, differences, dvr, elements
+from qspin.methods.grid.axes import axis_of, dvr_axis, element_axis, uniform_axis
+from qspin.methods.grid.schemes import ORDERS, Scheme, differences, dvr, elements
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.callbacks import CSVLog, EarlyStop, TensorBoard
+from qspin.run.callbacks import CSVLog, EarlyStop, TensorBoard
 from tests.toy import BOX, Stop, Toy, stop_after
 
 

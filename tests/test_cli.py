@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.cli import main
-from qspin.runs.interruption import Interrupted
+from qspin.run.command import main
+from qspin.run.interruption import Interrupted
 
 HARMONIC = """
 import qspin
@@ -182,7 +182,7 @@ def test_an_interruption_says_how_to_go_on(
     def interrupted(*args: object, checkpoint: Path, **options: object) -> None:
         raise Interrupted("interrupted", 400, 600, checkpoint if saved else None)
 
-    monkeypatch.setattr("qspin.cli.solve", interrupted)
+    monkeypatch.setattr("qspin.run.command.solve", interrupted)
     assert main(["solve", problem, "--out", str(out), "--method", "spin", "--steps", "600"]) == 130
     said = capsys.readouterr().err
     assert "interrupted at step 400 of 600" in said
@@ -321,12 +321,12 @@ HELP = """
 import time
 import qspin
 started = time.process_time()
-from qspin.cli import main
+from qspin.run.command import main
 try:
     main(["--help"])
 except SystemExit:
     import sys
-    late = {"scipy.sparse", "matplotlib", "qspin.grid", "qspin.ritz", "qspin.files"} & set(sys.modules)
+    late = {"scipy.sparse", "matplotlib", "qspin.methods.grid.driver", "qspin.methods.ritz.driver"} & set(sys.modules)
     print(time.process_time() - started, *late, file=sys.stderr)
 """
 

@@ -17,8 +17,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 import qspin
-from qspin import cli
-from qspin.runs import arguments
+from qspin.run import arguments
+from qspin.run import command as cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.domain import Box, PolynomialMask, SquareRootMask
+from qspin.problem.domain import Box, PolynomialMask, SquareRootMask
 
 MASKS = [SquareRootMask(), PolynomialMask()]
 BOXES = {

@@ -8,10 +8,10 @@ import scipy.sparse.linalg as spla
 
 import qspin
 from qspin import shapes
-from qspin.meshes import eigensolver
-from qspin.meshes.eigensolver import Discretised, lowest
-from qspin.meshes.mesh import Mesh
-from qspin.meshes.schemes import differences, dvr, elements
+from qspin.methods.grid import eigensolver
+from qspin.methods.grid.eigensolver import Discretised, lowest
+from qspin.methods.grid.mesh import Mesh
+from qspin.methods.grid.schemes import differences, dvr, elements
 
 
 def discretised(domain: qspin.Box, shape: tuple[int, ...], scheme, v=lambda x: jnp.sum(x**2)) -> Discretised:  # type: ignore[no-untyped-def]

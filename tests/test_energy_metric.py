@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.many_dimensions.energy_metric import energy_step
-from qspin.runtime import double_precision
+from qspin.methods.sampled.energy_metric import energy_step
+from qspin.numerics.precision import double_precision
 
 
 def levels(p: jax.Array, x: jax.Array) -> jax.Array:

@@ -9,11 +9,11 @@ import optax
 import pytest
 
 import qspin
-from qspin import runtime
-from qspin.sampling import Points
-from qspin.spectral import Average, moment
-from qspin.spectral_inference.estimators import Batch
-from qspin.spectral_inference.jacobian import PulledBackJacobian
+from qspin.methods.spin.estimators import Batch
+from qspin.methods.spin.jacobian import PulledBackJacobian
+from qspin.numerics import precision as runtime
+from qspin.numerics.pencil import Average, moment
+from qspin.problem.sampling import Points
 
 HARMONIC = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin import runtime
-from qspin.networks import Network
-from qspin.sampling import QuasiRandom, Uniform
-from qspin.spectral_inference.evaluate import VariationalFunctions, evaluate
-from qspin.wavefunction import Wavefunction, WavefunctionParams
+from qspin.methods.spin.evaluate import VariationalFunctions, evaluate
+from qspin.methods.spin.networks import Network
+from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
+from qspin.numerics import precision as runtime
+from qspin.problem.sampling import QuasiRandom, Uniform
 
 RING = qspin.Box([0.0], [1.0], periodic=True)
 LEVELS = (2 * np.pi) ** 2 / 2 * np.array([0.0, 1.0, 1.0, 4.0, 4.0])  # of 1, cos, sin, cos 2·, sin 2·

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.expression import Expression, ExpressionError, expression
+from qspin.problem.expression import Expression, ExpressionError, expression
 
 E = np.e
 

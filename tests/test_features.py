@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.domain import Centre
-from qspin.runtime import double_precision
-from qspin.variational.features import Coordinates, Frame, Neurons
-from qspin.variational.jumps import Jump
+from qspin.methods.locate.jumps import Jump
+from qspin.methods.ritz.features import Coordinates, Frame, Neurons
+from qspin.numerics.precision import double_precision
+from qspin.problem.domain import Centre
 
 CASES = {
     "walls": Coordinates(qspin.Box.cube(2.0, dim=2)),

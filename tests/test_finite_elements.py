@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from qspin.meshes.finite_elements import (
+from qspin.numerics.finite_elements import (
     corner_quadrature,
     differentiation,
     gauss_lobatto,

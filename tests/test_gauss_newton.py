@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.runtime import double_precision
-from qspin.variational import gauss_newton
-from qspin.variational.features import Neurons
-from qspin.variational.rayleigh_ritz import blocks
-from qspin.variational.solver import Limits, Solver
+from qspin.methods.ritz import gauss_newton
+from qspin.methods.ritz.features import Neurons
+from qspin.methods.ritz.rayleigh_ritz import blocks
+from qspin.methods.ritz.solver import Limits, Solver
+from qspin.numerics.precision import double_precision
 
 
 @pytest.fixture

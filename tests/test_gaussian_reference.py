@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.many_dimensions.gaussian_reference import gaussian_wells
-from qspin.runtime import double_precision
+from qspin.methods.locate.gaussian_reference import gaussian_wells
+from qspin.numerics.precision import double_precision
 
 
 def problem(v, dim: int) -> qspin.Problem:  # type: ignore[no-untyped-def]

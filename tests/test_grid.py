@@ -8,7 +8,7 @@ import pytest
 
 import qspin
 from qspin import exact, potentials
-from qspin.problem_file import load_problem
+from qspin.run.problem_file import load_problem
 
 
 def solve(problem: qspin.Problem, n: int, **settings: object) -> qspin.Spectrum:

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.domain import Box, PolynomialMask
-from qspin.hamiltonian import Kinetic, Potential
-from qspin.laplacian import finite_difference
-from qspin.problem import Problem
+from qspin.numerics.laplacian import finite_difference
+from qspin.problem.domain import Box, PolynomialMask
+from qspin.problem.hamiltonian import Kinetic, Potential
+from qspin.problem.problem import Problem
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.runs.interruption import Interrupted
-from qspin.runtime import awaited
+from qspin.numerics.precision import awaited
+from qspin.run.interruption import Interrupted
 from tests.toy import BOX, Toy
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

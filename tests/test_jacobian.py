@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.domain import Centre
-from qspin.sampling import Points
-from qspin.spectral_inference.jacobian import LayeredJacobian, PulledBackJacobian
-from qspin.wavefunction import Wavefunction
+from qspin.methods.spin.jacobian import LayeredJacobian, PulledBackJacobian
+from qspin.methods.spin.wavefunction import Wavefunction
+from qspin.problem.domain import Centre
+from qspin.problem.sampling import Points
 
 NETWORKS = [
     qspin.MLP((5, 7)),

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.many_dimensions.jets import concatenate, seed
-from qspin.runtime import double_precision
+from qspin.numerics.forward_laplacian import concatenate, seed
+from qspin.numerics.precision import double_precision
 
 
 @double_precision()

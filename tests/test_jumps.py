@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 import qspin
-from qspin.variational.jumps import find_jumps
+from qspin.methods.locate.jumps import find_jumps
 
 
 def found(v, half_width: float = 8.0, dim: int = 1) -> list[tuple[int, float, int]]:  # type: ignore[no-untyped-def]

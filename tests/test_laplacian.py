@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.laplacian import autodiff, finite_difference
+from qspin.numerics.laplacian import autodiff, finite_difference
 
 pytestmark = pytest.mark.usefixtures("x64")
 

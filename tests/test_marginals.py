@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.many_dimensions.marginals import marginal
-from qspin.pictures import report_pictures
-from qspin.pictures.html_page import Picture
-from qspin.report import report
-from qspin.states.rotation import Rotated
+from qspin.draw import report_pictures
+from qspin.draw.html_page import Picture
+from qspin.draw.report import report
+from qspin.methods.sampled.marginals import marginal
+from qspin.spectrum.rotation import Rotated
 
 OMEGA = np.array([1.0, 1.2, 1.5, 2.0])
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.domain import Centre
-from qspin.meshes.mesh import Mesh
-from qspin.meshes.schemes import Differences, Elements, Scheme, differences, dvr, elements
-from qspin.runtime import double_precision
+from qspin.methods.grid.mesh import Mesh
+from qspin.methods.grid.schemes import Differences, Elements, Scheme, differences, dvr, elements
+from qspin.numerics.precision import double_precision
+from qspin.problem.domain import Centre
 
 CENTRE = Centre((0.0, 0.0), 1.0, 1.0, -1.0)
 

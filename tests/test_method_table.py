@@ -6,8 +6,8 @@ import optax
 import pytest
 
 import qspin
-from qspin.method import Method
-from qspin.runs.method_table import METHODS, build_method, class_of, describe_method, name_of
+from qspin.methods.base import Method
+from qspin.run.method_table import METHODS, build_method, class_of, describe_method, name_of
 
 METHODS_OF_MANY_KINDS = [
     qspin.SpIN(),

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.many_dimensions.metropolis import autocorrelation_time, start, walk
-from qspin.runtime import double_precision
+from qspin.methods.sampled.metropolis import autocorrelation_time, start, walk
+from qspin.numerics.precision import double_precision
 
 
 @double_precision()

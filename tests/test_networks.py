@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus
+from qspin.methods.spin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus
 
 INPUTS, OUTPUTS = 3, 5
 NETWORKS = [MLP((16, 12)), BlockSparseMLP((16, 12, 20)), SeparateMLPs((8, 6))]

@@ -11,7 +11,7 @@ import scipy.sparse
 from numpy.polynomial import hermite, hermite_e, legendre
 
 import qspin
-from qspin.sampling import Points, Uniform
+from qspin.problem.sampling import Points, Uniform
 
 EPS = np.finfo(float).eps
 MATRIX = np.random.default_rng(0).normal(size=(5, 5))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.oscillator_basis.product_basis_functions import hermite_functions
-from qspin.runtime import double_precision
-from qspin.states.phases import phase_factors
+from qspin.methods.product_basis.product_basis_functions import hermite_functions
+from qspin.numerics.precision import double_precision
+from qspin.spectrum.phases import phase_factors
 
 LINE = np.linspace(-9, 9, 1201)[:, None]
 EVEN = np.full(1201, 18 / 1200)

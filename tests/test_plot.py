@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from qspin import plot
-from qspin.domain import Box
-from qspin.pictures import style as plot_style
-from qspin.region import Region
-from qspin.shapes import Disk
+from qspin.draw import plot
+from qspin.draw import style as plot_style
+from qspin.problem.domain import Box
+from qspin.problem.region import Region
+from qspin.problem.shapes import Disk
 
 
 def text_of(ax):

@@ -10,12 +10,12 @@ from known_spectra import hermite, oscillator, spectrum_of, trained, well
 from matplotlib import pyplot as plt
 from stored_pictures import BASELINE, difference
 
-import qspin.animation
-import qspin.pictures.marginals
-from qspin import plot
-from qspin.domain import Box
-from qspin.region import Region
-from qspin.shapes import Disk
+import qspin.draw.animation
+import qspin.draw.marginals
+from qspin.draw import plot
+from qspin.problem.domain import Box
+from qspin.problem.region import Region
+from qspin.problem.shapes import Disk
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def film(spectrum, coefficients, monkeypatch, folder):
         def grab_frame(self):
             pass
 
-    monkeypatch.setattr(qspin.animation, "_writer", lambda target, fps: Keeper())
+    monkeypatch.setattr(qspin.draw.animation, "_writer", lambda target, fps: Keeper())
     spectrum.animate(coefficients, folder / "x.gif", frames=4)
     return kept[0].axes
 
@@ -85,7 +85,7 @@ def in_many_dimensions(pair, monkeypatch):
         density = along[0] if len(axes) == 1 else along[0][:, None] * along[1][None]
         return [edges] * len(axes), density
 
-    monkeypatch.setattr(qspin.pictures.marginals, "marginal", marginal)
+    monkeypatch.setattr(qspin.draw.marginals, "marginal", marginal)
     return oscillator(3, 4).plot_marginals(pair=pair)
 
 

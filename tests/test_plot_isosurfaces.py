@@ -26,7 +26,7 @@ class Recorded(Poly3DCollection):
 
 @pytest.fixture(autouse=True)
 def close_figures(monkeypatch) -> Iterator[None]:
-    monkeypatch.setattr("qspin.pictures.isosurfaces.Poly3DCollection", Recorded)
+    monkeypatch.setattr("qspin.draw.isosurfaces.Poly3DCollection", Recorded)
     yield
     for number in plt.get_fignums():
         plt.figure(number).canvas.draw()

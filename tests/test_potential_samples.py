@@ -6,7 +6,7 @@ from known_spectra import spectrum_of
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.states.potential_samples import PotentialSamples, sampled_potential
+from qspin.spectrum.potential_samples import PotentialSamples, sampled_potential
 
 
 @pytest.fixture(scope="module")

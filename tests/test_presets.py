@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import qspin
-from qspin.sampling import Uniform
+from qspin.problem.sampling import Uniform
 
 
 def test_the_papers_settings():

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.domain import Box
-from qspin.hamiltonian import Kinetic, Potential
-from qspin.problem import Problem
+from qspin.problem.domain import Box
+from qspin.problem.hamiltonian import Kinetic, Potential
+from qspin.problem.problem import Problem
 
 
 def coulomb(charge=1.0, centre=0.0):

@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 
 import qspin
-from qspin.problem_file import ProblemFileError, load_problem, shipped_problems
+from qspin.run.problem_file import ProblemFileError, load_problem, shipped_problems
 
 FOLDER = Path(__file__).parents[1] / "problems"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))

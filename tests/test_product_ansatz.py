@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.many_dimensions.gaussian_reference import Well, gaussian_wells
-from qspin.many_dimensions.product_ansatz import ProductAnsatz
-from qspin.many_dimensions.product_reference import OPEN, PERIODIC, WALLED, product_reference
-from qspin.runtime import double_precision
-from qspin.sampling import golden_slopes
+from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
+from qspin.methods.sampled.product_ansatz import ProductAnsatz
+from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.numerics.precision import double_precision
+from qspin.problem.sampling import golden_slopes
 
 
 def disturbed(ansatz: ProductAnsatz) -> object:

@@ -10,11 +10,11 @@ import pytest
 
 import qspin
 from qspin import exact, potentials
-from qspin.oscillator_basis.oscillator_matrices import position_powers
-from qspin.oscillator_basis.oscillator_products import lowest_products, quanta_below
-from qspin.oscillator_basis.product_basis_functions import hermite_functions, restored_product_basis
-from qspin.product_basis import ProductBasis
-from qspin.runtime import double_precision
+from qspin.methods.product_basis.driver import ProductBasis
+from qspin.methods.product_basis.oscillator_matrices import position_powers
+from qspin.methods.product_basis.oscillator_products import lowest_products, quanta_below
+from qspin.methods.product_basis.product_basis_functions import hermite_functions, restored_product_basis
+from qspin.numerics.precision import double_precision
 
 
 def problem_of(v: Any, dim: int, half_width: float = 12.0, **options: Any) -> qspin.Problem:

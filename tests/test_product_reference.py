@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.many_dimensions.gaussian_reference import Well, gaussian_wells
-from qspin.many_dimensions.product_reference import (
+from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
+from qspin.methods.sampled.product_reference import (
     OPEN,
     PERIODIC,
     WALLED,
@@ -16,7 +16,7 @@ from qspin.many_dimensions.product_reference import (
     product_reference,
     series,
 )
-from qspin.runtime import double_precision
+from qspin.numerics.precision import double_precision
 
 
 def problem(v, domain: qspin.Box) -> qspin.Problem:  # type: ignore[no-untyped-def]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.domain import Centre
-from qspin.variational.quadrature import about_centres, in_box, lattice, panels
+from qspin.methods.ritz.quadrature import about_centres, in_box, lattice, panels
+from qspin.problem.domain import Centre
 
 
 def centre(*position: float) -> Centre:

@@ -11,7 +11,7 @@ from scipy.special import jn_zeros, jv, yv
 
 import qspin
 from qspin import shapes
-from qspin.runtime import double_precision
+from qspin.numerics.precision import double_precision
 
 FREE = qspin.Kinetic(mass=0.5)  # -∇²
 

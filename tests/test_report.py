@@ -15,9 +15,9 @@ from known_spectra import hydrogen, oscillator, trained
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.domain import Nodes
-from qspin.pictures import html_page, report_pictures
-from qspin.report import report, report_run
+from qspin.draw import html_page, report_pictures
+from qspin.draw.report import report, report_run
+from qspin.problem.domain import Nodes
 
 EVIL = '<script>alert("1")</script> & "quoted" \'name\''
 VOID = {"meta", "link", "img", "input", "br"}

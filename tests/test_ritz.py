@@ -8,7 +8,7 @@ import pytest
 
 import qspin
 from qspin import exact, potentials
-from qspin.variational import rayleigh_ritz
+from qspin.methods.ritz import rayleigh_ritz
 
 
 def oscillator(dim: int, half_width: float = 8.0) -> qspin.Problem:
@@ -240,7 +240,7 @@ def test_past_three_dimensions_by_sampled_points() -> None:
 
 
 def test_the_default_method_follows_the_problem() -> None:
-    from qspin.solve import default_method
+    from qspin.run.solve import default_method
 
     assert isinstance(default_method(oscillator(2), 4), qspin.Ritz)
     assert isinstance(default_method(oscillator(4), 4), qspin.SampledRitz)

@@ -9,9 +9,9 @@ import optax
 import pytest
 
 import qspin
-from qspin.sampling import Points
-from qspin.spectral import Average
-from qspin.spectral_inference.estimators import Batch
+from qspin.methods.spin.estimators import Batch
+from qspin.numerics.pencil import Average
+from qspin.problem.sampling import Points
 
 OSCILLATOR = qspin.Problem(
     qspin.Kinetic(mass=0.5) + qspin.Potential(lambda x: jnp.sum(x**2)),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.spectrum import Spectrum
-from qspin.states.eigenfunctions import Eigenfunctions
-from qspin.states.rotation import Rotated
-from qspin.symmetry import PointMap, angular_momentum, exchange, parity, reflection, rotation
+from qspin.problem.symmetry import PointMap, angular_momentum, exchange, parity, reflection, rotation
+from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.rotation import Rotated
+from qspin.spectrum.spectrum import Spectrum
 
 POINTS = np.random.default_rng(0).normal(size=(40, 2))
 

@@ -8,7 +8,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from qspin import runtime
+from qspin.numerics import precision as runtime
 
 YNN_OFF = "--xla_cpu_experimental_ynn_fusion_type="
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.many_dimensions.sampled_evaluation import _Blocks, pencil
-from qspin.sampled_ritz import SampledRitz
+from qspin.methods.sampled.driver import SampledRitz
+from qspin.methods.sampled.sampled_evaluation import _Blocks, pencil
 
 
 def oscillators(dim: int, seed: int = 0) -> tuple[qspin.Problem, np.ndarray]:

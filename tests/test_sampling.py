@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from qspin.domain import Box, Centre, Cloud
-from qspin.sampling import Clustered, QuasiRandom, Stratified, Uniform, effective_sample_size
+from qspin.problem.domain import Box, Centre, Cloud
+from qspin.problem.sampling import Clustered, QuasiRandom, Stratified, Uniform, effective_sample_size
 
 FLAT = [Uniform(), Stratified(), QuasiRandom()]
 flat = pytest.mark.parametrize("sampler", FLAT, ids=lambda s: type(s).__name__)

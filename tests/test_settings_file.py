@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.domain import Space
-from qspin.runs.run_folder import checkpoint
-from qspin.runs.settings_file import Settings, SettingsError, job, read_settings, written
+from qspin.problem.domain import Space
+from qspin.run.run_folder import checkpoint
+from qspin.run.settings_file import Settings, SettingsError, job, read_settings, written
 
 FORMULA = {"potential": "0.5*x**2", "box": [-8, 8]}
 FILE = """'''A title.'''

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import qspin
-from qspin.solve import _running
+from qspin.run.solve import _running
 from tests.toy import BOX, Stop, Toy, ToyDirect, stop_after
 
 TINY = qspin.SpIN(steps=20, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from qspin.spectral import (
+from qspin.numerics.pencil import (
     Average,
     all_finite,
     masked_residual,

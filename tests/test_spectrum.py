@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin import runtime
-from qspin.spectrum import FORMAT_VERSION, Spectrum
-from qspin.states.atomic_files import npz_path, write_npz
-from qspin.states.eigenfunctions import Eigenfunctions
+from qspin.numerics import precision as runtime
+from qspin.spectrum.atomic_files import npz_path, write_npz
+from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.spectrum import FORMAT_VERSION, Spectrum
 
 OMEGA = 2.0
 N = 4
@@ -434,7 +434,7 @@ def test_the_ending_of_a_file(tmp_path):
 
 
 def test_a_saved_spectrum_is_loaded_as_it_was(tmp_path):
-    pytest.importorskip("qspin.grid")
+    pytest.importorskip("qspin.methods.grid.driver")
     problem = qspin.Problem(
         qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),
         qspin.Box.cube(6.0, dim=1),

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import qspin
-from qspin import runtime
+from qspin.numerics import precision as runtime
 
 HARMONIC = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),
@@ -248,7 +248,7 @@ def test_settings_are_frozen():
         TINY.steps = 5
 
 
-class FourOutputs(qspin.networks.Network):
+class FourOutputs(qspin.methods.spin.networks.Network):
     """A network of the user's own, which takes no notice of how many outputs are asked for."""
 
     def init(self, key, n_inputs, n_outputs, dtype=jnp.float32):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qspin.pictures.surface_nets import surface_net
+from qspin.draw.surface_nets import surface_net
 
 
 def sphere(n, radius=1.0, half=1.5):

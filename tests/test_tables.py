@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.states.tables import group_numbers, reasons
+from qspin.spectrum.tables import group_numbers, reasons
 
 
 @pytest.fixture(scope="module")

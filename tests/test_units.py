@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qspin.units import factor, known_units
+from qspin.problem.units import factor, known_units
 
 
 @pytest.mark.parametrize(

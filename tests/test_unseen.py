@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.states.unseen import with_unseen_wells
+from qspin.methods.locate.unseen import with_unseen_wells
 
 
 def narrow(half: float) -> qspin.Problem:

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qspin.domain import Box, Cloud, PolynomialMask
-from qspin.hamiltonian import Kinetic, Potential
-from qspin.networks import MLP, BlockSparseMLP, SeparateMLPs
-from qspin.problem import Problem
-from qspin.wavefunction import Wavefunction
+from qspin.methods.spin.networks import MLP, BlockSparseMLP, SeparateMLPs
+from qspin.methods.spin.wavefunction import Wavefunction
+from qspin.problem.domain import Box, Cloud, PolynomialMask
+from qspin.problem.hamiltonian import Kinetic, Potential
+from qspin.problem.problem import Problem
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import qspin
-from qspin.method import DirectMethod, IterativeMethod, Run
-from qspin.spectrum import Spectrum
-from qspin.states.eigenfunctions import Eigenfunctions
+from qspin.methods.base import DirectMethod, IterativeMethod, Run
+from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.spectrum import Spectrum
 
 BOX = qspin.Problem(qspin.Kinetic(), qspin.Box([0.0], [1.0]), exact=qspin.exact.box([1.0]), name="box")
 

@@ -1,1 +1,0 @@
-"""What `SampledRitz` is made of: references, the ansatz, points, steps, densities."""

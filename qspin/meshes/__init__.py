@@ -1,1 +1,0 @@
-"""What `Grid` is made of: axes, meshes, matrices on them, their lowest eigenpairs."""

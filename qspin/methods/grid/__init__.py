@@ -1,0 +1,1 @@
+"""Diagonalisation on grids, in one to three dimensions."""

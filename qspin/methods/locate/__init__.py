@@ -1,0 +1,1 @@
+"""Where the states of a problem live, how far they reach, and what V does that smooth functions do not expect."""

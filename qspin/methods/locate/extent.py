@@ -1,0 +1,86 @@
+"""Where bound states live and how far they reach, from their mean, covariance and highest energy: semiclassically, along
+lines."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qspin.methods.ritz.features import Frame
+from qspin.problem.domain import Box
+from qspin.problem.problem import Problem
+
+__all__ = ["FADED", "Extent", "extent"]
+
+FADED = 16.0  # exponent of ψ at which it counts as gone: e⁻¹⁶ = 1e-7, squared in every integral
+_NARROWEST, _WIDEST = 4.5, 9.0  # deviations that a window spans at least and at most
+_FAR = 7.0  # and before any energy is known
+
+
+class Extent(NamedTuple):
+    """Coordinates `frame` scaled to the states; |shape·(x - mean)| ≤ 1 holds what is left of them.
+
+    `window` are the ends along each axis of the box; `decays` the exponents of ψ there (FADED, or less at a wall), (dim, 2);
+    `unbounded` says that no wall is within reach, so that the axes are the states' own.
+    """
+
+    frame: Frame
+    shape: np.ndarray
+    window: np.ndarray
+    decays: np.ndarray
+    unbounded: bool
+
+    @property
+    def faded(self) -> np.ndarray:
+        """(dim,): along which axes functions vanish at both ends."""
+        return np.all(self.decays > 0.8 * FADED, axis=1)
+
+
+def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: float) -> Extent:
+    """Along the principal axes of the covariance where no wall is within reach; else along the axes of the box.
+
+    `highest` is the energy of the highest state, infinite when not known yet. Cost: 400 evaluations of V an axis.
+    """
+    domain = problem.domain
+    assert isinstance(domain, Box)
+    values, axes = np.linalg.eigh(covariance)
+    own = np.sqrt(np.maximum(values, 1e-12 * values.max()))
+    for turn, deviation in ((axes.T, own), (np.eye(problem.dim), np.sqrt(np.diag(covariance)))):
+        pairs = zip(turn, deviation, strict=True)
+        ends = np.array([[_end(problem, highest, mean, s * e, d) for s in (-1, 1)] for e, d in pairs])
+        reach, decays = ends[..., 0], ends[..., 1]
+        # Features must have died away where a rule ends, or what lies beyond would cost them nothing.
+        rates = np.where(decays > 2, decays / (reach / deviation[:, None]) ** 2, np.inf).min(1)
+        rates = np.where(np.isfinite(rates), np.clip(rates, 0.2, 1.2), 0.25)
+        frame = Frame(mean, turn / deviation[:, None], rates)
+        shape = np.sqrt(rates / FADED)[:, None] * frame.whiten
+        window = np.stack([mean - reach[:, 0], mean + reach[:, 1]], axis=-1)
+        spread = np.linalg.norm(np.linalg.inv(shape), axis=1)
+        clear = (mean - spread > domain.lower).all() and (mean + spread < domain.upper).all()
+        found = Extent(frame, shape, window, decays, bool(clear))
+        if clear and found.faded.all():
+            break
+    return found._replace(unbounded=bool(clear and found.faded.all()))
+
+
+def _end(
+    problem: Problem, highest: float, mean: np.ndarray, direction: np.ndarray, deviation: float
+) -> tuple[float, float]:
+    """How far ψ reaches along a line: till its semiclassical decay is FADED, or to the wall; and the decay there."""
+    domain = problem.domain
+    assert isinstance(domain, Box)
+    along = np.abs(direction) > 1e-12
+    ahead = np.where(direction > 0, np.asarray(domain.upper) - mean, mean - np.asarray(domain.lower))
+    wall = float((ahead[along] / np.abs(direction[along])).min())
+    if np.asarray(domain.periodic)[along].any():
+        return wall, 0.0
+    if not np.isfinite(highest):
+        far = _FAR * deviation
+        return min(far, wall), FADED if far < wall else 0.0
+    t = np.linspace(0, _WIDEST * deviation, 200)
+    x = mean + np.minimum(t, (1 - 1e-9) * wall)[:, None] * direction
+    stiffness = float(direction**2 @ problem.hamiltonian.kinetic_coefficients(problem.dim))
+    barrier = np.maximum(problem.potential_values(x) - highest, 0) / stiffness
+    action = np.concatenate([[0], np.cumsum(np.sqrt(barrier[1:]) * np.diff(t))])
+    far = float(t[min(int(np.searchsorted(action, FADED)), len(t) - 1)])
+    far = max(far, _NARROWEST * deviation)
+    return (far, FADED) if far < wall else (wall, min(float(np.interp(wall, t, action)), FADED))

@@ -1,0 +1,186 @@
+"""The best Gaussian for a potential, from V alone: where the ground state is, its normal coordinates, and their widths.
+
+For H = -Σ c_i ∂_i² + V and ψ ∝ exp(-½ q·A q), q = (x - x₀)/√c, the energy ½ tr A + ⟨V⟩ is stationary where ⟨∇V⟩ = 0 and
+A² = ½⟨∇²V⟩ (in q): the self-consistent harmonic approximation. Several starts find several wells.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ndtri
+
+from qspin.problem.domain import Box
+from qspin.problem.problem import Problem
+from qspin.problem.sampling import golden_slopes
+
+__all__ = ["Well", "gaussian_wells"]
+
+_POINTS = 512
+_PASSES = 60
+_STEP = 0.7
+_WIDEST = 1e6  # growth of a width over the first guess at which a direction counts as free
+_APART = 2.0  # means farther apart than this, in widths, are two wells
+_BLOCK = 64  # Hessians held at a time
+
+
+class Well(NamedTuple):
+    """x = centre + axes·y: in y (dim,) the Gaussian is exp(-|y|²/2) and the kinetic energy -Σ rates_i² ∂²/∂y_i².
+
+    `energy` is the Gaussian's, ½Σ rates² + ⟨V⟩.
+    """
+
+    centre: np.ndarray
+    axes: np.ndarray
+    rates: np.ndarray
+    energy: float
+
+
+def gaussian_wells(problem: Problem, seed: int = 0, starts: int = 12, rotate: bool = True) -> list[Well]:
+    """Stationary Gaussians of different places, lowest energy first; `rotate=False` keeps to the user's axes.
+
+    Costs starts · 60 · 512 Hessians of V at most. Raises ValueError where V falls without bound, where a direction confines
+    nothing, or where no start gives finite numbers.
+    """
+    c = problem.hamiltonian.kinetic_coefficients(problem.dim)
+    moments = _moments(problem)
+    count = max(_POINTS, 64 * -(-problem.dim // 16))
+    unit = (0.5 + np.outer(np.arange(count // 2), golden_slopes(problem.dim))) % 1.0
+    normal = ndtri(unit)
+    # First and second moments exact: in pairs, and whitened.
+    normal = np.concatenate([normal, -normal])
+    normal = np.linalg.solve(np.linalg.cholesky(normal.T @ normal / count), normal.T).T
+    wells: list[Well] = []
+    for place, width in _starts(problem, seed, starts):
+        well = _settled(problem, moments, normal, c, place, width, rotate)
+        if well is None:
+            continue
+        separate = all(
+            np.linalg.norm(np.linalg.solve(other.axes, well.centre - other.centre)) > _APART
+            and np.linalg.norm(np.linalg.solve(well.axes, well.centre - other.centre)) > _APART
+            for other in wells
+        )
+        if separate:
+            wells.append(well)
+        else:  # the better of two at the same place
+            wells = [
+                well
+                if np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) <= _APART
+                and well.energy < o.energy
+                else o
+                for o in wells
+            ]
+    if not wells:
+        raise ValueError(
+            f"Potential of {problem.name}: no Gaussian settles in it from {starts} starts. V must rise in every direction "
+            "(no continuous spectrum) and be finite; scale the coordinates so that states are of order one wide, or give a "
+            "qspin.Box."
+        )
+    return sorted(wells, key=lambda w: w.energy)
+
+
+def _moments(problem: Problem) -> Any:
+    potential = problem.hamiltonian.potential
+    gradient = jax.grad(potential)
+
+    def at(x: Any) -> Any:
+        return potential(x), gradient(x), jax.jacfwd(gradient)(x)
+
+    @jax.jit
+    def moments(x: Any) -> Any:
+        """Means over points (P, dim) of V, ∇V and ∇²V."""
+        blocks = x.reshape(-1, min(_BLOCK, len(x)), x.shape[1])
+        parts = jax.lax.map(lambda b: jax.tree.map(partial(jnp.mean, axis=0), jax.vmap(at)(b)), blocks)
+        return jax.tree.map(partial(jnp.mean, axis=0), parts)
+
+    return moments
+
+
+def _starts(problem: Problem, seed: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places and widths to begin from: the middle at three scales, then random ones, narrow."""
+    rng = np.random.default_rng(seed)
+    domain = problem.domain
+    if isinstance(domain, Box):
+        middle, size = np.asarray(domain.centre), np.asarray(domain.lengths)
+        first = [(middle, f * size) for f in (0.15, 0.03, 0.25)]
+        spread = [
+            (middle + size * rng.uniform(-0.35, 0.35, problem.dim), 0.02 * size)
+            for _ in range(count - len(first))
+        ]
+        return first + spread
+    zero, one = np.zeros(problem.dim), np.ones(problem.dim)
+    first = [(zero, f * one) for f in (1.0, 0.1, 5.0)]
+    return first + [
+        (rng.normal(size=problem.dim) * rng.choice([1.0, 3.0]), 0.2 * one) for _ in range(count - 3)
+    ]
+
+
+def _settled(
+    problem: Problem,
+    moments: Any,
+    normal: np.ndarray,
+    c: np.ndarray,
+    place: np.ndarray,
+    width: np.ndarray,
+    rotate: bool,
+) -> Well | None:
+    root = np.sqrt(c)
+    rates, turn, centre = c / (2 * width**2), np.eye(problem.dim), np.array(place, float)
+    lower = np.full(problem.dim, -np.inf)
+    upper = -lower
+    least = np.zeros(problem.dim)
+    if isinstance(problem.domain, Box):
+        lower, upper = np.asarray(problem.domain.lower), np.asarray(problem.domain.upper)
+        least = c / (2 * (0.3 * (upper - lower)) ** 2)  # no wider than uniform
+    first, energies = rates.min(), []
+    with np.errstate(all="ignore"):
+        for step in range(_PASSES):
+            # ψ² has variance 1/(2 rate) along each axis of q = turnᵀ (x - centre)/√c.
+            x = centre + root * ((normal / np.sqrt(2 * rates)) @ turn.T)
+            x = (
+                np.clip(x, lower + 1e-9 * (upper - lower), upper - 1e-9 * (upper - lower))
+                if np.isfinite(lower).all()
+                else x
+            )
+            value, slope, curve = (np.asarray(part) for part in moments(x))
+            if not (np.isfinite(value) and np.isfinite(slope).all() and np.isfinite(curve).all()):
+                return None
+            energies.append(float(value + rates.sum() / 2))
+            curve = curve * np.multiply.outer(root, root)
+            values, vectors = np.linalg.eigh(curve) if rotate else (np.diag(curve), np.eye(problem.dim))
+            # Where V curves down, wider by half at most.
+            floor = (vectors**2).T @ ((turn**2) @ rates) / 2
+            new = np.sqrt(np.maximum(values, 0) / 2)
+            new = np.maximum(np.maximum(new, floor), (vectors**2).T @ least)
+            move = vectors @ ((vectors.T @ (root * slope)) / np.maximum(2 * new**2, 1e-300))
+            longest = np.abs((vectors.T @ move) * np.sqrt(new)).max()
+            move *= _STEP / max(1.0, longest / 2)
+            centre = np.clip(centre - root * move, lower, upper)
+            rates, turn = new, vectors
+            if rates.min() < first / _WIDEST:
+                weak = root * turn[:, rates.argmin()]
+                if np.isfinite(lower).all():
+                    break
+                where = ", ".join(f"{d:.2g}" for d in weak / np.linalg.norm(weak))
+                raise ValueError(
+                    f"Potential of {problem.name}: V does not confine along ({where}): the best Gaussian there is "
+                    f"{np.sqrt(first / rates.min()):.1g} times as wide as at first and still growing, so the spectrum is "
+                    "continuous. Give a qspin.Box, or a potential that rises."
+                )
+            if step > 8 and abs(energies[-1] - energies[-6]) < 1e-10 * abs(energies[-1]) + 1e-14:
+                break
+    if len(energies) >= 20 and energies[-1] < -1e3 * (abs(energies[0]) + rates.sum()):
+        raise ValueError(
+            f"Potential of {problem.name}: V falls without bound, or to the walls of the box: Gaussians reach "
+            f"{energies[len(energies) // 2]:.3g}, then {energies[-1]:.3g} at x = ({', '.join(f'{v:.3g}' for v in centre)}). In "
+            "space there is no lowest state; in a Box, where the walls hold it, use qspin.SpIN()."
+        )
+    if not np.isfinite(energies[-1]):
+        return None
+    order = np.argsort(rates)
+    rates, turn = rates[order], turn[:, order]
+    return Well(centre, root[:, None] * turn / np.sqrt(rates), np.sqrt(rates), energies[-1])

@@ -1,0 +1,1 @@
+"""Products of oscillator functions, for polynomial potentials."""

@@ -1,0 +1,214 @@
+"""`ProductBasis`: the referee in one to eight dimensions, for polynomial V: products of oscillator functions, sparse matrices.
+
+In normal coordinates y of the best Gaussian, -Σ rates² ∂² + Σ rates² y² is diagonal in products of Hermite functions, and
+the rest of V, a polynomial, moves no quantum number by more than its power: matrix elements are exact, the matrix is sparse,
+energies are upper bounds. H maps the basis into a finite larger set, so residuals are exact too, and show which functions to
+add: the basis is selected, not cut at a number of quanta; see `basis_selection`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from qspin.methods.base import DirectMethod
+from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
+from qspin.methods.product_basis.basis_selection import DOUBT, SelectedStates, grown
+from qspin.methods.product_basis.fitted_polynomial import check_bounded, fitted
+from qspin.methods.product_basis.product_basis_functions import ProductBasisFunctions
+from qspin.numerics.checks import whole
+from qspin.numerics.levels import energy_scale
+from qspin.numerics.precision import double_precision
+from qspin.problem.domain import Box, Gaussian, Nodes
+from qspin.problem.problem import Problem
+from qspin.problem.region import Region
+from qspin.problem.sampling import golden_slopes
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = ["ProductBasis"]
+
+_MOST_DIM = 8
+_USEFUL = {1: 160, 2: 1500}  # functions beyond which only rounding grows
+_ROUNDING = 1e-12  # of the largest energy
+_NEGLIGIBLE = 1e-13  # coefficients that eigenfunctions are evaluated without
+_WALL_POINTS = 256
+
+
+@dataclass(frozen=True)
+class ProductBasis(DirectMethod):
+    """Products of oscillator functions in normal coordinates, for polynomial V in one to eight dimensions: exact linear
+    algebra.
+
+    Args:
+        max_functions: products used, at most.
+        degree: of V as a polynomial, at most.
+        tolerance: relative error at which a state counts as converged. A thousandth of it ends the growth of the basis.
+
+    The basis begins with the products of fewest quanta and trades those that matter least for those, among all that H leads
+    to, that matter most, by their coefficients to first order; then it grows, threefold a time.
+
+    Energies are upper bounds in all of space: the walls of a box play no part but in the error. `errors` are twice the
+    second-order estimate Σ_k |⟨k|H|ψ⟩|²/(H_kk - E) over all functions k outside the basis, times the factor by which the same
+    estimate fell short on a basis a third as large, plus V's misfit, plus the shift that the walls would make. `residuals`
+    are those in all of space.
+
+    Time and memory for M functions: O(M · shifts), the shifts being the changes of quanta that V makes, of which those that
+    lead below zero cost nothing: for quartic V in six dimensions about 140 entries a function; and block Davidson steps of
+    O(M · n_states · (shifts + n_states)).
+    Raises ValueError where V is no polynomial, for more than eight dimensions, singular points, periodic axes, or n_states of
+    a fourth of the basis or more; MemoryError where the matrix would exceed 6 GB.
+    """
+
+    max_functions: int = 20_000
+    degree: int = 6
+    tolerance: float = 1e-6
+    name = "product basis"
+
+    def __post_init__(self) -> None:
+        for setting, least in (("max_functions", 20), ("degree", 2)):
+            whole(f"ProductBasis: {setting}", getattr(self, setting), least)
+        if not 1e-14 <= self.tolerance < 1:
+            raise ValueError(f"ProductBasis: tolerance must be from 1e-14 to 1, got {self.tolerance!r}.")
+
+    def check(self, problem: Problem, n_states: int) -> None:
+        if (
+            isinstance(problem.domain, Gaussian | Nodes | Region)
+            or not problem.hamiltonian.is_local
+            or problem.largest
+        ):
+            raise ValueError(
+                "ProductBasis: solves for the lowest states of a Hamiltonian in a Box whose walls are out of reach; for "
+                "regions use qspin.Grid(), for kernels, matrices and largest eigenvalues qspin.SpIN()."
+            )
+        if problem.dim > _MOST_DIM:
+            raise ValueError(f"ProductBasis: serves 1 to {_MOST_DIM} dimensions, got {problem.dim}.")
+        if problem.hamiltonian.singularities:
+            raise ValueError("ProductBasis: V must be a polynomial, and it is declared singular.")
+        if any(getattr(problem.domain, "periodic", ())):
+            raise ValueError("ProductBasis: oscillator functions are not periodic; use qspin.Grid().")
+        most = self._most(problem)
+        if not 1 <= n_states < most / 4:
+            raise ValueError(
+                f"ProductBasis: n_states must be at least 1 and less than a fourth of the {most} functions, got {n_states}."
+            )
+
+    def _most(self, problem: Problem) -> int:
+        return min(int(self.max_functions), _USEFUL.get(problem.dim, int(self.max_functions)))
+
+    @double_precision()
+    def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
+        well = _frame(problem, seed)
+        v, misfit = fitted(problem, well, self.degree)
+        check_bounded(problem, v)
+        found, ratio = grown(v, well.rates, n_states, self._most(problem), self.tolerance)
+        energies = found.energies[:n_states]
+        functions = _functions(problem, well, found, n_states)
+        left_out = DOUBT * ratio * found.left_out[:n_states]
+        raised = _wall_shifts(problem, well, functions, energies)
+        scale = max(np.abs(energies).max(), energy_scale(energies))
+        errors = left_out + misfit + raised + _ROUNDING * scale
+        converged = errors <= self.tolerance * np.maximum(np.abs(energies), 1e-2 * scale)
+        return Spectrum(
+            energies=energies,
+            errors=errors,
+            residuals=found.residuals[:n_states],
+            converged=converged,
+            status=_status(converged, raised, left_out, self.max_functions),
+            eigenfunctions=functions,
+            domain=problem.domain,
+            name=problem.name,
+            units=problem.units,
+            method=self.name,
+            provenance={
+                "method": repr(self),
+                "precision": "float64",
+                "functions": len(found.products.quanta),
+                "most_quanta": found.products.quanta.max(axis=0).tolist(),
+                "degree": int(v.powers.sum(axis=1).max(initial=0)),
+                "terms": len(v.powers),
+                "misfit": misfit,
+                "left_out": found.left_out[:n_states].tolist(),
+                "second_order_fell_short_by": ratio.tolist(),
+                "wall_shifts": raised.tolist(),
+                "widths": np.linalg.norm(well.axes, axis=0).tolist(),
+            },
+            potential=problem.potential_values,
+        )
+
+
+def _frame(problem: Problem, seed: int) -> Well:
+    """The best Gaussian's coordinates; with several wells about their middle, each axis wider as they lie apart on it.
+
+    In widths D apart from the middle, a single well asks for functions as wide as it is, and filling the phase space between
+    them for functions (1 + 2D²)^(1/4) times as wide: the geometric mean of both was the best of those tried.
+    """
+    wells = gaussian_wells(problem, seed)
+    lowest = wells[0]
+    low = [well for well in wells if well.energy < lowest.energy + 4 * np.sum(lowest.rates**2)]
+    centre = np.mean([well.centre for well in low], axis=0)
+    apart = np.stack([np.linalg.solve(lowest.axes, well.centre - centre) for well in low])
+    wider = (1 + 2 * np.mean(apart**2, axis=0)) ** (1 / 8)
+    return Well(centre, lowest.axes * wider, lowest.rates / wider, lowest.energy)
+
+
+def _functions(problem: Problem, well: Well, found: SelectedStates, n: int) -> ProductBasisFunctions:
+    quanta, c = found.products.quanta, found.vectors[:, :n]
+    spread = np.zeros(problem.dim)
+    for i, unit in enumerate(np.eye(problem.dim, dtype=np.int64)):
+        square = (quanta[:, i] + 0.5) @ c**2
+        above = found.products.find((quanta + 2 * unit) @ found.products.strides)
+        pairs = above >= 0
+        root = np.sqrt((quanta[pairs, i] + 1) * (quanta[pairs, i] + 2))
+        spread[i] = np.sqrt(np.mean(square + root @ (c[pairs] * c[above[pairs]])))
+    kept = np.abs(c).max(axis=1) > _NEGLIGIBLE
+    return ProductBasisFunctions(well.centre, well.axes, quanta[kept], c[kept], spread, problem.domain)
+
+
+def _wall_shifts(
+    problem: Problem, well: Well, functions: ProductBasisFunctions, energies: np.ndarray
+) -> np.ndarray:
+    """How far the walls of a box would raise each energy, about, (N,): Σ ∫ 2 c κ ψ² dS, κ² = |V - E|/c.
+
+    Between walls ψ ~ exp(-κ s) becomes exp(-κ s) - exp(κ s), with slope 2κψ at the wall, and a wall that recedes lowers E by
+    c ∫ (∂ψ/∂n)² dS per length (Hadamard): of the whole tail c (2κψ)²/(2κ). The surface is sampled as ψ² falls off there.
+    """
+    if not isinstance(problem.domain, Box):
+        return np.zeros(len(energies))
+    dim, c = problem.dim, problem.hamiltonian.kinetic_coefficients(problem.dim)
+    axes = functions.axes * functions.spread
+    lengths = np.linalg.norm(axes, axis=1)
+    normal = ndtri((0.5 + np.outer(np.arange(_WALL_POINTS), golden_slopes(dim))) % 1.0)
+    surfaces, weights = [], []
+    for i, walls in enumerate(zip(problem.domain.lower, problem.domain.upper, strict=True)):
+        along = normal - np.outer(normal @ axes[i], axes[i]) / lengths[i] ** 2
+        density = np.exp(-np.sum(along**2, axis=1) / 2) / (2 * np.pi) ** ((dim - 1) / 2)
+        for wall in walls:
+            surfaces.append(
+                well.centre + (along + (wall - well.centre[i]) / lengths[i] ** 2 * axes[i]) @ axes.T
+            )
+            weights.append(np.abs(np.linalg.det(axes)) / lengths[i] / density / _WALL_POINTS)
+    points, stiffness = np.concatenate(surfaces), np.repeat(c, 2 * _WALL_POINTS)[:, None]
+    kappa = np.sqrt(np.abs(problem.potential_values(points)[:, None] - energies) / stiffness)
+    return np.concatenate(weights) @ (2 * stiffness * kappa * functions(points) ** 2)
+
+
+def _status(converged: np.ndarray, raised: np.ndarray, left_out: np.ndarray, max_functions: int) -> str:
+    def names(chosen: np.ndarray) -> str:
+        return ", ".join(map(str, np.flatnonzero(chosen)))
+
+    said = "all errors within the tolerance."
+    if not converged.all():
+        short = ~converged & (left_out > raised)
+        said = "the basis holds all levels to the tolerance, and the errors come from elsewhere."
+        if short.any():
+            said = (
+                f"levels {names(short)} have claimed errors above the tolerance; raise max_functions (now "
+                f"{max_functions}), or the tolerance."
+            )
+    noticed = raised > np.maximum(left_out, 1e-12)
+    if noticed.any():
+        said += (
+            f" Energies are those of free space: the walls would raise levels {names(noticed)} by up to {raised.max():.1e}, "
+            "which the errors allow for. Enlarge the box, or use qspin.Grid() where walls are meant."
+        )
+    return said

@@ -1,0 +1,1 @@
+"""Rayleigh–Ritz over neural features, in one to three dimensions."""

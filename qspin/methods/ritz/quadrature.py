@@ -1,0 +1,280 @@
+"""Integration rules for smooth functions in a box: lattices, products of Gauss–Legendre panels, and rules about centres.
+
+Each is a finite set of points with weights, Σ w f(x) ≈ ∫ f dx over the box. Where functions have faded before they reach a
+wall, equally spaced points are as exact as Gauss–Legendre with π/2 times as many along each axis.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise, product
+
+import numpy as np
+
+from qspin.problem.domain import Box, Centre
+
+__all__ = ["Rule", "about_centres", "in_box", "lattice", "panels"]
+
+# Columns generate the lattices whose reciprocals pack most densely: as few points as isotropic functions allow.
+_LATTICES = {
+    1: np.eye(1),
+    2: np.array([[1.0, 0.5], [0.0, np.sqrt(0.75)]]),
+    3: np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
+}
+_FADES = 0.6  # of the reach: walls beyond are met by little more than rounding, whatever their shape
+_SAUSAGE = np.polynomial.Polynomial([0, 40320, 0, 6720, 0, 3024, 0, 1800, 0, 1225]) / 53089
+
+
+class Rule:
+    """Points (P, dim) and weights (P,); and V at the points, once a solver has filled it in."""
+
+    def __init__(self, points: np.ndarray, weights: np.ndarray) -> None:
+        self.points, self.weights, self.potential = points, weights, np.zeros(len(weights))
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+
+def panels(edges: Sequence[float], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss rules on each of the intervals between `edges`, about n points in all, at least four each.
+
+    From 12 points on they are transplanted by the sausage map of degree 9, which makes them almost equally spaced in the
+    middle: about 3/4 of the points of Gauss–Legendre for smooth functions that wiggle everywhere alike (Hale and Trefethen,
+    SIAM J. Numer. Anal. 46, 930, 2008).
+    """
+    widths = np.diff(np.asarray(edges, float))
+    share = np.maximum(np.round(n * widths / widths.sum()).astype(int), min(4, n))
+    points, weights = [], []
+    for low, width, count in zip(edges, widths, share, strict=False):
+        t, w = np.polynomial.legendre.leggauss(int(count))
+        if count >= 12:
+            t, w = _SAUSAGE(t), w * _SAUSAGE.deriv()(t)
+        points.append(low + width * (t + 1) / 2)
+        weights.append(w * width / 2)
+    return np.concatenate(points), np.concatenate(weights)
+
+
+def lattice(
+    mean: np.ndarray, shape: np.ndarray, wave: np.ndarray, reach: float, count: float, shift: np.ndarray
+) -> Rule:
+    """About `count` points of a lattice in the ellipsoid |shape·(x - mean)| ≤ reach, for functions that have faded there.
+
+    Points are as close along each direction as waves of momentum covariance waveᵀ·wave are short: hexagonal in two,
+    body-centred in three dimensions of the space where that is isotropic. `shift` (dim,) in lattice cells.
+    """
+    dim = len(mean)
+    step = np.linalg.inv(wave) @ _LATTICES[dim]
+    ball = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3}[dim] * reach**dim
+    volume = ball / abs(np.linalg.det(shape))
+    step *= (volume / count / abs(np.linalg.det(step))) ** (1 / dim)
+    half = reach * np.linalg.norm(np.linalg.inv(shape @ step), axis=1)  # of the ellipsoid, in cells
+    cells = np.meshgrid(*(np.arange(-np.ceil(h) - 1, np.ceil(h) + 2) for h in half), indexing="ij")
+    offset = (np.stack(cells, -1).reshape(-1, dim) + shift) @ step.T
+    offset = offset[np.linalg.norm(offset @ shape.T, axis=1) <= reach]
+    return Rule(mean + offset, np.full(len(offset), abs(np.linalg.det(step))))
+
+
+def in_box(
+    domain: Box,
+    window: Sequence[Sequence[float]],
+    counts: Sequence[int],
+    breaks: Sequence[Sequence[float]] | None = None,
+    faded: Sequence[bool] | None = None,
+) -> Rule:
+    """A product of Gauss–Legendre panels over `window`; of equally spaced points on periodic axes (over all of the box), and on
+    `faded` ones, where functions vanish at both ends of the window.
+
+    `breaks` are places on each axis where V or its slope jumps: panels end there.
+    """
+    axes = []
+    for i, ((low, high), n) in enumerate(zip(window, counts, strict=True)):
+        inner = [b for b in (breaks[i] if breaks else ()) if low < b < high]
+        if domain.periodic[i]:
+            low, high = domain.lower[i], domain.upper[i]
+        if domain.periodic[i] or (faded is not None and faded[i] and not inner):
+            axes.append((low + (high - low) * (np.arange(n) + 0.5) / n, np.full(n, (high - low) / n)))
+        else:
+            axes.append(panels([low, *inner, high], n))
+    points = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), -1).reshape(-1, domain.dim)
+    weights = np.ones(1)
+    for _, w in axes:
+        weights = np.multiply.outer(weights, w).ravel()
+    return Rule(points, weights)
+
+
+def about_centres(
+    domain: Box, centres: Sequence[Centre], n_radial: int, n_angular: int, reach: float
+) -> Rule:
+    """Rules about each centre, radius × direction, put together by Becke's partition (J. Chem. Phys. 88, 2547, 1988).
+
+    Radii are Gauss–Legendre in log(1 + r/length) up to `reach`, or where that is beyond a wall, up to the wall: then
+    directions come in pyramids over the walls of the box. Points outside the box are left out. Two centres far from walls
+    share confocal coordinates instead, in which functions smooth in both distances are smooth.
+    """
+    if len(centres) == 2 and domain.dim > 1:
+        confocal = _confocal(domain, centres, n_radial, n_angular, reach)
+        if confocal is not None:
+            return confocal
+    points, weights = [], []
+    for centre in centres:
+        x, w = _about(domain, centre, n_radial, n_angular, reach)
+        inside = domain_box_contains(domain, x)
+        x, w = x[inside], w[inside]
+        if len(centres) > 1:
+            w = w * _becke(centres, x, centre)
+        points.append(x)
+        weights.append(w)
+    return Rule(np.concatenate(points), np.concatenate(weights))
+
+
+def _confocal(
+    domain: Box, centres: Sequence[Centre], n_radial: int, n_angular: int, reach: float
+) -> Rule | None:
+    """A product rule in (r_a + r_b)/R = cosh μ, (r_a - r_b)/R = η and the angle about the axis, R the distance of the centres;
+    None where walls are so near that functions do not fade before them."""
+    here, there = (np.asarray(c.position) for c in centres)
+    half = float(np.linalg.norm(there - here)) / 2
+    middle, axis = (here + there) / 2, (there - here) / (2 * half)
+    rooms = np.stack([np.asarray(domain.upper) - middle, middle - np.asarray(domain.lower)])
+    if rooms.min() < _FADES * (reach + half):
+        return None
+    across = np.linalg.svd(axis[None])[2][1:]  # orthonormal
+    angle, turn = 2 * np.pi * (np.arange(n_angular) + 0.5) / n_angular, 2 * np.pi / n_angular
+    t, w = np.polynomial.legendre.leggauss(n_radial)
+    scale = min(c.length for c in centres) / half
+    if domain.dim == 2:
+        eta, share = np.cos(angle), np.full(n_angular, turn)
+        sideways = np.sin(angle)[:, None] * across[0]
+    else:
+        s, d_s = np.polynomial.legendre.leggauss(n_angular)
+        span = np.arctanh(1 / np.sqrt(1 + scale))  # then η is as fine at the centres as cosh μ
+        eta = np.tanh(span * s) / np.tanh(span)
+        d_eta = d_s * span / np.cosh(span * s) ** 2 / np.tanh(span)
+        around = np.stack([np.cos(angle), np.sin(angle)], -1) @ across
+        sideways = (np.sqrt(1 - eta**2)[:, None, None] * around).reshape(-1, 3)
+        eta, share = np.repeat(eta, n_angular), np.repeat(d_eta * turn * half, n_angular)
+    # Along each hyperbola to the wall, or as far as need be: where a·cosh μ + b·sinh μ = c, a quadratic in e^μ.
+    a, b = half * eta[:, None] * axis, half * sideways
+    ends = np.full(len(eta), np.arccosh(1 + reach / half))
+    for sign, room in zip((1, -1), rooms, strict=True):
+        p, q = sign * (a + b), sign * (a - b)
+        rising = p > 0
+        out = (room + np.sqrt(np.maximum(room**2 - p * q, 0))) / np.where(rising, p, 1)
+        ends = np.minimum(ends, np.where(rising, np.log(np.maximum(out, 1)), np.inf).min(1))
+    if domain.dim == 2:
+        mu = np.multiply.outer(ends, (t + 1) / 2)
+        share = np.multiply.outer(share * ends / 2, w)
+    else:
+        log = np.log1p((np.cosh(ends) - 1) / scale)
+        outer = scale * np.expm1(np.multiply.outer(log, (t + 1) / 2))
+        mu = np.arccosh(1 + outer)
+        share = np.multiply.outer(share * log / 2, w) * (scale + outer)
+    share = share * (np.cosh(mu) ** 2 - eta[:, None] ** 2) * half**2
+    points = middle + np.cosh(mu)[..., None] * a[:, None] + np.sinh(mu)[..., None] * b[:, None]
+    return Rule(points.reshape(-1, domain.dim), share.ravel())
+
+
+def domain_box_contains(domain: Box, x: np.ndarray) -> np.ndarray:
+    """Points within the walls of the box, whatever region lies in it."""
+    return np.all((np.asarray(domain.lower) <= x) & (x <= np.asarray(domain.upper)), axis=-1)
+
+
+def _about(
+    domain: Box, centre: Centre, n_radial: int, n_angular: int, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    dim, position = domain.dim, np.asarray(centre.position)
+    directions, areas, ends = _directions(domain, position, n_angular, reach)
+    t, w = np.polynomial.legendre.leggauss(n_radial)
+    log = np.log1p(ends / centre.length)  # (directions,)
+    radius = centre.length * np.expm1(np.multiply.outer(log, (t + 1) / 2))
+    dr = np.multiply.outer(log / 2, w) * (centre.length + radius)
+    x = position + radius[..., None] * directions[:, None, :]
+    return x.reshape(-1, dim), (areas[:, None] * dr * radius ** (dim - 1)).ravel()
+
+
+def _directions(
+    domain: Box, position: np.ndarray, n: int, reach: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors, their shares of the sphere, and how far to go along each."""
+    dim = domain.dim
+    lower, upper = np.asarray(domain.lower), np.asarray(domain.upper)
+    nearest = float(np.minimum(position - lower, upper - position).min())
+    if dim == 1:
+        ends = np.array([position[0] - lower[0], upper[0] - position[0]])
+        kept = ends > 0
+        return np.array([[-1.0], [1.0]])[kept], np.ones(2)[kept], np.minimum(ends, reach)[kept]
+    if _FADES * reach <= nearest:
+        if dim == 2:
+            angle = 2 * np.pi * (np.arange(n) + 0.5) / n
+            directions = np.stack([np.cos(angle), np.sin(angle)], -1)
+            return directions, np.full(n, 2 * np.pi / n), _to_wall(domain, position, directions, reach)
+        z, w = np.polynomial.legendre.leggauss(max(n // 2, 2))
+        angle = 2 * np.pi * (np.arange(n) + 0.5) / n
+        ring = np.sqrt(1 - z**2)
+        parts = (
+            np.multiply.outer(ring, np.cos(angle)),
+            np.multiply.outer(ring, np.sin(angle)),
+            np.multiply.outer(z, np.ones(n)),
+        )
+        areas = np.multiply.outer(w, np.full(n, 2 * np.pi / n)).ravel()
+        directions = np.stack([p.ravel() for p in parts], -1)
+        return directions, areas, _to_wall(domain, position, directions, reach)
+    # Pyramids over the walls: a direction is that of a point of a wall, split at the foot of the centre.
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for axis, side in product(range(dim), (0, 1)):
+        height = (upper[axis] - position[axis]) if side else (position[axis] - lower[axis])
+        if height <= 0:
+            continue
+        others = [i for i in range(dim) if i != axis]
+        rules = []
+        for i in others:
+            edges = (
+                [lower[i], position[i], upper[i]]
+                if lower[i] < position[i] < upper[i]
+                else [lower[i], upper[i]]
+            )
+            rules.append(_stretched(edges, position[i], height, max(-(-n // 4), 4)))
+        grid = np.stack(np.meshgrid(*(x for x, _ in rules), indexing="ij"), -1).reshape(-1, dim - 1)
+        w = np.ones(1)
+        for _, part in rules:
+            w = np.multiply.outer(w, part).ravel()
+        offset = np.zeros((len(w), dim))
+        offset[:, others] = grid - position[others]
+        offset[:, axis] = height if side else -height
+        distance = np.linalg.norm(offset, axis=1)
+        share = w * height / distance**dim  # of the unit sphere
+        found.append((offset / distance[:, None], share, np.minimum(distance, reach)))
+    directions, areas, ends = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return directions, areas, ends
+
+
+def _to_wall(domain: Box, position: np.ndarray, directions: np.ndarray, reach: float) -> np.ndarray:
+    """How far each ray stays within the box, at most `reach`."""
+    room = np.where(directions > 0, np.asarray(domain.upper) - position, position - np.asarray(domain.lower))
+    with np.errstate(divide="ignore"):
+        return np.minimum((room / np.abs(directions)).min(1), reach)
+
+
+def _stretched(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre in the angle under which a wall is seen, which far walls need little of."""
+    angles = np.arctan((np.asarray(edges) - foot) / height)
+    points, weights = [], []
+    for low, high in pairwise(angles):
+        t, w = np.polynomial.legendre.leggauss(n)
+        angle = low + (high - low) * (t + 1) / 2
+        points.append(foot + height * np.tan(angle))
+        weights.append(w * (high - low) / 2 * height / np.cos(angle) ** 2)
+    return np.concatenate(points), np.concatenate(weights)
+
+
+def _becke(centres: Sequence[Centre], x: np.ndarray, own: Centre) -> np.ndarray:
+    """The share of each point that belongs to a centre: smooth, 1 at it and 0 at the others."""
+    positions = np.array([c.position for c in centres])
+    distance = np.linalg.norm(x[:, None] - positions, axis=-1)
+    cells = np.ones_like(distance)
+    for i, j in product(range(len(centres)), repeat=2):
+        if i == j:
+            continue
+        mu = (distance[:, i] - distance[:, j]) / np.linalg.norm(positions[i] - positions[j])
+        for _ in range(3):
+            mu = 1.5 * mu - 0.5 * mu**3
+        cells[:, i] *= (1 - mu) / 2
+    return cells[:, list(centres).index(own)] / cells.sum(1)

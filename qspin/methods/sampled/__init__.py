@@ -1,0 +1,1 @@
+"""Rayleigh–Ritz with sampled integrals, past three dimensions."""

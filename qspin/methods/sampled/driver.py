@@ -1,0 +1,296 @@
+"""`SampledRitz`: Rayleigh–Ritz with a trained network past three dimensions, where integrals are samples.
+
+Features are products of mean-field functions times a shared network (`product_ansatz`); Hf is taken pointwise, moving averages
+of E[f fᵀ] and E[f (Hf)ᵀ] give the lowest states of their span, and the residual that the span does not hold is pulled back
+into the network. At the end energies come from fresh points: a projected problem that is not symmetric, so that its noise
+vanishes with the residual, and is not variational either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from qspin.methods.base import IterativeMethod, Run
+from qspin.methods.locate.gaussian_reference import gaussian_wells
+from qspin.methods.sampled.directions import MaskedOrder, Order, RitzRotation
+from qspin.methods.sampled.point_sources import PointSource, ReferencePoints
+from qspin.methods.sampled.product_ansatz import ProductAnsatz
+from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.methods.sampled.sampled_evaluation import Sampled, evaluate_sampled
+from qspin.methods.sampled.sampled_training import State, Training, reference_residuals
+from qspin.methods.sampled.updates import Adam, Update
+from qspin.numerics.checks import whole
+from qspin.numerics.levels import energy_scale
+from qspin.numerics.precision import double_precision
+from qspin.problem.domain import Box
+from qspin.problem.problem import Problem
+from qspin.problem.region import Region
+from qspin.problem.sampling import golden_slopes
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = ["SampledRitz"]
+
+_FADED = 5.5  # widths within which a Gaussian counts as inside the walls
+_WELLS = 4
+_COLLAPSED, _FEW = 0.01, 0.05  # share of the points that counts: nothing is claimed; a warning
+
+
+@dataclass(frozen=True)
+class SampledRitz(IterativeMethod):
+    """Neural Rayleigh–Ritz in four and more dimensions; what `Ritz` uses there.
+
+    Args:
+        tolerance: claimed error asked of every energy, as a share of |E|; training ends when residuals promise it.
+        steps: training steps at most; None for 2000, 600 from 32 dimensions on (with `EnergyMetric` 200).
+        batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
+        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6 (n_states in
+            `MaskedOrder`).
+        widths: hidden layers of the network.
+        averaging: rate of the moving averages.
+        sampler: `ReferencePoints()` for independent points from the products' densities; `MetropolisWalkers()` in Σ_k |ψ_k|²,
+            where those are no good (status says so). The final energies are always from the first.
+        optimizer: `Adam()`, or `EnergyMetric()`, conjugate gradients in the energy metric.
+        ordering: `RitzRotation()` trains the N lowest combinations of all features; `MaskedOrder()` is SpIN's.
+        rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
+        mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
+        evaluation_points: fresh points for the final energies, at most.
+
+    Time a step ∝ B · (d·w·(d + w) + d³ + 40·d·w + 20·M·w + 4·M²) for B points, d dimensions, M features and hidden layers of
+    width w: measured within a third from d = 4 to 64, M = 11 to 167 and B = 2048 to 65,536 (smaller batches stay in the cache
+    and take less). Memory 8 · B · (4·w·d + d² + 5·M + 200) bytes, within 15 %. The reference costs some 10⁵ · d evaluations of
+    V, and 4·10⁵ of its Hessian.
+
+    `errors` are infinite where weights collapse to a hundredth of the points. Else they join a statistical part (over blocks
+    of points) and what the span may still leave out: 2·α·residual², α the rate at
+    which energies fell with residual² in training, or fall with the highest fifth of the products, whichever is more.
+    """
+
+    tolerance: float = 1e-5
+    steps: int | None = None
+    batch_size: int | None = None
+    n_features: int | None = None
+    widths: tuple[int, ...] = (64, 64)
+    averaging: float = 0.2
+    sampler: PointSource = field(default_factory=ReferencePoints)
+    optimizer: Update = field(default_factory=Adam)
+    ordering: Order = field(default_factory=RitzRotation)
+    rotate: bool = True
+    mean_field: bool = True
+    evaluation_points: int = 1_000_000
+    name = "ritz"
+
+    def __post_init__(self) -> None:
+        if not 1e-10 <= self.tolerance < 1:
+            raise ValueError(f"SampledRitz: tolerance must be from 1e-10 to 1, got {self.tolerance!r}.")
+        if not 0 < self.averaging <= 1:
+            raise ValueError(f"SampledRitz: averaging must be in (0, 1], got {self.averaging!r}.")
+        for setting, least in (
+            ("steps", 0),
+            ("batch_size", 64),
+            ("n_features", 1),
+            ("evaluation_points", 4096),
+        ):
+            if (value := getattr(self, setting)) is not None:
+                whole(f"SampledRitz: {setting}", value, least)
+        for setting, kind in (("sampler", PointSource), ("optimizer", Update), ("ordering", Order)):
+            if not isinstance(value := getattr(self, setting), kind):
+                raise TypeError(f"SampledRitz: {setting} must be a qspin {kind.__name__}, got {value!r}.")
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
+
+    def check(self, problem: Problem, n_states: int) -> None:
+        self.check_boxed(problem)
+        assert isinstance(problem.domain, Box)
+        if isinstance(problem.domain, Region):
+            raise ValueError(
+                "SampledRitz: its references end at the walls of a box, not of a Region; use qspin.SpIN()."
+            )
+        if problem.centres or any(problem.domain.wave_vector):
+            raise ValueError(
+                "SampledRitz: its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use "
+                "qspin.SpIN(), or qspin.Ritz() in up to three dimensions."
+            )
+        if not self.sampler.takes_circles and any(problem.domain.periodic):
+            raise ValueError(
+                "SampledRitz: walkers do not turn round on periodic axes; use sampler=qspin.ReferencePoints()."
+            )
+        if isinstance(self.ordering, MaskedOrder) and self.n_features not in (None, n_states):
+            raise ValueError(
+                f"SampledRitz: MaskedOrder makes n_states = {n_states} of as many features, n_features is {self.n_features}."
+            )
+        if self.n_features is not None and self.n_features < n_states:
+            raise ValueError(
+                f"SampledRitz: n_states = {n_states} needs as many features, n_features is {self.n_features}."
+            )
+        if self._batch(problem.dim) < 4 * n_states:
+            raise ValueError(
+                f"SampledRitz: n_states = {n_states} needs batch_size = {4 * n_states} at least, "
+                f"got {self._batch(problem.dim)}."
+            )
+
+    def _features(self, n_states: int) -> int:
+        return self.n_features if self.n_features is not None else self.ordering.n_features(n_states)
+
+    def _batch(self, dim: int) -> int:
+        return self.batch_size if self.batch_size is not None else (4096 if dim < 32 else 2048)
+
+    def _steps(self, dim: int) -> int:
+        return self.steps if self.steps is not None else self.optimizer.default_steps(dim)
+
+    def ansatz(self, problem: Problem, n_states: int) -> ProductAnsatz:
+        """The trial functions for a problem: references about its wells."""
+        assert isinstance(problem.domain, Box)
+        count = self._features(n_states)
+        box = problem.domain
+        lower, upper = np.asarray(box.lower), np.asarray(box.upper)
+        with double_precision():
+            wells = gaussian_wells(problem, rotate=self.rotate)
+            reach = np.stack([_FADED * np.linalg.norm(w.axes, axis=1) for w in wells])
+            centres = np.stack([w.centre for w in wells])
+            inside = np.all((centres - reach > lower) & (centres + reach < upper), axis=0) & ~np.asarray(
+                box.periodic
+            )
+            if not inside.all():
+                wells = gaussian_wells(problem, rotate=False)
+            kinds = tuple(
+                PERIODIC if turns else OPEN if fits else WALLED
+                for turns, fits in zip(box.periodic, inside, strict=True)
+            )
+            wells = [_fitted(w, kinds, box, problem) for w in wells]
+            # A well far above the others holds none of the states asked for.
+            first = product_reference(problem, wells[0], kinds, count, self.mean_field)
+            high = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
+            kept = _apart([w for w in wells if w.energy <= high])[:_WELLS]
+            each = -(-count // len(kept)) + (2 if len(kept) > 1 else 0)
+            found = (
+                [first]
+                if len(kept) == 1
+                else [product_reference(problem, w, kinds, each, self.mean_field) for w in kept]
+            )
+        return ProductAnsatz(tuple(found), self.widths)
+
+    def bind(self, problem: Problem, n_states: int) -> Run:
+        ansatz = self.ansatz(problem, n_states)
+        sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n_states)
+        m, dim = ansatz.n_features, problem.dim
+        if m < n_states:
+            raise ValueError(
+                f"SampledRitz: n_states = {n_states} is more than the {m} products the reference makes."
+            )
+        with double_precision():
+            lattice = np.outer(np.arange(self._batch(dim)), golden_slopes(dim + 1)) % 1
+            far, energies, residuals = reference_residuals(sampled, lattice)
+        # A reference that is nearly right is trained gently, and one that is right not at all.
+        training = Training(
+            sampled,
+            lattice,
+            steps=0 if self._promised(energies, residuals) else self._steps(dim),
+            share=min(1.0, 4 * far),
+            averaging=self.averaging,
+            sampler=self.sampler,
+            optimizer=self.optimizer,
+            ordering=self.ordering,
+        )
+
+        def enough(info: Mapping[str, np.ndarray]) -> bool:
+            return self._promised(info["energies"][-1], info["residuals"].mean(0))
+
+        finish = partial(self._spectrum, problem, sampled)
+        return Run(training.init, training.advance, finish, training.steps, enough)
+
+    def _promised(self, energies: np.ndarray, residuals: np.ndarray) -> bool:
+        """Whether residuals promise the tolerance: they squared over the range of the energies."""
+        left = residuals**2 / max(energy_scale(energies), 1e-300)
+        return bool((left < 0.1 * self.tolerance * np.abs(energies)).all())
+
+    def _spectrum(
+        self, problem: Problem, sampled: Sampled, state: State, history: Mapping[str, np.ndarray]
+    ) -> Spectrum:
+        params = jax.tree.map(np.asarray, state.mean)
+        initial = sampled.ansatz.init(int(state.seed)) if int(state.step) else None
+        with double_precision():
+            found = evaluate_sampled(
+                sampled, params, initial, self.tolerance, self.evaluation_points, int(state.seed)
+            )
+        errors = np.hypot(found.statistical, found.left_out)
+        if found.effective_share < _COLLAPSED:  # a mean over so few points knows no error of its own
+            errors = np.full_like(errors, np.inf)
+        allowed = self.tolerance * np.maximum(np.abs(found.energies), 1e-2 * energy_scale(found.energies))
+        converged = (errors <= allowed) & found.real
+        remarks = ["all errors within the tolerance."]
+        if not converged.all():
+            short = ", ".join(map(str, np.flatnonzero(~converged)))
+            noisy = (found.statistical > found.left_out).mean() > 0.5
+            advice = (
+                "evaluation_points"
+                if noisy
+                else f"steps (now {self._steps(problem.dim)}), widths or n_features"
+            )
+            remarks = [
+                f"states {short} have claimed errors above the tolerance; raise {advice}, or the tolerance."
+            ]
+        if not found.real.all():
+            remarks.append(
+                f"{int((~found.real).sum())} energies came out as complex pairs: their real part is given."
+            )
+        if found.effective_share < _FEW:
+            remarks.append(
+                f"only {found.effective_share:.1%} of the sample counts: states live where the reference does not."
+            )
+        return Spectrum(
+            energies=found.energies,
+            errors=errors,
+            residuals=found.residuals,
+            converged=converged,
+            status=" ".join(remarks),
+            eigenfunctions=found.functions,
+            domain=problem.domain,
+            name=problem.name,
+            units=problem.units,
+            method=self.name,
+            history=history,
+            provenance={
+                "method": repr(self),
+                "precision": "float64",
+                "wells": [r.centre.tolist() for r in sampled.ansatz.references],
+                "labels": found.labels,
+                "n_features": sampled.ansatz.n_features,
+                "evaluated_on": found.n_points,
+                "effective_share": found.effective_share,
+                "statistical_errors": found.statistical.tolist(),
+                "variational_errors": found.left_out.tolist(),
+            },
+            potential=problem.potential_values,
+        )
+
+
+def _fitted(well: Any, kinds: tuple[int, ...], box: Box, problem: Problem) -> Any:
+    """The well with walled and periodic axes laid over all of the box, y from -1 to 1."""
+    if all(k == OPEN for k in kinds):
+        return well
+    whole = np.array(kinds) != OPEN
+    half = np.asarray(box.lengths) / 2
+    c = problem.hamiltonian.kinetic_coefficients(problem.dim)
+    order = np.argsort(np.abs(well.axes).argmax(0))  # unrotated: one axis each, by rate
+    axes, rates = well.axes[:, order], well.rates[order]
+    axes = np.where(whole[None], np.diag(half), axes)
+    return well._replace(
+        centre=np.where(whole, np.asarray(box.centre), well.centre),
+        axes=axes,
+        rates=np.where(whole, np.sqrt(c) / half, rates),
+    )
+
+
+def _apart(wells: list[Any]) -> list[Any]:
+    """Without wells that walled axes have made one."""
+    kept: list[Any] = []
+    for well in wells:
+        if all(np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) > 1 for o in kept):
+            kept.append(well)
+    return kept

@@ -1,0 +1,1 @@
+"""Spectral Inference Networks: networks trained from samples, for any symmetric operator."""

@@ -1,0 +1,339 @@
+"""SpIN, Spectral Inference Networks (Pfau et al., ICLR 2019): many eigenfunctions by stochastic gradients."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
+
+from qspin.methods.base import IterativeMethod, Run
+from qspin.methods.locate.semiclassical import thomas_fermi
+from qspin.methods.spin.estimators import AveragedCovariance, Batch, Estimator
+from qspin.methods.spin.evaluate import evaluate
+from qspin.methods.spin.jacobian import LayeredJacobian
+from qspin.methods.spin.networks import Layered, Network, SeparateMLPs
+from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
+from qspin.numerics.checks import whole
+from qspin.numerics.levels import energy_scale
+from qspin.numerics.pencil import Average, all_finite, moment, order
+from qspin.numerics.precision import awaited, precision
+from qspin.problem.domain import Box
+from qspin.problem.hamiltonian import Kinetic, Potential
+from qspin.problem.problem import Problem
+from qspin.problem.sampling import Clustered, Points, Sampler
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = ["SpIN", "SpinInfo", "SpinState", "self_test_case"]
+
+_SNAPSHOT_AT = 0.4  # of the steps: late enough to resemble the end, early enough to differ from it
+
+
+class SpinState(eqx.Module):
+    """Everything that training carries from step to step; a pytree of arrays."""
+
+    params: WavefunctionParams
+    optimizer: Any
+    sigma: Average
+    pi: Average
+    kept: Any  # what the estimator averages beside Σ and Π
+    snapshot: WavefunctionParams  # the parameters part-way, for the extrapolation in `evaluate`
+    step: Int[Array, ""]
+    seed: UInt[Array, ""]
+
+
+class SpinInfo(eqx.Module):
+    """What a step reports. `energies` are the running diagonal of Λ; they lag, and are not variational."""
+
+    energies: Float[Array, "... states"]
+    gradient_norm: Float[Array, "..."]
+    condition: Float[Array, "..."]
+    ok: Bool[Array, "..."]
+
+
+# Settings are checked by value, with a message that names them; a run-time check of types would come first.
+if TYPE_CHECKING:
+    Count = int
+    SomeEstimator = Estimator
+    SomeNetwork = Network
+    SomeSampler = Sampler
+else:
+    Count = SomeEstimator = SomeNetwork = SomeSampler = Any
+
+
+@dataclass(frozen=True)
+class SpIN(IterativeMethod):
+    """Spectral Inference Networks: stochastic training of N ordered eigenfunctions; works in any dimension.
+
+    Args:
+        steps: training steps.
+        batch_size: points a step.
+        averaging: rate β in (0, 1] of the moving averages, bias-corrected; 1 means no averaging.
+        optimizer: any optax optimizer; by default the estimator's (Adam 3e-3 with cosine decay; RMSProp 1e-5
+            for `AveragedJacobian`).
+        estimator: what makes the gradient: `AveragedCovariance()`, the paper's `AveragedJacobian()`, or a rival
+            objective, `NeuralEF()` or `NestedLoRA()`.
+        network: settings of the network; `SeparateMLPs`, `BlockSparseMLP`, `MLP`.
+        sampler: how points are drawn; `Clustered()` (quasi-random, crowded about declared centres),
+            `Uniform()`, …
+        adapt: whether the network's inputs, cusps, decay and the sampler's hints are fitted to V (centres, or the
+            semiclassical extent of the states). False leaves scaled box coordinates, as in the paper.
+        dtype: precision of training, float32 or float64. The final evaluation is in float64.
+        evaluation_points: fresh points for the final energies.
+        tolerance: a state is called converged where its error is below this share of the energies' range.
+
+    Time a step O(batch_size · (3 dim + 3) · network + N²·batch_size + N³), and with `AveragedJacobian`
+    O(N²·batch_size · network) more; memory O(batch_size · dim · network), and O(N² · parameters) more.
+    Raises ValueError for settings out of range.
+    """
+
+    steps: Count = 20_000
+    batch_size: Count = 256
+    averaging: float = 0.01
+    optimizer: Any = None
+    estimator: SomeEstimator = field(default_factory=AveragedCovariance)
+    network: SomeNetwork = field(default_factory=SeparateMLPs)
+    sampler: SomeSampler = field(default_factory=Clustered)
+    adapt: bool = True
+    dtype: str = "float32"
+    evaluation_points: Count = 131_072
+    tolerance: float = 0.01
+    name = "spin"
+
+    def __post_init__(self) -> None:
+        for setting, least in (("steps", 0), ("batch_size", 1), ("evaluation_points", 1)):
+            whole(f"SpIN: {setting}", getattr(self, setting), least)
+        if not 0 < self.averaging <= 1:
+            raise ValueError(
+                f"SpIN: averaging must be in (0, 1] (1 means no averaging), got {self.averaging!r}."
+            )
+        for setting, kind in (("estimator", Estimator), ("network", Network), ("sampler", Sampler)):
+            if not isinstance(getattr(self, setting), kind):
+                raise TypeError(f"SpIN: {setting} must be a {kind.__name__}, got {getattr(self, setting)!r}.")
+        if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
+            raise TypeError(f"SpIN: optimizer must be an optax optimizer, got {self.optimizer!r}.")
+        with precision(self.dtype):
+            pass
+
+    def check(self, problem: Problem, n_states: int) -> None:
+        if isinstance(problem.domain, Box) and any(problem.domain.wave_vector):
+            raise ValueError(
+                f"SpIN: its networks are real, and a Bloch wave vector {problem.domain.wave_vector} makes ψ complex: use "
+                "qspin.Grid()."
+            )
+        if self.batch_size < 2 * n_states:
+            raise ValueError(
+                f"SpIN: batch_size must be at least twice n_states, got batch_size={self.batch_size}, "
+                f"n_states={n_states}: a smaller batch cannot tell the states apart."
+            )
+        every = problem.domain.all_points()
+        if every is not None and len(every) < n_states:
+            raise ValueError(
+                f"SpIN: n_states={n_states} is more than the {len(every)} nodes of the domain: a matrix has no "
+                "more eigenvectors than rows."
+            )
+        wavefunction = self.wavefunction(problem, n_states)
+        outputs = jax.eval_shape(
+            lambda key, x: wavefunction.network(wavefunction.init(key).network, wavefunction.inputs(x)),
+            jax.random.key(0),
+            jnp.zeros((problem.dim,), jnp.float32),
+        ).shape
+        if outputs != (n_states,):
+            raise ValueError(
+                f"SpIN: the network gives outputs of shape {outputs}, but n_states={n_states} needs "
+                f"({n_states},): ask for fewer states, or make a network with one output a state."
+            )
+
+    def wavefunction(self, problem: Problem, n_states: int) -> Wavefunction:
+        """The trial functions for a problem: this network, masked; adapted to V unless `adapt` is False."""
+        if not self.adapt:
+            return Wavefunction(self.network, problem.domain, n_states)
+        return Wavefunction(
+            self.network, problem.domain, n_states, problem.centres, thomas_fermi(problem, n_states)
+        )
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        return self.estimator.default_optimizer(self.steps) if self.optimizer is None else self.optimizer
+
+    def init(self, problem: Problem, n_states: int, seed: int) -> SpinState:
+        """State before the first step."""
+        dtype = jnp.dtype(self.dtype)
+        wavefunction = self.wavefunction(problem, n_states)
+        key = jax.random.fold_in(jax.random.key(seed), 2**31)
+        params = wavefunction.init(key, dtype)
+        shape = (n_states, n_states)
+        return SpinState(
+            params,
+            self._optimizer().init(params),
+            Average.zeros(shape, dtype),
+            Average.zeros(shape, dtype),
+            self.estimator.init(lambda: self.batch(problem, wavefunction, params, key)),
+            params,
+            jnp.zeros((), jnp.int32),
+            jnp.asarray(np.uint32(seed % 2**32)),
+        )
+
+    def batch(
+        self, problem: Problem, wavefunction: Wavefunction, params: WavefunctionParams, key: PRNGKeyArray
+    ) -> Batch:
+        """Fresh points, u and Hu there. The pull-back goes through u only, since H is symmetric."""
+        operator = problem.minimised
+        points = self._draw(problem, wavefunction, key)
+        # An integral over the domain needs points of its own, independent of these.
+        others = (
+            points if operator.is_local else self._draw(problem, wavefunction, jax.random.fold_in(key, 1))
+        )
+        u, vjp = jax.vjp(lambda p: jax.vmap(lambda x: wavefunction(p, x))(points.x), params)
+        hu = operator.image(lambda x: wavefunction(params, x), points.x, others)
+
+        def pullback(cotangent: Float[Array, "batch states"]) -> Any:
+            return vjp(cotangent)[0]
+
+        layered = isinstance(wavefunction.network, Layered)
+        jacobian = LayeredJacobian(wavefunction, params, points, u) if layered else None
+        return Batch(points, u, hu, pullback, jacobian)
+
+    def _draw(self, problem: Problem, wavefunction: Wavefunction, key: PRNGKeyArray) -> Points:
+        points = self.sampler.draw(key, self.batch_size, problem.domain, wavefunction.landmarks)
+        return Points(points.x.astype(self.dtype), points.weights.astype(self.dtype))
+
+    def step(
+        self, problem: Problem, wavefunction: Wavefunction, state: SpinState
+    ) -> tuple[SpinState, SpinInfo]:
+        """One update: points, averages, masked gradient, optimizer."""
+        key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+        batch = self.batch(problem, wavefunction, state.params, key)
+        weights = batch.points.weights
+        sigma = state.sigma.update(moment(batch.u, batch.u, weights), self.averaging)
+        pi = state.pi.update(moment(batch.u, batch.hu, weights), self.averaging)
+        gradient, kept, ordering = self.estimator.gradient(batch, sigma, pi, state.kept, self.averaging)
+        updates, optimizer = self._optimizer().update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
+        unit = jnp.sqrt(jnp.diagonal(sigma.value))
+        info = SpinInfo(
+            energies=problem.sign * jnp.diagonal(order(sigma.value, pi.value).eigenvalues),
+            gradient_norm=norm,
+            # Tr(C)·Tr(C⁻¹)/N² for the correlation matrix C = LLᵀ: 1 for orthogonal states, and never more
+            # than its condition number.
+            condition=jnp.mean((ordering.chol / unit[:, None]) ** 2)
+            * jnp.sum((ordering.inverse * unit) ** 2),
+            ok=all_finite(norm, ordering.eigenvalues),
+        )
+        snapshot = jax.tree.map(
+            lambda old, new: jnp.where(state.step == int(_SNAPSHOT_AT * self.steps), new, old),
+            state.snapshot,
+            params,
+        )
+        return SpinState(params, optimizer, sigma, pi, kept, snapshot, state.step + 1, state.seed), info
+
+    def bind(self, problem: Problem, n_states: int) -> Run:
+        wavefunction = self.wavefunction(problem, n_states)
+        chunk = max(1, min(1000, -(-self.steps // 50)))
+
+        def scan_body(until: Int[Array, ""]) -> Callable[..., tuple[SpinState, SpinInfo]]:
+            # The last chunk may run past the end: its surplus steps change nothing, one compilation serves.
+            return lambda state, _: jax.lax.cond(
+                state.step < until,
+                lambda s: self.step(problem, wavefunction, s),
+                lambda s: (s, _blank_info(n_states, self.dtype)),
+                state,
+            )
+
+        compiled = jax.jit(lambda state, until: jax.lax.scan(scan_body(until), state, length=chunk))
+
+        def init(seed: int) -> SpinState:
+            with precision(self.dtype):
+                return self.init(problem, n_states, seed)
+
+        def advance(state: SpinState, until: int | None = None) -> tuple[SpinState, dict[str, np.ndarray]]:
+            with precision(self.dtype):
+                end = self.steps if until is None else min(until, self.steps)
+                taken = min(chunk, end - int(state.step))
+                state, info = awaited(compiled(state, jnp.int32(end)))
+                return state, {name: np.asarray(a)[:taken] for name, a in vars(info).items()}
+
+        def finish(state: SpinState, history: Mapping[str, np.ndarray]) -> Spectrum:
+            return self._spectrum(problem, wavefunction, state, history)
+
+        return Run(init, advance, finish, self.steps)
+
+    def _spectrum(
+        self,
+        problem: Problem,
+        wavefunction: Wavefunction,
+        state: SpinState,
+        history: Mapping[str, np.ndarray],
+    ) -> Spectrum:
+        params = jax.tree.map(np.asarray, state.params)
+        found = evaluate(
+            problem,
+            wavefunction,
+            params,
+            self.sampler,
+            self.evaluation_points,
+            seed=int(state.seed),
+            earlier=jax.tree.map(np.asarray, state.snapshot),
+        )
+        scale = energy_scale(found.energies)
+        converged = np.isfinite(found.errors) & (found.errors <= self.tolerance * scale)
+        shift = getattr(self.estimator, "shift", None)
+        if shift is not None and (problem.sign * found.energies >= shift).any():
+            status = (
+                f"{int((problem.sign * found.energies >= shift).sum())} states lie above the shift {shift:g} of "
+                f"{self.estimator!r}, which does not learn them: raise it above the wanted levels."
+            )
+            converged &= problem.sign * found.energies < shift
+        elif converged.all():
+            status = f"all states converged: errors below {self.tolerance:.0%} of the energies' range."
+        else:
+            status = (
+                f"{int((~converged).sum())} states have errors above {self.tolerance:.0%} of the energies' "
+                f"range. Try more steps (steps={2 * self.steps}), a larger batch, or declare singular "
+                "points of V."
+            )
+        return Spectrum(
+            energies=found.energies,
+            errors=found.errors,
+            residuals=found.residuals,
+            converged=converged,
+            status=status,
+            eigenfunctions=found.functions,
+            domain=problem.domain,
+            name=problem.name,
+            units=problem.units,
+            method=self.estimator.name,
+            history=history,
+            provenance={
+                "method": repr(self),
+                "precision": f"{self.dtype} training, float64 evaluation",
+                "statistical_errors": found.statistical.tolist(),
+                "variational_errors": found.variational.tolist(),
+            },
+            potential=problem.potential_values if isinstance(problem.domain, Box) else None,
+        )
+
+
+def _blank_info(n_states: int, dtype: str) -> SpinInfo:
+    zero = jnp.zeros((), dtype)
+    return SpinInfo(jnp.zeros((n_states,), dtype), zero, zero, jnp.ones((), bool))
+
+
+def self_test_case() -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
+    """(name, function, arguments) for `runtime.self_test`: u and Hu of a small network."""
+    wavefunction = Wavefunction(SeparateMLPs((8, 8)), Box.cube(3.0, dim=2), 3)
+    hamiltonian = Kinetic() + Potential(lambda x: 0.5 * jnp.sum(x**2))
+    params = wavefunction.init(jax.random.key(0), jnp.result_type(float))
+
+    def u_and_hu(params: Any, x: Float[Array, "batch dim"]) -> tuple[Array, Array]:
+        def u(y: Float[Array, " dim"]) -> Float[Array, " states"]:
+            return wavefunction(params, y)
+
+        return jax.vmap(u)(x), jax.vmap(hamiltonian(u))(x)
+
+    x = jax.random.uniform(jax.random.key(1), (500, 2), minval=-2.9, maxval=2.9)
+    return "u and Hu of a network", u_and_hu, (params, x)

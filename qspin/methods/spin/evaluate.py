@@ -1,0 +1,334 @@
+"""Final evaluation of trained wavefunctions: fresh points, Rayleigh–Ritz, an error for each energy."""
+
+from abc import abstractmethod
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from qspin.methods.spin.wavefunction import Wavefunction
+from qspin.numerics.laplacian import Function
+from qspin.numerics.pencil import moment, rayleigh_ritz
+from qspin.numerics.precision import double_precision
+from qspin.problem.hamiltonian import Operator
+from qspin.problem.problem import Problem
+from qspin.problem.sampling import Points, Sampler
+from qspin.spectrum.domain_record import describe_domain
+from qspin.spectrum.eigenfunctions import Eigenfunctions
+
+__all__ = ["Evaluation", "PointwiseFunctions", "VariationalFunctions", "evaluate", "in_batches"]
+
+_BATCH = 1024  # points held at a time
+_MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
+
+
+class Evaluation(NamedTuple):
+    """Energies (N,), their statistical and variational errors (N,), residuals (N,), and the functions."""
+
+    energies: np.ndarray
+    statistical: np.ndarray
+    variational: np.ndarray
+    residuals: np.ndarray
+    functions: "VariationalFunctions"
+
+    @property
+    def errors(self) -> np.ndarray:
+        """√(statistical² + variational²)."""
+        return np.hypot(self.statistical, self.variational)
+
+
+class _Moments(NamedTuple):
+    """Σ and Π of all functions (M, M), and ∫ (Hu)(Hu)ᵀ (N, N): JAX arrays of a block, NumPy ones of all."""
+
+    sigma: Any
+    pi: Any
+    square: Any
+
+
+class PointwiseFunctions(Eigenfunctions):
+    """Functions given point by point, with the points (P, dim) and weights (P,) that inner products are taken on."""
+
+    points: np.ndarray
+    weights: np.ndarray
+
+    @abstractmethod
+    def psi(self) -> Function:
+        """All functions at one point, x (dim,) -> (N,)."""
+
+    @double_precision()
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return in_batches(self.psi(), points)
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.points, self.weights
+
+    @double_precision()
+    def image(self, operator: Operator) -> np.ndarray:
+        return in_batches(operator.exact()(self.psi()), self.points)
+
+
+@dataclass(frozen=True)
+class VariationalFunctions(Eigenfunctions):
+    """ψ(x) = rotationᵀ u(x; params): a wavefunction and the combination that makes it orthonormal."""
+
+    wavefunction: Wavefunction
+    params: Any
+    rotation: np.ndarray
+    sampler: Sampler
+    seed: int = 0
+
+    @property
+    def n_states(self) -> int:
+        return self.rotation.shape[1]
+
+    @property
+    def dim(self) -> int:
+        return self.wavefunction.domain.dim
+
+    @double_precision()
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return in_batches(self._psi(), points)
+
+    @double_precision()
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        every = self.wavefunction.domain.all_points()
+        if every is not None:
+            return every, np.ones(len(every))
+        points = self.sampler.draw(
+            jax.random.key(self.seed + 1), 32_768, self.wavefunction.domain, self.wavefunction.landmarks
+        )
+        return np.asarray(points.x), np.asarray(points.weights)
+
+    @double_precision()
+    def image(self, operator: Operator) -> np.ndarray:
+        points, weights = self.quadrature()
+        # Integrals over a tenth of the points, spread as all of them are, keep the cost in bounds.
+        few = slice(None, None, 1 if self.wavefunction.domain.all_points() is not None else 10)
+        scale = weights.sum() / weights[few].sum()
+        others = (
+            None if operator.is_local else Points(jnp.asarray(points[few]), jnp.asarray(scale * weights[few]))
+        )
+        exact, psi = operator.exact(), self._psi()
+        return in_batches(lambda x: exact.image(psi, x[None], others)[0], points)
+
+    def _psi(self) -> Function:
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), self.params)
+
+        def psi(x: Float[Array, " dim"]) -> Float[Array, " states"]:
+            return self.wavefunction(params, x) @ self.rotation
+
+        return psi
+
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, rotation=self.rotation * factors)
+
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        network, centres = self.wavefunction.network, self.wavefunction.centres
+        settings = {
+            "kind": "variational",
+            "network": {
+                "class": type(network).__name__,
+                "hidden": getattr(network, "hidden", None),
+                "activation": getattr(getattr(network, "activation", None), "__name__", None),
+            },
+            "domain": describe_domain(self.wavefunction.domain),
+            "cloud": None if self.wavefunction.cloud is None else asdict(self.wavefunction.cloud),
+            "input_range": self.wavefunction.input_range,
+            "centres": [[*c.position, c.strength, c.length, c.cusp] for c in centres],
+            "sampler": _sampler_record(self.sampler),
+            "seed": self.seed,
+        }
+        leaves = {f"params/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(self.params))}
+        return settings, {"rotation": self.rotation, **leaves}
+
+
+def _sampler_record(sampler: Sampler) -> dict[str, Any]:
+    """Class name and settings; a sampler within a sampler likewise."""
+    settings: dict[str, Any] = (
+        {f.name: getattr(sampler, f.name) for f in fields(sampler)} if is_dataclass(sampler) else {}
+    )
+    return {
+        "class": type(sampler).__name__,
+        "settings": {k: _sampler_record(v) if isinstance(v, Sampler) else v for k, v in settings.items()},
+    }
+
+
+def in_batches(function: Any, points: np.ndarray) -> np.ndarray:
+    """A function of one point at points (B, dim): (B, ...). Memory of one batch, whatever B is."""
+    if len(points) == 0:
+        shape = jax.eval_shape(function, jax.ShapeDtypeStruct(points.shape[1:], jnp.float64)).shape
+        return np.zeros((0, *shape))
+    # One compiled shape: the last batch is filled up with copies of the last point.
+    size = min(_BATCH, 1 << (len(points) - 1).bit_length())
+    padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % size, axis=0)])
+    compiled = jax.jit(lambda x: jax.lax.map(jax.vmap(function), x))
+    values = compiled(jnp.asarray(padded, float).reshape(-1, size, points.shape[1]))
+    return np.asarray(values).reshape(len(padded), *values.shape[2:])[: len(points)]
+
+
+@double_precision()
+def evaluate(
+    problem: Problem,
+    wavefunction: Wavefunction,
+    params: Any,
+    sampler: Sampler,
+    n_points: int,
+    n_blocks: int = 16,
+    seed: int = 0,
+    earlier: Any = None,
+) -> Evaluation:
+    """Rayleigh–Ritz over the N wavefunctions on points that training never saw, in float64.
+
+    - energies: stationary values of cᵀΠc/cᵀΣc over all points, Σ = ∫uuᵀ, Π = ∫u(Hu)ᵀ, H with exact
+      derivatives; the lowest of `problem.minimised`, times its sign;
+    - statistical error: jackknife over `n_blocks` independent point sets;
+    - variational error: the larger of two estimates of how far E still lies above the exact energy: how far
+      it falls when the space is enlarged by the networks' last hidden functions; and, given parameters from
+      `earlier` in the training, the extrapolation of E to zero variance ‖Hψ - Eψ‖² along the line through
+      then and now;
+    - residual: ‖Hψ - Eψ‖.
+
+    A finite domain is summed over, not sampled: no statistical error. Integrals Hu are means over other points; each
+    minibatch draws two sets of them, so that their noise does not raise the residual, which has one standard error
+    of its square added instead.
+
+    Time O(n_points · (network + M²)), M ≤ 256 + N; memory O(1024 · M · dim) whatever n_points is.
+    Raises ValueError where the N functions are not linearly independent, or a number is not finite.
+    """
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), params)
+    n_states = wavefunction.n_states
+    blocks = _blocks(problem, wavefunction, params, sampler, n_points, n_blocks, seed, larger=True)
+    mean = _Moments(*(m.mean(0) for m in blocks))
+    energies, rotation, variances = _ritz(mean, n_states)
+    statistical = np.zeros(n_states)
+    if problem.domain.all_points() is None:
+        left_out = [_Moments(*((m.sum(0) - m[b]) / (n_blocks - 1) for m in blocks)) for b in range(n_blocks)]
+        jackknife = [_ritz(part, n_states) for part in left_out]
+        statistical = np.sqrt((n_blocks - 1) * np.var([part[0] for part in jackknife], axis=0))
+        if (
+            not problem.hamiltonian.is_local
+        ):  # estimated without bias, so it may come out too small, or negative
+            variances = np.maximum(variances, 0) + np.sqrt(
+                (n_blocks - 1) * np.var([part[2] for part in jackknife], axis=0)
+            )
+    residuals = np.sqrt(np.maximum(variances, 0))
+
+    lower, _ = rayleigh_ritz(mean.sigma, mean.pi, n_states, rank_tolerance=1e-8)
+    variational = np.maximum(energies - lower, 0)
+    if earlier is not None:
+        earlier = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), earlier)
+        then = _blocks(problem, wavefunction, earlier, sampler, n_points // 4, 4, seed, larger=False)
+        energies_then, _, variances_then = _ritz(_Moments(*(m.mean(0) for m in then)), n_states)
+        variational = np.maximum(
+            variational, _extrapolated_fall(energies_then, variances_then, energies, variances)
+        )
+
+    functions = VariationalFunctions(
+        wavefunction, jax.tree.map(np.asarray, params), rotation, sampler, int(seed)
+    )
+    return Evaluation(problem.sign * energies, statistical, variational, residuals, functions)
+
+
+def _extrapolated_fall(
+    energies_then: np.ndarray, variances_then: np.ndarray, energies: np.ndarray, variances: np.ndarray
+) -> np.ndarray:
+    """E - E(variance → 0) for each state, by a line through two stages of training.
+
+    E - E_exact = Σ_m |c_m|² (E_m - E) and the variance = Σ_m |c_m|² (E_m - E)² over the admixtures m, so
+    their ratio is one over the admixtures' typical height, which changes little while both shrink; if
+    anything the high ones are left to the end, and the line says too much. Where a state did not improve
+    enough to tell, the states' median slope is used.
+    """
+    told = (variances_then > 1.2 * variances) & (energies_then > energies)
+    slope = (energies_then - energies) / np.where(told, variances_then - variances, 1)
+    if not told.any():
+        return np.zeros_like(energies)
+    return np.where(told, slope, np.median(slope[told])) * variances
+
+
+def _ritz(moments: _Moments, n_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energies, rotation and variances ‖Hψ - Eψ‖² in the span of the N wavefunctions."""
+    within = np.s_[:n_states, :n_states]
+    energies, rotation = rayleigh_ritz(moments.sigma[within], moments.pi[within], rank_tolerance=1e-12)
+    if len(energies) < n_states:
+        raise ValueError(
+            f"evaluate: only {len(energies)} of the {n_states} wavefunctions are linearly independent. "
+            "Try more steps or a lower learning rate."
+        )
+    square = np.einsum("ak,ab,bk->k", rotation, moments.square, rotation)
+    return energies, rotation, square - energies**2
+
+
+def _blocks(
+    problem: Problem,
+    wavefunction: Wavefunction,
+    params: Any,
+    sampler: Sampler,
+    n_points: int,
+    n_blocks: int,
+    seed: int,
+    larger: bool,
+) -> _Moments:
+    """Moments of each of `n_blocks` independent point sets; `larger` adds the hidden functions."""
+    hamiltonian = problem.minimised.exact()
+    n_states = wavefunction.n_states
+    hidden = jax.eval_shape(wavefunction.hidden_functions, params, jnp.zeros(problem.dim)).size
+    chosen = np.unique(np.linspace(0, hidden - 1, min(hidden, _MOST_FUNCTIONS)).round().astype(int))
+    block_size = max(_BATCH, n_points // n_blocks // _BATCH * _BATCH)
+    every = problem.domain.all_points()
+
+    def functions(x: Float[Array, " dim"]) -> Float[Array, " functions"]:
+        u = wavefunction(params, x)
+        return (
+            jnp.concatenate([u, wavefunction.hidden_functions(params, x).reshape(-1)[chosen]])
+            if larger
+            else u
+        )
+
+    def draw(key: PRNGKeyArray, count: int) -> Points:
+        if every is None:
+            return sampler.draw(key, count, problem.domain, wavefunction.landmarks)
+        missing = -len(every) % count  # all nodes; the last batch is filled up with points of weight zero
+        padded = np.concatenate([every, np.zeros((missing, 1))])
+        return Points(jnp.asarray(padded), jnp.asarray(np.arange(len(padded)) < len(every), float))
+
+    def batch_moments(
+        x: Float[Array, "batch dim"], weights: Float[Array, " batch"], key: PRNGKeyArray
+    ) -> _Moments:
+        f = jax.vmap(functions)(x)
+        others = None if hamiltonian.is_local else draw(jax.random.fold_in(key, 0), _BATCH)
+        hf = hamiltonian.image(functions, x, others)
+        hu = again = hf[:, :n_states]
+        if others is not None and every is None:
+            again = hamiltonian.image(functions, x, draw(jax.random.fold_in(key, 1), _BATCH))[:, :n_states]
+        return _Moments(moment(f, f, weights), moment(f, hf, weights), moment(hu, again, weights))
+
+    @jax.jit
+    def block_moments(block_seed: Array) -> _Moments:
+        points = draw(jax.random.key(block_seed), block_size if every is None else _BATCH)
+        batches = (
+            points.x.reshape(-1, _BATCH, problem.dim),
+            points.weights.reshape(-1, _BATCH),
+            jax.random.split(jax.random.key(block_seed + 1), len(points.x) // _BATCH),
+        )
+        shapes = jax.eval_shape(batch_moments, *jax.tree.map(lambda b: b[0], batches))
+        total, _ = jax.lax.scan(
+            lambda sums, batch: (jax.tree.map(jnp.add, sums, batch_moments(*batch)), None),
+            jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes),
+            batches,
+        )
+        return total
+
+    # Other seeds than training's, and other points in each block.
+    n_blocks = n_blocks if every is None else 1
+    blocks = [block_moments(jnp.uint32((seed * 7919 + 2**31 + b) % 2**32)) for b in range(n_blocks)]
+    moments = _Moments(*(np.stack([np.asarray(block[i]) for block in blocks]) for i in range(3)))
+    if not all(np.isfinite(m).all() for m in moments):
+        raise ValueError(
+            "evaluate: the wavefunctions or Hψ are not finite at some points. Try a lower learning rate, "
+            "or declare the singular points of V."
+        )
+    return moments

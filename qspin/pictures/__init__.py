@@ -1,1 +1,0 @@
-"""What `plot`, `animation` and `report` draw and write."""

@@ -1,0 +1,1 @@
+"""What is to be solved: domains, operators, potentials, closed forms, symmetries, points."""

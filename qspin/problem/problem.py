@@ -1,0 +1,156 @@
+"""`Problem`: what is to be solved, and nothing about how."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from qspin.numerics.precision import double_precision, evaluated, vectorised
+from qspin.problem.domain import Box, Centre, Domain, Space
+from qspin.problem.hamiltonian import Operator
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A Hamiltonian, or another symmetric operator, on a domain.
+
+    Args:
+        hamiltonian: an operator bounded below, e.g. `Kinetic() + Potential(V)`.
+        domain: a `Box`, or `Space` without walls; `Gaussian` and `Nodes` for integral operators and matrices.
+        exact: optional closed form: exact(n) -> the first n energies, degenerate ones repeated.
+        name: for titles and files.
+        units: of the energies, for tables and axes, such as "hartree" or "cm⁻¹"; any string is a label, and
+            `Spectrum.energies_in` converts from those it knows.
+        largest: False for the lowest eigenvalues, ascending; True for the largest, descending (of an operator
+            bounded above, such as a kernel).
+
+    Raises:
+        TypeError, ValueError: at once, where an operator does not fit the domain, or V cannot be used (see
+            `Potential`).
+    """
+
+    hamiltonian: Operator
+    domain: Domain
+    exact: Callable[[int], np.ndarray] | None = None
+    name: str = "problem"
+    units: str = ""
+    largest: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hamiltonian, Operator):
+            raise TypeError(
+                "Problem: hamiltonian must be an operator such as Kinetic() + Potential(V), "
+                f"got {self.hamiltonian!r}."
+            )
+        if not isinstance(self.domain, Domain):
+            raise TypeError(
+                f"Problem: domain must be a Box or Space (or Gaussian, or Nodes), got {self.domain!r}."
+            )
+        if not isinstance(self.largest, bool):
+            raise TypeError(f"Problem: largest must be True or False, got {self.largest!r}.")
+        if self.exact is not None and not callable(self.exact):
+            raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
+        self.hamiltonian.check(self.domain)
+        if isinstance(self.domain, Box | Space) and self.hamiltonian.is_local:
+            if not (self.minimised.kinetic_coefficients(self.dim) > 0).all():
+                raise ValueError(
+                    "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
+                )
+            for point in self.hamiltonian.singularities:
+                if isinstance(self.domain, Box) and not self.domain.contains(np.asarray(point)):
+                    raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return self.domain.dim
+
+    @property
+    def is_boxed_hamiltonian(self) -> bool:
+        """Whether the lowest states of a Hamiltonian in a box are wanted: what grids, Ritz and semiclassics serve."""
+        return isinstance(self.domain, Box) and self.hamiltonian.is_local and not self.largest
+
+    @property
+    def minimised(self) -> Operator:
+        """The operator whose lowest eigenvalues are wanted: H, or -H where its largest are."""
+        return -self.hamiltonian if self.largest else self.hamiltonian
+
+    @property
+    def sign(self) -> float:
+        """Eigenvalues of the problem are this times those of `minimised`."""
+        return -1.0 if self.largest else 1.0
+
+    def exact_energies(self, n_states: int) -> np.ndarray | None:
+        """The first levels of `exact`, one more than asked where it has one more; None without `exact`."""
+        if self.exact is None:
+            return None
+        for n in (n_states + 1, n_states):
+            try:
+                return np.asarray(self.exact(n), dtype=float)
+            except ValueError:  # a well that holds only so many bound states
+                continue
+        return None
+
+    @double_precision()
+    def potential_values(self, points: np.ndarray) -> np.ndarray:
+        """V at points (P, dim), float64 (P,). ValueError, naming the first point where V is not finite."""
+        values = evaluated(vectorised(self.hamiltonian.potential), np.asarray(points, float))
+        if not np.isfinite(values).all():
+            first = np.flatnonzero(~np.isfinite(values))[0]
+            where = ", ".join(f"{c:.6g}" for c in points[first])
+            raise ValueError(
+                f"Potential: V is {values[first]} at x = ({where}); it must be finite at every sampled "
+                "point of the domain. Declare a Coulomb-like centre in Potential(V, singularities=[...]), "
+                "make walls high but finite, or shrink the box."
+            )
+        return values
+
+    def check_potential(self, n_points: int = 4093) -> None:
+        """Raise ValueError where V is nan or inf in the middle, in two corners or at random points; and for an
+        attractive 1/|x| inside a one-dimensional box, whose energy is not bounded below.
+
+        Only in a box: elsewhere operators have no V that can be singular.
+        """
+        if not isinstance(self.domain, Box):
+            return
+        rng = np.random.default_rng(0)
+        lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
+        points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (n_points, self.dim))
+        corners = lower + lengths * np.stack([np.full(self.dim, 1e-9), np.full(self.dim, 1 - 1e-9)])
+        middle = [c for c in [self.domain.centre] if c not in self.hamiltonian.singularities]
+        self.potential_values(np.concatenate([points, corners, np.reshape(middle, (-1, self.dim))]))
+        for centre in self.centres if self.dim == 1 else ():
+            inside = self.domain.lower[0] < centre.position[0] < self.domain.upper[0]
+            if inside and centre.strength * self.domain.lengths[0] > 1e-3:
+                raise ValueError(
+                    f"Potential: -{centre.strength:.3g}/|x - {centre.position[0]:g}| inside a one-dimensional box has no "
+                    "lowest level. Put a wall on the centre, Box([centre], [end]), or soften V."
+                )
+
+    @cached_property
+    def centres(self) -> tuple[Centre, ...]:
+        """The declared singularities with their strength, length and cusp, read off V close to each.
+
+        V ≈ -Z/r at a centre, with kinetic energy -c ∇², makes ψ ∝ 1 - (Z / (c (dim - 1))) r (Kato 1957; in
+        one dimension an attractive -Z/|x| has none and ψ vanishes there, so only its length is used).
+        """
+        return tuple(self._centre(point) for point in self.hamiltonian.singularities)
+
+    def _centre(self, point: tuple[float, ...]) -> Centre:
+        assert isinstance(self.domain, Box)
+        coefficients = self.hamiltonian.kinetic_coefficients(self.dim)
+        extent = min(self.domain.lengths)
+        radius = 1e-7 * extent
+        directions = np.random.default_rng(0).normal(size=(32, self.dim))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        near, far = (self.potential_values(point + r * directions).mean() for r in (radius, 2 * radius))
+        strength = float((far - near) * 2 * radius)  # V = -Z/r + constant: other centres drop out
+        isotropic = np.ptp(coefficients) <= 1e-12 * coefficients.max()
+        slope = strength / (coefficients.mean() * max(self.dim - 1, 1))
+        # The length is held between what a mesh of the box can see and the box itself.
+        length = float(np.clip(1 / max(abs(slope), 1e-300), 1e-5 * extent, 0.05 * extent))
+        known = isotropic and self.dim > 1 and abs(slope) > 1e-3 / extent
+        return Centre(point, strength, length, float(-slope) if known else 0.0)

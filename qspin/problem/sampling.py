@@ -1,0 +1,202 @@
+"""Points with weights: a sampler turns a random key into points x_b of the domain and weights
+w_b = 1/(B q(x_b)), so that Σ_b w_b f(x_b) estimates ∫ f dx without bias.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gamma
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from qspin.problem.domain import Box, Centre, Cloud, Domain
+
+__all__ = ["Clustered", "Points", "QuasiRandom", "Sampler", "Stratified", "Uniform", "effective_sample_size"]
+
+
+Landmark = Centre | Cloud  # what points may crowd about
+
+
+class Points(NamedTuple):
+    """Points and their quadrature weights."""
+
+    x: Float[Array, "batch dim"]
+    weights: Float[Array, " batch"]
+
+
+class Sampler(ABC):
+    """How points are drawn. Settings only; the randomness is the key."""
+
+    @abstractmethod
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        """Points of the unit cube [0, 1)^dim, each uniformly distributed."""
+
+    def draw(
+        self, key: PRNGKeyArray, n_points: int, domain: Domain, landmarks: Sequence[Landmark] = ()
+    ) -> Points:
+        """`n_points` points of the domain with weights; cost and memory O(n_points · dim)."""
+        x = domain.from_unit(self.unit(key, n_points, domain.dim))
+        return Points(x, jnp.full((n_points,), domain.volume / n_points, x.dtype))
+
+
+@dataclass(frozen=True)
+class Uniform(Sampler):
+    """Independent points, uniform in the box (the paper's choice). Error of a mean falls as B^(-1/2)."""
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        return jax.random.uniform(key, (n_points, dim))
+
+
+@dataclass(frozen=True)
+class Stratified(Sampler):
+    """One point in each of B slices of every axis (a Latin hypercube): less noise where f is nearly a sum."""
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        cell_key, order_key = jax.random.split(key)
+        offsets = jax.random.uniform(cell_key, (dim, n_points))
+        cells = jax.vmap(lambda k: jax.random.permutation(k, n_points))(jax.random.split(order_key, dim))
+        return jnp.minimum(
+            (cells.astype(offsets.dtype) + offsets).T / n_points, 1 - jnp.finfo(offsets.dtype).epsneg
+        )
+
+
+@dataclass(frozen=True)
+class QuasiRandom(Sampler):
+    """A low-discrepancy sequence, randomly shifted: x_b = frac(shift + b·α), α powers of a golden ratio.
+
+    Unbiased thanks to the shift; for smooth f the error falls nearly as 1/B in low dimension.
+    """
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        shift = jax.random.uniform(key, (dim,))
+        # b·α is reduced mod 1 in double precision on the host: float32 would lose the digits that matter.
+        lattice = np.outer(np.arange(n_points), golden_slopes(dim)) % 1.0
+        return (shift + jnp.asarray(lattice, shift.dtype)) % 1.0
+
+
+@dataclass(frozen=True)
+class Clustered(Sampler):
+    """A mixture that crowds points about declared centres, and fills the box with the rest.
+
+    About a centre r is drawn from ∝ 1/(r + length) out to the far corner and the direction is uniform, so
+    every scale of r from `length` to the box gets its share; the weights are those of the whole mixture (so
+    they are bounded, by volume/(fill·B)). Without centres it is its base sampler. A point that falls outside
+    the box gets weight zero.
+
+    Args:
+        base: makes the underlying uniform numbers.
+        fill: share of points spread over the whole box, in (0, 1].
+    """
+
+    base: Sampler = QuasiRandom()
+    fill: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fill <= 1:
+            raise ValueError(f"Clustered: fill must be in (0, 1], got {self.fill!r}.")
+
+    def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
+        return self.base.unit(key, n_points, dim)
+
+    def draw(
+        self, key: PRNGKeyArray, n_points: int, domain: Domain, landmarks: Sequence[Landmark] = ()
+    ) -> Points:
+        if not landmarks:
+            return super().draw(key, n_points, domain)
+        if not isinstance(domain, Box):
+            raise TypeError(f"Clustered: landmarks need a Box, got {domain!r}.")
+        n_filling = int(np.ceil(self.fill * n_points))
+        shares = np.array_split(np.arange(n_points - n_filling), len(landmarks))
+        counts = [n_filling, *map(len, shares)]
+        keys = jax.random.split(key, len(counts))
+        parts = [domain.from_unit(self.base.unit(keys[0], n_filling, domain.dim))]
+        for landmark, count, part_key in zip(landmarks, counts[1:], keys[1:], strict=True):
+            parts.append(_around(landmark, domain, self.base.unit(part_key, count, domain.dim + 1)))
+        x = jnp.concatenate(parts)
+        # Σ over parts of (points in it) × (its density) is B times the density of all (balance heuristic).
+        density = jnp.full((n_points,), counts[0] / domain.volume, x.dtype)
+        for landmark, count in zip(landmarks, counts[1:], strict=True):
+            density += count * _density(landmark, domain, x)
+        t = jax.vmap(domain.scaled)(x)
+        inside = jnp.all(jnp.abs(t) <= 1, axis=1)
+        # A point outside is still evaluated: put it where another one is, never on a centre (0 · ∞ is not 0).
+        return Points(jnp.where(inside[:, None], x, x[0]), jnp.where(inside, 1 / density, 0))
+
+
+def effective_sample_size(weights: Float[Array, " batch"]) -> Float[Array, ""]:
+    """(Σw)²/Σw²: the number of equal weights that would be as noisy."""
+    return weights.sum() ** 2 / (weights**2).sum()
+
+
+def golden_slopes(dim: int) -> np.ndarray:
+    """Powers of 1/φ_d, where φ_d is the root of φ^(d+1) = φ + 1 (Roberts 2018, the R_d sequence)."""
+    phi = 2.0
+    for _ in range(64):
+        phi = (1 + phi) ** (1 / (dim + 1))
+    return phi ** -np.arange(1.0, dim + 1)
+
+
+def _around(
+    landmark: Landmark, domain: Box, unit: Float[Array, "batch columns"]
+) -> Float[Array, "batch dim"]:
+    if isinstance(landmark, Centre):
+        return _around_centre(landmark, domain, unit)
+    return _around_cloud(landmark, domain, unit)
+
+
+def _density(landmark: Landmark, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+    if isinstance(landmark, Centre):
+        return _centre_density(landmark, domain, x)
+    return _cloud_density(landmark, domain, x)
+
+
+def _reach(centre: Centre, domain: Box) -> float:
+    """Distance from the centre to the farthest corner."""
+    position, lower, upper = (np.asarray(a) for a in (centre.position, domain.lower, domain.upper))
+    return float(np.linalg.norm(np.maximum(position - lower, upper - position)))
+
+
+def _around_centre(
+    centre: Centre, domain: Box, unit: Float[Array, "batch columns"]
+) -> Float[Array, "batch dim"]:
+    folds = np.log1p(_reach(centre, domain) / centre.length)
+    # Never exactly on the centre, where V has no value: not even when added to its coordinates and rounded.
+    rounding = 8 * float(jnp.finfo(unit.dtype).eps) * float(np.abs(centre.position).max())
+    r = jnp.maximum(centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds), rounding)
+    # Any dimension: a normal deviate for each coordinate, normalised, is a uniform direction.
+    normal = _normal(unit[:, 1:])
+    direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
+    return jnp.asarray(centre.position, unit.dtype) + r * direction
+
+
+def _centre_density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+    reach = _reach(centre, domain)
+    dim = len(centre.position)
+    sphere = 2 * np.pi ** (dim / 2) / gamma(dim / 2)
+    r = jnp.linalg.norm(x - jnp.asarray(centre.position, x.dtype), axis=1)
+    r = jnp.maximum(r, 1e-9 * centre.length)
+    return 1 / (np.log1p(reach / centre.length) * (r + centre.length) * sphere * r ** (dim - 1))
+
+
+_WIDENING = 1.3  # of a cloud's standard deviations, so that its sample reaches into the states' tails
+
+
+def _normal(unit: Float[Array, "batch columns"]) -> Float[Array, "batch columns"]:
+    return jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))
+
+
+def _around_cloud(
+    cloud: Cloud, domain: Box, unit: Float[Array, "batch columns"]
+) -> Float[Array, "batch dim"]:
+    root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
+    return jnp.asarray(cloud.mean, unit.dtype) + _normal(unit[:, 1:]) @ jnp.asarray(root.T, unit.dtype)
+
+
+def _cloud_density(cloud: Cloud, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
+    root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
+    z = (x - jnp.asarray(cloud.mean, x.dtype)) @ jnp.asarray(np.linalg.inv(root).T, x.dtype)
+    return jnp.exp(-jnp.sum(z**2, axis=1) / 2) / ((2 * np.pi) ** (len(root) / 2) * np.diagonal(root).prod())

@@ -1,0 +1,1 @@
+"""Solving: the one loop, checkpoints, validation, settings, the command."""

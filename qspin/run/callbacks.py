@@ -1,0 +1,248 @@
+"""What looks on while a method trains: `CSVLog`, `TensorBoard`, `EarlyStop`, or any function callback(step, state, info)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspin.numerics.checks import whole
+from qspin.numerics.levels import energy_scale
+from qspin.spectrum.atomic_files import partial_path
+
+__all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
+
+Info = Mapping[str, np.ndarray]
+
+# Settings are checked by value, with a message that names them; a run-time check of types would come first.
+if TYPE_CHECKING:
+    Count = int
+    Energy = float
+else:
+    Count = Energy = Any
+
+
+class Callback(ABC):
+    """A callback that also hears where training starts and ends, and may keep numbers in the checkpoint.
+
+    `solve` calls `start(step, memory)` once, then the callback after each chunk of steps, then `end()`. `memory` is what
+    `memory()` gave at that step of the run that is resumed; {} in a new run, where `start` forgets everything.
+    """
+
+    def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
+        """Training goes on from `step`; 0 for a new run."""
+        del step, memory
+
+    @abstractmethod
+    def __call__(self, step: int, state: Any, info: Info) -> bool | None:
+        """`step` steps are done; `info` has one row for each step of the last chunk. True stops training."""
+
+    def memory(self) -> dict[str, np.ndarray]:
+        """What a resumed run needs to know."""
+        return {}
+
+    def end(self) -> None:
+        """No more calls, whatever the reason."""
+        return
+
+
+class Callbacks:
+    """Several callbacks as one; functions among them."""
+
+    def __init__(self, callbacks: Callable[..., Any] | Sequence[Callable[..., Any]] | None) -> None:
+        several = callbacks if isinstance(callbacks, Sequence) else [] if callbacks is None else [callbacks]
+        for callback in several:
+            if not callable(callback):
+                raise TypeError(
+                    f"solve: callback must be a function callback(step, state, info) or a list of them, got {callback!r}."
+                )
+        self._all = tuple(several)
+        self._named = {f"{type(c).__name__}.{i}": c for i, c in enumerate(several) if isinstance(c, Callback)}
+
+    def start(self, step: int, memories: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Tell them where training starts."""
+        for name, callback in self._named.items():
+            callback.start(step, memories.get(name, {}))
+
+    def __call__(self, step: int, state: Any, info: Info) -> bool:
+        """Call every one; whether one of them said True."""
+        answers = [callback(step, state, info) for callback in self._all]
+        return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers)
+
+    def memories(self) -> dict[str, dict[str, np.ndarray]]:
+        """What each wants kept, by name."""
+        return {name: callback.memory() for name, callback in self._named.items()}
+
+    def end(self) -> None:
+        """Tell them that it is over."""
+        for callback in self._named.values():
+            callback.end()
+
+
+def _scalars(info: Info) -> dict[str, np.ndarray]:
+    """Each number of `info` but the flag, under a name of its own: arrays (steps,)."""
+    columns: dict[str, np.ndarray] = {}
+    for name, values in info.items():
+        flat = values.reshape(len(values), -1)
+        if name != "ok":
+            columns |= {name if values.ndim == 1 else f"{name}_{k}": flat[:, k] for k in range(flat.shape[1])}
+    return columns
+
+
+class CSVLog(Callback):
+    """Write what steps report to a file: a header, then a row for every `every`-th step: step, energies_0, energies_1, ….
+
+    A resumed run appends: rows past the step it starts from are taken out first, so no step is there twice. A new run starts
+    the file anew. Where the disk is full, rows wait for the next chunk, with one warning. Raises ValueError where `path` is
+    something else than such a log.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: Count = 1) -> None:
+        self._path = Path(path)
+        self._nth = whole("CSVLog: every", every)
+        self._size = 0  # bytes of the file that are good
+        self._pending = ""
+        self._failing = False
+
+    def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
+        kept = ""
+        if self._path.exists():
+            with open(self._path, newline="", encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines(keepends=True)
+            if lines and not lines[0].startswith("step,"):
+                raise ValueError(
+                    f"CSVLog: {self._path} is no training log: it starts with {lines[0][:40]!r}."
+                )
+            # The last line of a process that was killed may be half a line.
+            whole = [line for line in lines if line.endswith("\n")]
+            if step > 0:
+                kept = "".join(whole[:1] + [row for row in whole[1:] if int(row.partition(",")[0]) <= step])
+        partial = partial_path(self._path)
+        try:
+            partial.write_text(kept, encoding="utf-8", newline="")
+            os.replace(partial, self._path)
+        finally:
+            partial.unlink(missing_ok=True)
+        self._size, self._pending, self._failing = len(kept.encode()), "", False
+
+    def __call__(self, step: int, state: Any, info: Info) -> None:
+        columns = _scalars(info)
+        taken = len(info["ok"])
+        steps = np.arange(step - taken + 1, step + 1)
+        text = "" if self._size or self._pending else ",".join(["step", *columns]) + "\n"
+        for row in np.flatnonzero(steps % self._nth == 0):
+            text += ",".join([str(steps[row]), *(str(values[row]) for values in columns.values())]) + "\n"
+        self._pending += text
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            with open(self._path, "r+b") as file:
+                file.seek(self._size)  # over half a row, where the disk was full
+                file.truncate()
+                file.write(self._pending.encode())
+        except OSError as error:
+            if not self._failing:
+                warnings.warn(
+                    f"CSVLog: {self._path} cannot be written ({error}); rows are kept, and written when it can.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self._failing = True
+            return
+        self._size += len(self._pending.encode())
+        self._pending, self._failing = "", False
+
+
+class TensorBoard(Callback):
+    """Write what every `every`-th step reports for TensorBoard to look at: energies/0, energies/1, …, gradient_norm.
+
+    Needs tensorboardX, or PyTorch with tensorboard; raises ImportError where neither is installed. What a resumed run does
+    again is shown once.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], every: Count = 10) -> None:
+        self._folder, self._nth = Path(folder), whole("TensorBoard: every", every)
+        self._make = _summary_writer()
+        self._writer: Any = None
+
+    def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
+        self._writer = self._make(str(self._folder), purge_step=step + 1)
+
+    def __call__(self, step: int, state: Any, info: Info) -> None:
+        taken = len(info["ok"])
+        for name, values in _scalars(info).items():
+            for row in range(taken):
+                if (step - taken + 1 + row) % self._nth == 0:
+                    self._writer.add_scalar(name, float(values[row]), step - taken + 1 + row)
+
+    def end(self) -> None:
+        self._writer.close()
+
+
+def _summary_writer() -> Any:
+    try:
+        from tensorboardX import SummaryWriter  # type: ignore
+    except ImportError:
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # type: ignore
+        except ImportError as error:
+            raise ImportError(
+                "TensorBoard: needs tensorboardX, or PyTorch with tensorboard: pip install tensorboardX."
+            ) from error
+    return SummaryWriter
+
+
+class EarlyStop(Callback):
+    """Stop training once it seems that every energy is within `target_error` (energy units) of where it will end.
+
+    Looked at once in `patience` steps (rounded up to whole chunks), on means over these steps:
+
+    - where the method reports residuals (`SampledRitz`): the mean of residual², over the energies' range. That estimates how
+      far an energy lies off, up to a factor; between levels much closer than the range the true error can be larger.
+    - elsewhere (`SpIN`): how far the mean running energy of each state moved since the `patience` steps before. That is
+      standstill, not an error: training that is slow, or stuck, stands still too.
+
+    Neither is an error bar; `Spectrum.errors`, from the evaluation afterwards, is. A learning rate that falls with steps has
+    not fallen when training stops early. `SpIN` keeps parameters from 40 % of its steps for its errors: stop well past them.
+    """
+
+    def __init__(self, *, target_error: Energy, patience: Count = 1000) -> None:
+        if not target_error > 0:
+            raise ValueError(f"EarlyStop: target_error must be positive, got {target_error!r}.")
+        self._target, self._patience = target_error, whole("EarlyStop: patience", patience)
+        self._sums: dict[str, np.ndarray] = {}  # over the steps since it last looked
+        self._before: np.ndarray | None = None  # mean energies when it last looked
+
+    def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
+        self._sums = {name: memory[name] for name in memory if name != "before"}
+        self._before = memory.get("before")
+
+    def __call__(self, step: int, state: Any, info: Info) -> bool:
+        seen = {"energies": info["energies"], "steps": np.ones(len(info["energies"]))}
+        if "residuals" in info:
+            seen["squares"] = info["residuals"].astype(float) ** 2
+        self._sums = {
+            name: self._sums.get(name, 0.0) + rows.sum(0, dtype=float) for name, rows in seen.items()
+        }
+        steps = self._sums["steps"]
+        if steps < self._patience:
+            return False
+        energies = self._sums["energies"] / steps
+        if "squares" in self._sums:
+            errors = self._sums["squares"] / steps / max(energy_scale(energies), 1e-300)
+        else:
+            errors = (
+                np.full(len(energies), np.inf) if self._before is None else np.abs(energies - self._before)
+            )
+        self._sums, self._before = {}, energies
+        return bool((errors < self._target).all())
+
+    def memory(self) -> dict[str, np.ndarray]:
+        before = {} if self._before is None else {"before": self._before}
+        return {**{name: np.asarray(value) for name, value in self._sums.items()}, **before}

@@ -1,0 +1,264 @@
+"""`solve`: checks, then the one loop that trains (compiled chunks, progress, checkpoints), then `finish`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run
+from qspin.methods.locate.unseen import with_unseen_wells
+from qspin.methods.spin.driver import SpIN
+from qspin.numerics import precision as runtime
+from qspin.numerics.checks import whole
+from qspin.problem.domain import Space
+from qspin.problem.problem import Problem
+from qspin.run.callbacks import Callbacks
+from qspin.run.checkpoint import Checkpoints, Progress, identity_of, joined
+from qspin.run.interruption import Interrupted, Watch, watched
+from qspin.spectrum.phases import with_fixed_phases
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = ["TrainingError", "boxed", "default_method", "solve"]
+
+_MOST_RECORDS = 1000  # rows of history kept
+
+_log = logging.getLogger(__name__)
+
+# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
+if TYPE_CHECKING:
+    SomeProblem = Problem
+    Integer = int
+    SomeMethod = Method
+    Seconds = float
+else:
+    SomeProblem = Integer = SomeMethod = Seconds = Any
+
+
+class TrainingError(RuntimeError):
+    """Training produced numbers that are not finite; the message says when, and what to try.
+
+    `spectrum` is the evaluation of the last good state, where there is one.
+    """
+
+    spectrum: Spectrum | None = None
+
+
+def solve(
+    problem: SomeProblem,
+    n_states: Integer,
+    method: SomeMethod | None = None,
+    *,
+    seed: Integer = 0,
+    progress: bool | None = None,
+    callback: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: Seconds = 30.0,
+) -> Spectrum:
+    """The lowest `n_states` states of a problem.
+
+    Args:
+        problem: what to solve.
+        n_states: N, at least 1.
+        method: `Ritz(...)`, `SpIN(...)` or `Grid(...)`; by default `default_method(problem, n_states)`.
+        seed: one seed in, the same numbers out, on one machine.
+        progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
+        callback: for methods that train: called after each chunk of steps as callback(step, state, info), info with one
+            row a step; or a list of callbacks. Where one returns True, training ends with this chunk and is evaluated.
+            `qspin.callbacks` has some ready-made.
+        checkpoint: for methods that train: a file that training is saved to, and resumed from where it exists; ".npz" is
+            appended where it is missing. A resumed run ends where one that nothing stopped ends, to the last bit on one
+            machine. The file before is kept as NAME.previous.npz, and taken up, with a warning, where the newest is
+            damaged. A run that ended, be it through a callback, is only evaluated again.
+        checkpoint_every: seconds between checkpoints; written between chunks.
+
+    Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
+    and raises KeyboardInterrupt, which says how to go on (`interruption.Interrupted`: `step`, `steps`, `checkpoint`); a second
+    one stops at once. A disk that is full is a warning. What happens is told to the logger "qspin": INFO for beginnings,
+    ends and checkpoints, DEBUG for each chunk.
+
+    Raises ValueError or TypeError for input that cannot work, OSError for a checkpoint that can never be written, both before
+    anything is trained; ValueError where every checkpoint is damaged; `TrainingError` where training breaks down. Time and
+    memory: see the method.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
+    n_states = whole("solve: n_states", n_states)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
+    if method is not None and not isinstance(method, Method):
+        raise TypeError(
+            f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
+        )
+    if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
+        raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
+    callbacks = Callbacks(callback)
+    problem = boxed(problem, n_states)
+    method = default_method(problem, n_states) if method is None else method
+    method = method.for_problem(problem)
+    method.check(problem, n_states)
+    problem.check_potential()
+
+    started = time.perf_counter()
+    if isinstance(method, DirectMethod):
+        spectrum = method.solve(problem, n_states, int(seed))
+    elif isinstance(method, IterativeMethod):
+        files = None
+        if checkpoint is not None:
+            identity = identity_of(problem, n_states, method, seed)
+            files = Checkpoints(checkpoint, identity, float(checkpoint_every))
+        run = method.bind(problem, n_states)
+        with tqdm(total=run.steps, desc=problem.name, unit="step", disable=_quiet(progress)) as bar:
+            reached, broken = _train(run, int(seed), bar, callbacks, files)
+        try:
+            spectrum = run.finish(reached.state, joined(reached.records))
+        except ValueError as error:  # the input was checked; these are numbers that training left behind
+            raise TrainingError(
+                broken
+                or f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
+                "more steps, or a wider network."
+            ) from error
+        if broken:
+            failure = TrainingError(broken)
+            failure.spectrum = replace(
+                spectrum,
+                status=broken,
+                converged=np.zeros(n_states, bool),
+                eigenfunctions=with_fixed_phases(spectrum.eigenfunctions),
+                exact=problem.exact_energies(n_states),
+            )
+            raise failure
+        spectrum = replace(spectrum, provenance={**spectrum.provenance, "steps_taken": reached.step})
+    else:
+        raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
+    spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
+    spectrum = with_unseen_wells(problem, spectrum)
+    provenance = {
+        **spectrum.provenance,
+        "seed": int(seed),
+        "seconds": round(time.perf_counter() - started, 3),
+        **runtime.describe(),
+    }
+    return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
+
+
+def _running(energies: np.ndarray) -> str:
+    """The energies of a chunk (steps, N), as mean ± spread over its steps: of many states the first six."""
+    if not len(energies):
+        return ""
+    pairs = zip(energies.mean(0)[:6], energies.std(0)[:6], strict=True)
+    return " ".join(f"{e:.5g}±{s:.0e}" for e, s in pairs) + (" …" if energies.shape[1] > 6 else "")
+
+
+def default_method(problem: Problem, n_states: int) -> Method:
+    """The best variational method for a problem: `Ritz()` for Hamiltonians in a box or in space of one to three dimensions,
+    `SampledRitz()` past them, where these serve (no region; past three dimensions no singular centres); `SpIN()` for everything
+    else."""
+    from qspin.methods.ritz.driver import Ritz  # SciPy's linear algebra: not before it is needed
+    from qspin.methods.sampled.driver import SampledRitz
+
+    method = Ritz() if problem.dim <= 3 else SampledRitz()
+    try:
+        method.check(boxed(problem, n_states), n_states)
+    except ValueError:
+        return SpIN()
+    return method
+
+
+def boxed(problem: Problem, n_states: int) -> Problem:
+    """The problem in a box that its states do not feel, where its domain is `Space`; else itself."""
+    if not isinstance(problem.domain, Space):
+        return problem
+    from qspin.methods.locate.surroundings import in_box  # SciPy, as above
+
+    return in_box(problem, n_states)
+
+
+def _quiet(progress: bool | None) -> bool | None:
+    return None if progress is None else not progress  # None: tqdm looks whether stderr is a terminal
+
+
+def _train(
+    run: Run, seed: int, bar: Any, callbacks: Callbacks, files: Checkpoints | None
+) -> tuple[Progress, str]:
+    """Where training ended, and what went wrong ("" for nothing)."""
+    progress, failure = Progress(run.init(seed)), ""
+    if files is not None:
+        progress = files.restore(progress.state) or progress
+        bar.update(progress.step)
+    callbacks.start(progress.step, progress.memories)
+    _log.info("training starts at step %d of %d", progress.step, run.steps)
+    with watched() as watch:
+        try:
+            while not (watch.asked or progress.finished or failure or progress.step >= run.steps):
+                progress, failure = _chunk(run, progress, bar, callbacks, watch)
+                if files is not None and files.due:
+                    files.save(progress)
+        except KeyboardInterrupt:  # the chunk is dropped; a resumed run does it again
+            if watch.asked and not watch.dropped:
+                raise  # the second one
+            watch.asked = True
+        finally:
+            callbacks.end()
+        if files is not None:
+            files.save(progress)
+        if watch.asked:
+            raise _interrupted(run, progress, files) from None
+    if failure and files is not None:
+        failure += f" The last good state is in {files.path}."
+    _log.info("training ends at step %d of %d", progress.step, run.steps)
+    return progress, failure
+
+
+def _chunk(
+    run: Run, progress: Progress, bar: Any, callbacks: Callbacks, watch: Watch
+) -> tuple[Progress, str]:
+    """A chunk of steps further; and what went wrong."""
+    clock, first, failure = time.perf_counter(), progress.step, ""
+    with watch.droppable():
+        state, info = run.advance(progress.state)
+        if not info["ok"].all():
+            broken = first + int(np.argmin(info["ok"]))
+            failure = (
+                f"Training broke down at step {broken}: the moments or the gradient are not finite, or "
+                "Σ lost its rank. Try a lower learning rate, a larger batch_size, or averaging closer to 1; "
+                "declare singular points of V through Potential(V, singularities=...)."
+            )
+            # The same steps again, up to the last good one.
+            state, info = run.advance(progress.state, until=broken)
+    taken = len(info["ok"])
+    seconds = progress.seconds + time.perf_counter() - clock
+    steps = first + 1 + np.arange(taken)
+    stride = max(1, run.steps // _MOST_RECORDS)
+    kept = np.flatnonzero((steps % stride == 0) | (steps == run.steps))
+    records = progress.records
+    if len(kept):
+        rows = {name: values[kept] for name, values in info.items() if name != "ok"}
+        records = (*records, {"step": steps[kept], "seconds": np.full(len(kept), seconds), **rows})
+    running = _running(info["energies"])
+    bar.update(taken)
+    bar.set_postfix_str("E " + running)
+    _log.debug("step %d of %d: E %s", first + taken, run.steps, running)
+    stop = callbacks(first + taken, state, info) if taken else False
+    finished = taken > 0 and not failure and (stop or run.enough(info))
+    return Progress(state, records, seconds, finished, callbacks.memories()), failure
+
+
+def _interrupted(run: Run, progress: Progress, files: Checkpoints | None) -> Interrupted:
+    text = f"solve: interrupted at step {progress.step} of {run.steps}"
+    if files is None:
+        return Interrupted(
+            f"{text}; nothing was saved: no checkpoint was asked for.", progress.step, run.steps
+        )
+    saved = files.latest_step
+    if saved is None:
+        return Interrupted(f"{text}; nothing could be saved to {files.path}.", progress.step, run.steps)
+    text += f". The same call, with checkpoint={str(files.path)!r}, goes on from step {saved}."
+    _log.info(text)
+    return Interrupted(text, progress.step, run.steps, files.path)

@@ -1,0 +1,160 @@
+"""`validate`: the same states by every independent way there is, and a verdict on each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qspin.methods.base import Method
+from qspin.methods.grid.driver import Grid
+from qspin.problem.problem import Problem
+from qspin.run.solve import boxed, solve
+from qspin.spectrum.comparison import Comparison
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = ["Validation", "validate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """N states by one method, by the grid and by a closed form, as far as there are.
+
+    Attributes:
+        spectrum: what is judged; grid: the referee's (None past three dimensions, or where it is what is judged).
+        exact: (N,) the closed form, or None.
+        wall_shifts: (N,) how far the grid finds that walls raise each level over free space; nan where they are meant.
+    """
+
+    spectrum: Spectrum
+    grid: Spectrum | None
+    exact: np.ndarray | None
+    wall_shifts: np.ndarray
+
+    @property
+    def spectra(self) -> tuple[Spectrum, ...]:
+        """All that were solved."""
+        return (self.spectrum,) if self.grid is None else (self.spectrum, self.grid)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The two solved spectra, with the angles between their eigenspaces."""
+        return None if self.grid is None else self.spectrum.compare(self.grid)
+
+    def _off(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """Name, difference and allowed difference (three combined errors), each (N,), of every pair there is."""
+        pairs = []
+        if self.grid is not None:
+            off = self.spectrum.energies - self.grid.energies
+            pairs.append(
+                (f"{self.spectrum.method} - grid", off, 3 * np.hypot(self.spectrum.errors, self.grid.errors))
+            )
+        for s in self.spectra if self.exact is not None else ():
+            pairs.append((f"{s.method} - exact", s.energies - self.exact, 3 * s.errors))
+        return pairs
+
+    @property
+    def agrees(self) -> np.ndarray:
+        """(N,) bool: all pairs within three combined errors."""
+        return np.all([np.abs(off) <= allowed for _, off, allowed in self._off()], axis=0)
+
+    @property
+    def ok(self) -> bool:
+        """All states agree."""
+        return bool(self.agrees.all())
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Of each state: "agrees", or which pair does not and by how much; and whose fault that seems to be."""
+        said = []
+        for k in range(self.spectrum.n_states):
+            apart = [
+                (name, off[k], allowed[k]) for name, off, allowed in self._off() if abs(off[k]) > allowed[k]
+            ]
+            if not apart:
+                loose = [s.method for s in self.spectra if not s.converged[k]]
+                said.append("agrees" + (f" ({' and '.join(loose)} not converged)" if loose else ""))
+                continue
+            raised = self.wall_shifts[k]
+            by_walls = all(
+                name.endswith("exact") and 0 < off <= allowed + 2 * raised for name, off, allowed in apart
+            )
+            if by_walls:
+                said.append(f"WALLS raise it by about {raised:.1e} over free space: enlarge the box")
+            else:
+                said.append("; ".join(f"DIFFERS: {name} = {off:+.1e}" for name, off, _ in apart))
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers and lists, for JSON."""
+        record: dict[str, Any] = {
+            "problem": self.spectrum.name,
+            "units": self.spectrum.units,
+            "all_agree": self.ok,
+            "agrees": self.agrees.tolist(),
+            "verdicts": self.verdicts,
+            "exact": None if self.exact is None else self.exact.tolist(),
+            "wall_shifts": [float(w) if np.isfinite(w) else None for w in self.wall_shifts],
+        }
+        for s in self.spectra:
+            record[s.method] = {
+                "energies": s.energies.tolist(),
+                "errors": [float(e) if np.isfinite(e) else None for e in s.errors],
+                "converged": s.converged.tolist(),
+                "status": s.status,
+            }
+        comparison = self.comparison
+        if comparison is not None:
+            record["groups"] = comparison.groups
+            record["angles"] = comparison.to_dict()["angles"]
+        return record
+
+    def __str__(self) -> str:
+        units = f" [{self.spectrum.units}]" if self.spectrum.units else ""
+        head = f"{'level':>5}" + "".join(f"  {s.method + ' energy':>17} {'± error':>8}" for s in self.spectra)
+        head += f"  {'exact':>17}" if self.exact is not None else ""
+        lines = [f"{self.spectrum.name}: {self.spectrum.n_states} states{units}", head + "  verdict"]
+        for k, verdict in enumerate(self.verdicts):
+            line = f"{k:>5}" + "".join(f"  {s.energies[k]:>17.11g} {s.errors[k]:>8.1e}" for s in self.spectra)
+            line += f"  {self.exact[k]:>17.11g}" if self.exact is not None else ""
+            lines.append(f"{line}  {verdict}")
+        comparison = self.comparison
+        if comparison is not None:
+            angles = [a for a in comparison.angles if np.isfinite(a)]
+            if angles:
+                lines.append(f"largest angle between eigenspaces: {max(angles):.1e}")
+        agreeing = int(self.agrees.sum())
+        lines.append(f"{agreeing} of {len(self.agrees)} states agree within three combined errors.")
+        return "\n".join(lines)
+
+
+def validate(
+    problem: Problem,
+    n_states: int,
+    method: Method | None = None,
+    *,
+    grid: Grid | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Validation:
+    """Solve by `method` (by default `solve`'s own choice) and, up to three dimensions, by `grid`; set the closed form beside.
+
+    Costs both solves. Raises ValueError where there is nothing to compare with: no grid and no closed form.
+    """
+    problem = boxed(problem, n_states)
+    judged_by_grid = problem.is_boxed_hamiltonian and problem.dim <= 3 and not isinstance(method, Grid)
+    if not judged_by_grid and problem.exact is None:
+        raise ValueError(
+            "validate: there is nothing to validate against: no grid serves, and no closed form is known."
+        )
+    reference = solve(problem, n_states, grid or Grid(), seed=seed) if judged_by_grid else None
+    spectrum = solve(problem, n_states, method, seed=seed, progress=progress)
+    on_grid = spectrum if reference is None else reference
+    shifts = on_grid.provenance.get("wall_shifts", [None] * n_states)
+    return Validation(
+        spectrum,
+        reference,
+        None if spectrum.exact is None else spectrum.exact[:n_states],
+        np.array([np.nan if shift is None else shift for shift in shifts], float),
+    )

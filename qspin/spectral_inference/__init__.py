@@ -1,1 +1,0 @@
-"""What `SpIN` is made of: estimators of its gradient, final energies, scales."""

@@ -1,0 +1,1 @@
+"""What is answered: energies with errors, eigenfunctions, comparisons, tables, files."""

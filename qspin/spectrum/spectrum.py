@@ -1,0 +1,355 @@
+"""`Spectrum`: energies with errors, residuals, eigenfunctions, by any method."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qspin.numerics.levels import cuts_a_level, degenerate_groups
+from qspin.problem.domain import Box, Domain, Nodes
+from qspin.problem.hamiltonian import Operator
+from qspin.spectrum.atomic_files import write_npz
+from qspin.spectrum.domain_record import describe_domain
+from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.potential_samples import PotentialSamples, sampled_potential
+from qspin.spectrum.tensor_grid import GridValues, tensor_axes, tensor_points
+
+if TYPE_CHECKING:
+    from qspin.spectrum.comparison import Comparison
+else:
+    Comparison = Any
+
+__all__ = ["Spectrum"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The lowest N states of a Hamiltonian, or the first N of another operator.
+
+    `print(spectrum)` prints a table, notebooks show it: energy ± error, residual, degenerate group, and whether the state
+    converged, with the reason why not as far as one is known. Methods evaluate, select or convert; none changes the
+    spectrum. `help(qspin.Spectrum.rotate)` and the others say what each costs and raises.
+
+    | asked | by |
+    |---|---|
+    | ψ_n(x), |ψ_n(x)|² at points; on a tensor grid | `spectrum(x)`, `density`, `on_grid` |
+    | energies and errors in another unit | `energies_in`, `errors_in` |
+    | ⟨A⟩, ⟨ψ_m|A|ψ_n⟩ | `expect`, `matrix_element` |
+    | degenerate levels; states of good quantum number in them | `groups`, `rotate` |
+    | agreement with another spectrum | `compare` |
+    | tables for pandas, xarray | `to_dataframe`, `to_xarray` |
+    | overlaps, with another spectrum | `overlap`, `plot_overlap` |
+    | pictures of states; a film | `plot_orbitals`, `plot_isosurfaces`, `plot_marginals`; `animate` |
+    | pictures of energies | `plot_levels`, `plot_history`, `plot_errors` |
+    | a page to hand on | `report` |
+    | a file, which `qspin.load` reads | `save` |
+
+    Eigenfunctions are orthonormal, ∫ ψ_m* ψ_n dx = δ_mn, and their signs are the same by every method: ∫ ψ|ψ| g dx > 0, for a
+    g that grows along every axis, so that the outermost lobe towards large coordinates is positive (complex functions: real
+    and positive on the whole). `qspin.spectrum.phases` has g. In a degenerate level any orthonormal basis is as good;
+    `rotate` chooses one.
+
+    Attributes:
+        energies: (N,) ascending, in the Hamiltonian's own units; descending where the largest were asked for. After `rotate`
+            the states of one degenerate group are in the order of their quantum numbers instead.
+        errors: (N,) claimed error of each energy, same units. `SpIN`: √(statistical² + variational²), one
+            sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: what its
+            resolutions leave open. Walls belong to the problem: their shift is not in the
+            error.
+        residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1: an eigenvalue lies within this distance of E. For a
+            grid: of the matrix eigenproblem.
+        converged: (N,) bool; status: one message, which says what to try where something is not.
+        eigenfunctions: orthonormal; `spectrum(x)` evaluates them.
+        domain: of the points x. Where a problem was posed in `Space`, the box that was found for it.
+        units: of the energies, as the problem declares them; `energies_in` understands "hartree", "eV", "cm⁻¹" and others.
+        method: name of the method, for tables.
+        history: what training reported, by name; arrays with one row a record.
+        provenance: method, settings, seed, precision, device, versions, seconds; "labels", quantum numbers as text, where
+            states have them.
+        exact: the closed form's energies, one more than N where it has one more; None without a closed form.
+        potential: V at points (P, dim) -> (P,), for plots, where it is known; from a file, interpolated between samples.
+    """
+
+    energies: np.ndarray
+    errors: np.ndarray
+    residuals: np.ndarray
+    converged: np.ndarray
+    status: str
+    eigenfunctions: Eigenfunctions
+    domain: Domain
+    name: str = "problem"
+    units: str = ""
+    method: str = ""
+    history: Mapping[str, np.ndarray] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    exact: np.ndarray | None = None
+    potential: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def n_states(self) -> int:
+        """How many states, N."""
+        return len(self.energies)
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave vector, or of good angular
+        momentum, complex); zero outside hard walls. Raises ValueError for points of another dim."""
+        points = np.asarray(x, dtype=float)
+        dim = self.domain.dim
+        if points.ndim == 0 or points.shape[-1] != dim:
+            raise ValueError(f"Spectrum: points must have shape (..., {dim}), got {points.shape}.")
+        values = self.eigenfunctions(points.reshape(-1, dim))
+        return values.reshape(*points.shape[:-1], self.n_states)
+
+    def density(self, x: Any, weights: Any = None) -> np.ndarray:
+        """|ψ_n|² at points x (..., dim) -> (..., N); with occupations `weights` (N,), their sum Σ_n weights_n |ψ_n|² (...).
+
+        In 1/units of x^dim: each integrates to one. Costs what `spectrum(x)` does. Raises ValueError for points of another dim,
+        or weights that are not N finite numbers.
+        """
+        density = np.abs(self(x)) ** 2
+        if weights is None:
+            return density
+        occupations = np.asarray(weights, dtype=float)
+        if occupations.shape != (self.n_states,) or not np.isfinite(occupations).all():
+            raise ValueError(
+                f"Spectrum.density: weights must be {self.n_states} finite numbers, got {weights!r}."
+            )
+        return density @ occupations
+
+    def on_grid(self, points: Any = 101) -> GridValues:
+        """All states on a tensor grid over the box.
+
+        Args:
+            points: how many an axis: an integer for all, or one entry an axis, each an integer or an ascending array of
+                coordinates. Numbered points are equally spaced over the box, walls included; on periodic axes the end,
+                which is the beginning, is left out.
+
+        Returns a frozen `GridValues` with `axes`, a tuple of dim arrays, and `values` of shape (n_0, …, n_{dim-1}, N): axis i
+        runs along x_i, the last over the states. Time and memory of all n_0 ⋯ n_{dim-1} points. Raises ValueError for a domain
+        that is no Box, or for points that are none of these.
+        """
+        axes = tensor_axes(self.domain, points)
+        return GridValues(axes, self(tensor_points(axes)))
+
+    def energies_in(self, unit: Any) -> np.ndarray:
+        """The energies (N,) in another unit: "hartree", "rydberg", "eV", "meV", "cm⁻¹" (also "cm^-1", "cm-1"), "J", "kJ/mol",
+        "kcal/mol", "K", "GHz", "THz" and more, `qspin.units.known_units()`.
+
+        Raises ValueError for a unit that is not known, or where the problem declared none (`Problem(..., units="hartree")`).
+        """
+        return self.energies * self._factor("energies_in", unit)
+
+    def errors_in(self, unit: Any) -> np.ndarray:
+        """The errors (N,) in another unit; see `energies_in`."""
+        return self.errors * self._factor("errors_in", unit)
+
+    def _factor(self, asker: str, unit: Any) -> float:
+        from qspin.problem import units
+
+        if not self.units:
+            raise ValueError(
+                f"Spectrum.{asker}: the energies of {self.name!r} have no declared unit; give it to the problem, as "
+                'Problem(..., units="hartree"), or to the spectrum, as dataclasses.replace(spectrum, units="hartree").'
+            )
+        return units.factor(self.units, unit)
+
+    def groups(self, tolerance: float | None = None) -> list[list[int]]:
+        """Index groups of levels that are degenerate as far as their errors can tell.
+
+        Neighbours belong together where they differ by no more than three combined errors (or `tolerance`, in
+        energy units), so unresolved levels count as degenerate. Warns where `n_states` cuts a degenerate
+        level of the closed form; without a closed form a last group is not known to be whole.
+        """
+        groups = degenerate_groups(self.energies, self.errors, tolerance)
+        if cuts_a_level(self.n_states, self.energies, self.errors, self.exact):
+            warnings.warn(
+                f"n_states = {self.n_states} cuts a degenerate level of the closed form: "
+                "ask for more states.",
+                stacklevel=2,
+            )
+        return groups
+
+    def expect(self, observable: Operator | Callable[..., Any]) -> np.ndarray:
+        """⟨ψ_n|A|ψ_n⟩ (N,), for an operator, or a function of a point x (dim,) -> scalar in jax.numpy."""
+        return np.diagonal(self.matrix_element(observable)).copy()
+
+    def matrix_element(self, observable: Operator | Callable[..., Any]) -> np.ndarray:
+        """⟨ψ_m|A|ψ_n⟩ (N, N) by the eigenfunctions' own quadrature, with their norms on it divided out."""
+        from qspin.problem.hamiltonian import Potential
+
+        operator = observable if isinstance(observable, Operator) else Potential(observable)
+        operator.check(self.domain)
+        points, weights = self.eigenfunctions.quadrature()
+        psi = self.eigenfunctions(points)
+        norms = np.sqrt(weights @ np.abs(psi) ** 2)
+        element = (psi.conj() * weights[:, None]).T @ self.eigenfunctions.image(operator)
+        return element / norms[:, None] / norms
+
+    def rotate(self, by: Any, groups: Any = None, tolerance: Any = 0.1) -> Spectrum:
+        """A spectrum whose states have good quantum numbers: within each degenerate group, eigenfunctions of an operator.
+
+        Args:
+            by: a symmetry of `qspin.symmetry`, such as `parity()`, `exchange(0, 1)` or `angular_momentum()`; an `Operator`; a
+                function of a point x (dim,) -> scalar, which multiplies; or a map of points x -> g(x) (dim,), which acts as
+                ψ(x) -> ψ(g(x)). Of several, in a list, each decides where those before it agree: then they should commute.
+            groups: lists of states; by default `groups()`. States that are not named stay as they are.
+            tolerance: share of the norm that a group may lose before it is warned of.
+
+        States of a group are sorted by quantum number, ascending. Tables print the numbers; provenance holds them as text in
+        "labels" and as numbers in "quantum_numbers", with the norm that left each group in "leaving". Energies of the new
+        states are the old ones' weighted means, errors the largest of them. Functions of good angular momentum are complex.
+
+        Warns where the operator leads states out of their group: then it does not commute with H, or `n_states` cuts the
+        group, and their numbers are not good. Costs the states on their quadrature, once more for each symmetry. Raises
+        TypeError or ValueError for what is none of these, or does not fit the domain.
+
+        Example: `spectrum.rotate(by=[qspin.symmetry.parity(), qspin.symmetry.angular_momentum()])` for an atom.
+        """
+        from qspin.spectrum import rotation
+
+        return rotation.rotated(self, by, groups, tolerance)
+
+    def to_dataframe(self) -> Any:
+        """A pandas.DataFrame, one row a level: energy, error, residual, converged, group, and exact and quanta where known.
+
+        Its `attrs` hold name, method, units and status. Raises ImportError without pandas, saying what to install.
+        """
+        from qspin.spectrum import tables
+
+        return tables.dataframe(self)
+
+    def to_xarray(self, points: Any = None) -> Any:
+        """An xarray.Dataset along `level`: energy, error, residual, converged, group, and exact and quanta where known.
+
+        With `points`, as `on_grid` takes them, also the eigenfunctions `psi` along x0, x1, …, level. Its attributes are name,
+        method, units and status. Raises ImportError without xarray, saying what to install; ValueError as `on_grid`.
+        """
+        from qspin.spectrum import tables
+
+        return tables.dataset(self, points)
+
+    def overlap(self, reference: Spectrum) -> np.ndarray:
+        """⟨reference ψ_m|ψ_n⟩ (M, N) by the reference's quadrature, with the norms on it divided out.
+
+        Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
+        domains differ.
+        """
+        from qspin.spectrum import comparison
+
+        return comparison.overlap(self, reference)
+
+    def compare(self, reference: Spectrum) -> Comparison:
+        """Energy differences, and angles between the degenerate subspaces; see `Comparison`."""
+        from qspin.spectrum import comparison
+
+        return comparison.compare(self, reference)
+
+    def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
+        from qspin.draw import plot
+
+        return plot.orbitals(self, ax=ax, **options)
+
+    def plot_isosurfaces(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the eigenfunctions in 3D as surfaces, red where positive and blue where negative. Returns the axes."""
+        from qspin.draw import plot
+
+        return plot.isosurfaces(self, ax=ax, **options)
+
+    def plot_levels(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
+        """Draw the level diagram, beside a reference spectrum or exact energies. Returns the axes."""
+        from qspin.draw import plot
+
+        return plot.levels(self, ax=ax, reference=reference, **options)
+
+    def plot_marginals(self, **options: Any) -> Any:
+        """Draw densities along one coordinate or two, the others integrated over: for many dimensions. Returns the axes."""
+        from qspin.draw import marginals as plot_marginals
+
+        return plot_marginals.marginals(self, **options)
+
+    def plot_history(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
+        """Draw the energies during training against reference lines. Returns the axes."""
+        from qspin.draw import plot
+
+        return plot.history(self, ax=ax, reference=reference, **options)
+
+    def plot_errors(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
+        """Draw how far the energies during training were from known ones, on a logarithmic scale. Returns the axes."""
+        from qspin.draw import plot
+
+        return plot.history_errors(self, ax=ax, reference=reference, **options)
+
+    def plot_overlap(self, reference: Spectrum, ax: Any = None, **options: Any) -> Any:
+        """Draw |⟨reference ψ_m|ψ_n⟩|², degenerate levels framed. Returns the axes."""
+        from qspin.draw import plot
+
+        return plot.overlap(self, reference, ax=ax, **options)
+
+    def animate(self, coefficients: Any, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write Σ c_n exp(-i E_n t) ψ_n in time as a film, .gif or .mp4; see `qspin.draw.animation.animate`."""
+        from qspin.draw import animation
+
+        return animation.animate(self, coefficients, path, **options)
+
+    def report(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """One HTML page with table, pictures, settings and provenance, that opens offline; see `qspin.draw.report.report`."""
+        from qspin.draw import report
+
+        return report.report(self, path, **options)
+
+    def __str__(self) -> str:
+        from qspin.spectrum import tables
+
+        return tables.spectrum_text(self)
+
+    def _repr_html_(self) -> str:
+        from qspin.spectrum import tables
+
+        return tables.spectrum_html(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step.
+
+        Of V it holds samples, up to three dimensions, so that the file can be drawn: half a megabyte at most.
+        """
+        settings, arrays = self.eigenfunctions.record()
+        potential = self._sampled_potential()
+        meta = {
+            "format": FORMAT_VERSION,
+            "name": self.name,
+            "units": self.units,
+            "method": self.method,
+            "status": self.status,
+            "provenance": dict(self.provenance),
+            "domain": describe_domain(self.domain),
+            "eigenfunctions": settings,
+        }
+        contents = {
+            "meta": np.array(json.dumps(meta, default=str)),
+            "energies": self.energies,
+            "errors": self.errors,
+            "residuals": self.residuals,
+            "converged": self.converged,
+            **{f"history/{key}": np.asarray(value) for key, value in self.history.items()},
+            **{f"eigenfunctions/{key}": np.asarray(value) for key, value in arrays.items()},
+            **({} if self.exact is None else {"exact": self.exact}),
+            **({"domain/features": self.domain.features} if isinstance(self.domain, Nodes) else {}),
+            **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
+        }
+        return write_npz(path, contents)
+
+    def _sampled_potential(self) -> PotentialSamples | None:
+        if self.potential is None or not isinstance(self.domain, Box):
+            return None
+        groups = degenerate_groups(self.energies, self.errors)
+        return sampled_potential(self.potential, self.domain, self.eigenfunctions, groups)

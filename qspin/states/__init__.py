@@ -1,1 +1,0 @@
-"""What a spectrum is made of: functions, levels, conventions, tables, what its files hold."""
