@@ -17,13 +17,13 @@ from jaxtyping import install_import_hook
 assert "qspin" not in sys.modules, "qspin was imported before the hook that checks its shapes."
 install_import_hook("qspin", "beartype.beartype")
 
-from qspin.numerics import precision as runtime  # noqa: E402 (after the hook)
+from qspin.numerics import precision  # noqa: E402 (after the hook)
 
 
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Compute this test in float64."""
-    with runtime.double_precision():
+    with precision.double_precision():
         yield
 
 

@@ -11,7 +11,7 @@ import pytest
 import qspin
 from qspin.methods.spin.estimators import Batch
 from qspin.methods.spin.jacobian import PulledBackJacobian
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.numerics.pencil import Average, moment
 from qspin.problem.sampling import Points
 
@@ -152,7 +152,7 @@ def test_a_lower_state_never_feels_a_higher_one(estimator):
     step = jax.jit(lambda state: spin.step(HARMONIC, wavefunction, state)[0])
 
     def trained(disturbance):
-        with runtime.precision("float32"):
+        with precision.precision("float32"):
             state = spin.init(HARMONIC, 3, seed=0)
             params = jax.tree.map(lambda p: p.at[2].add(disturbance), state.params)
             state = dataclasses.replace(state, params=params)
@@ -278,7 +278,7 @@ def test_nothing_grows_with_the_number_of_parameters_in_the_jacobian_free_state(
 
     def extra(estimator, width):
         spin = dataclasses.replace(TINY, estimator=estimator, network=qspin.SeparateMLPs((width,)))
-        with runtime.precision("float32"):
+        with precision.precision("float32"):
             state = spin.init(HARMONIC, 3, 0)
         return sum(leaf.size for leaf in plain((state.sigma, state.pi, state.kept)))
 

@@ -11,7 +11,7 @@ import qspin
 from qspin.methods.spin.evaluate import VariationalFunctions, evaluate
 from qspin.methods.spin.networks import Network
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.problem.sampling import QuasiRandom, Uniform
 
 RING = qspin.Box([0.0], [1.0], periodic=True)
@@ -219,6 +219,6 @@ def test_functions_that_are_not_finite_are_refused():
 def test_the_global_precision_is_left_alone():
     before = jax.config.jax_enable_x64
     for dtype in ("float32", "float64"):
-        with runtime.precision(dtype):
+        with precision.precision(dtype):
             evaluated(np.eye(1, 5))
     assert jax.config.jax_enable_x64 == before

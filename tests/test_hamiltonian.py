@@ -126,10 +126,11 @@ def test_operators_are_linear_in_f():
 
 def test_the_parts_of_a_sum_are_told_apart():
     hamiltonian = 2.0 * (Kinetic(mass=(0.5, 2.0)) + C) + B - C
-    np.testing.assert_allclose(hamiltonian.kinetic_coefficients(2), [2.0, 0.5], rtol=1e-15)
-    assert hamiltonian.singularities == ((0.0, 0.0),)  # named once
+    form = hamiltonian.local_form(2)
+    np.testing.assert_allclose(form.coefficients, [2.0, 0.5], rtol=1e-15)
+    assert hamiltonian.singularities == form.singularities == ((0.0, 0.0),)  # named once
     x = points(2)[0]
-    assert hamiltonian.potential(x) == pytest.approx(float(coulomb(x) + jnp.cos(x).sum()), abs=1e-14)
+    assert form.potential(x) == pytest.approx(float(coulomb(x) + jnp.cos(x).sum()), abs=1e-14)
 
 
 def test_operators_are_symmetric():

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 LAYERS = ["numerics", "problem", "spectrum", "methods", "draw", "run"]
 METHODS = ["base", "locate", "spin", "ritz", "sampled", "grid", "product_basis"]
@@ -29,7 +31,9 @@ def test_layers() -> None:
     wrong = []
     for path in sorted((ROOT / "qspin").rglob("*.py")):
         folder, *below = path.relative_to(ROOT / "qspin").parts
-        if folder not in LAYERS or path.name == "__init__.py":  # the package itself, which puts the layers together
+        if (
+            folder not in LAYERS or path.name == "__init__.py"
+        ):  # the package itself, which puts the layers together
             continue
         allowed = LAYERS[: LAYERS.index(folder) + 1]
         for name in imported(path):
@@ -43,21 +47,23 @@ def test_layers() -> None:
 
 AFTER_IMPORT = """
 import sys, time
+import equinox, jax, optax, scipy.special
+libraries = time.process_time()
 import qspin
-print(time.process_time(), "matplotlib" in sys.modules, "scipy.sparse" in sys.modules)
+print(time.process_time() / libraries, "matplotlib" in sys.modules, "scipy.sparse" in sys.modules)
 """
 
 
 def test_import_is_light() -> None:
-    """Under 1.5 s of processor time, Python's start included: a busy machine does not count against it."""
+    """Less than half on top of Python and the libraries it stands on: a busy machine slows both."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", AFTER_IMPORT]
-    seconds = []
+    ratios = []
     for _ in range(3):
         run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-        time, matplotlib, sparse = run.stdout.split()
+        ratio, matplotlib, sparse = run.stdout.split()
         assert (matplotlib, sparse) == ("False", "False"), "import qspin imported Matplotlib or scipy.sparse"
-        seconds.append(float(time))
-        if seconds[-1] < 1.5:
+        ratios.append(float(ratio))
+        if ratios[-1] < 1.5:
             break
-    assert min(seconds) < 1.5, f"import qspin took {min(seconds):.2f} s at best."
+    assert min(ratios) < 1.5, f"import qspin took {min(ratios):.2f} times what its libraries take."

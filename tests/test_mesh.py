@@ -30,7 +30,7 @@ def test_matrices_are_symmetric(scheme: Scheme, centres: tuple[Centre, ...]) -> 
     ("scheme", "points"), [(differences(8), 120), (dvr(), 60), (elements(10), 100)], ids=repr
 )
 def test_two_routes_to_hf(scheme: Scheme, points: int) -> None:
-    """H.matrix(mesh) on √w f against √w H(f), anisotropic in box and mass; of elements in the weak sense."""
+    """mesh.matrix(form) on √w f against √w H(f), anisotropic in box and mass; of elements in the weak sense."""
     h = qspin.Kinetic(mass=(1.0, 2.0)) + 0.5 * qspin.Potential(lambda x: x[0] ** 2 + x[0] * x[1] ** 2)
     mesh = Mesh.build(qspin.Box([-6.0, -5.0], [7.0, 6.0]), (points, points - 10), scheme)
 
@@ -41,7 +41,7 @@ def test_two_routes_to_hf(scheme: Scheme, points: int) -> None:
         return jnp.exp(-jnp.sum((x + 0.2) ** 2) / 2)
 
     root = np.sqrt(mesh.weights)
-    image = h.matrix(mesh) @ (root * mesh.values(f)) / root
+    image = mesh.matrix(h.local_form(2)) @ (root * mesh.values(f)) / root
     exact = mesh.values(h(f))
     if isinstance(scheme, Elements):  # at an element's end the second derivative is a jump of slopes
         weak = mesh.weights @ (mesh.values(g) * image)

@@ -470,9 +470,8 @@ def test_a_grid_solves_hamiltonians_only(problem):
 
 
 @pytest.mark.parametrize("operator", [RBF.hamiltonian, PATH.hamiltonian], ids=["kernel", "matrix"])
-def test_there_is_no_matrix_on_a_mesh(operator):
-    with pytest.raises(TypeError, match="a grid solves Hamiltonians, not"):
-        operator.matrix(None)
+def test_there_is_no_local_form(operator):
+    assert operator.local_form(1) is None
 
 
 def test_a_matrix_has_no_more_eigenvectors_than_rows():

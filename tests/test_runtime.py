@@ -8,7 +8,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 
 YNN_OFF = "--xla_cpu_experimental_ynn_fusion_type="
 
@@ -22,12 +22,12 @@ def no_xla_flags(monkeypatch):
 
 
 def test_the_installed_jaxlib_is_accepted():
-    runtime.check_jaxlib()
+    precision.check_jaxlib()
 
 
 @pytest.mark.parametrize("version", ["0.6.0", "0.10.1", "0.11.2", "0.12.0.1", "0.10.20", "0.10.2.1"])
 def test_sound_versions_are_accepted(version):
-    runtime.check_jaxlib(version)
+    precision.check_jaxlib(version)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_sound_versions_are_accepted(version):
 )
 def test_broken_versions_are_refused_with_what_came_why_and_what_to_try(version, issue):
     with pytest.raises(ImportError) as refused:
-        runtime.check_jaxlib(version)
+        precision.check_jaxlib(version)
     message = str(refused.value)
     assert version in message and issue in message
     assert "pip install 'jax!=0.10.2,!=0.11.0' 'jaxlib!=0.10.2,!=0.11.0'" in message
@@ -45,9 +45,9 @@ def test_broken_versions_are_refused_with_what_came_why_and_what_to_try(version,
 @pytest.mark.parametrize("flags", [YNN_OFF, f"--xla_other=1 {YNN_OFF}", f"{YNN_OFF}dot {YNN_OFF}"])
 def test_0_10_2_is_accepted_with_its_faulty_fusion_off(monkeypatch, flags):
     monkeypatch.setenv("XLA_FLAGS", flags)
-    runtime.check_jaxlib("0.10.2")
+    precision.check_jaxlib("0.10.2")
     with pytest.raises(ImportError):
-        runtime.check_jaxlib("0.11.0")
+        precision.check_jaxlib("0.11.0")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_0_10_2_is_accepted_with_its_faulty_fusion_off(monkeypatch, flags):
 def test_0_10_2_is_refused_with_other_flags(monkeypatch, flags):
     monkeypatch.setenv("XLA_FLAGS", flags)
     with pytest.raises(ImportError):
-        runtime.check_jaxlib("0.10.2")
+        precision.check_jaxlib("0.10.2")
 
 
 # --- which precision
@@ -70,10 +70,10 @@ def test_precision_holds_inside_the_block_and_nests():
     assert dtype_now() == jnp.float32
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with runtime.double_precision():
+        with precision.double_precision():
             assert dtype_now() == jnp.float64
             assert jax.jit(lambda: 2.0 * jnp.ones(1))().dtype == jnp.float64
-            with runtime.precision("float32"):
+            with precision.precision("float32"):
                 assert dtype_now() == jnp.float32
             assert dtype_now() == jnp.float64
     assert dtype_now() == jnp.float32
@@ -83,13 +83,13 @@ def test_one_compiled_function_serves_both_precisions():
     double = jax.jit(lambda x: x + x)
     for _ in range(2):
         assert double(np.ones(2)).dtype == jnp.float32
-        with runtime.double_precision():
+        with precision.double_precision():
             assert double(np.ones(2)).dtype == jnp.float64
 
 
 @pytest.mark.parametrize("dtype", ["float64", np.float64, jnp.float64, np.dtype("float64"), float])
 def test_precision_takes_a_name_or_a_type(dtype):
-    with runtime.precision(dtype):
+    with precision.precision(dtype):
         assert dtype_now() == jnp.float64
 
 
@@ -97,19 +97,19 @@ def test_precision_takes_a_name_or_a_type(dtype):
 def test_precision_refuses_other_types(dtype):
     with (
         pytest.raises(ValueError, match="precision: expected float32 or float64, got"),
-        runtime.precision(dtype),
+        precision.precision(dtype),
     ):
         pass
 
 
 def test_precision_is_put_back_after_an_error():
-    with pytest.raises(ZeroDivisionError), runtime.double_precision():
+    with pytest.raises(ZeroDivisionError), precision.double_precision():
         _ = 1 / 0
     assert dtype_now() == jnp.float32
 
 
 def test_precision_decorates_and_a_decorated_function_may_call_itself():
-    @runtime.double_precision()
+    @precision.double_precision()
     def depths(n):
         return [dtype_now(), *(depths(n - 1) if n else []), dtype_now()]
 
@@ -119,7 +119,7 @@ def test_precision_decorates_and_a_decorated_function_may_call_itself():
 
 def test_precision_leaves_the_global_flag_and_other_threads_alone():
     seen = []
-    with runtime.double_precision():
+    with precision.double_precision():
         thread = threading.Thread(target=lambda: seen.append(dtype_now()))
         thread.start()
         thread.join()
@@ -132,7 +132,7 @@ def test_x64_fixture(x64):
 
 def test_shapes_are_checked_while_testing():
     with pytest.raises(jaxtyping.TypeCheckError):
-        runtime._weighted_cosines(jnp.ones(3), jnp.ones((2, 4)))
+        precision._weighted_cosines(jnp.ones(3), jnp.ones((2, 4)))
 
 
 def test_strict_promotion_fixture(strict_promotion):
@@ -144,7 +144,7 @@ def test_strict_promotion_fixture(strict_promotion):
 
 
 def test_compiled_code_is_right_on_this_machine():
-    result = runtime.self_test()
+    result = precision.self_test()
     assert result.ok, str(result)
     assert result.deviation < 1e-5  # about 100 float32 epsilons
     assert len(str(result).splitlines()) == 2 and "WRONG" not in str(result)
@@ -158,8 +158,8 @@ def test_a_good_case_is_compared_in_the_precision_of_the_caller(dtype):
         seen.append(x.dtype)
         return {"sin": jnp.sin(x), "count": x.size}
 
-    with runtime.precision(dtype):
-        assert runtime.self_test([("sine", sine, (np.linspace(0.0, 1.0, 5),))]).ok
+    with precision.precision(dtype):
+        assert precision.self_test([("sine", sine, (np.linspace(0.0, 1.0, 5),))]).ok
     assert set(seen) == {np.dtype(dtype)}
 
 
@@ -167,7 +167,7 @@ def test_a_case_that_compiles_to_something_else_is_found():
     def inconsistent(x):
         return 1.01 * x if isinstance(x, jax.core.Tracer) else x
 
-    result = runtime.self_test(
+    result = precision.self_test(
         [("sound", jnp.sin, (jnp.ones(3),)), ("unsound", inconsistent, (jnp.ones(3),))]
     )
     assert not result.ok
@@ -178,17 +178,17 @@ def test_a_case_that_compiles_to_something_else_is_found():
 
 
 def test_numbers_that_are_not_finite_are_found():
-    result = runtime.self_test([("pole", lambda x: 1 / x, (jnp.zeros(1),))])
+    result = precision.self_test([("pole", lambda x: 1 / x, (jnp.zeros(1),))])
     assert not result.ok and result.deviation == np.inf
 
 
 def test_the_verdict_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        runtime.SelfTest(True, 0.0, "").ok = False
+        precision.SelfTest(True, 0.0, "").ok = False
 
 
 def test_describe_names_versions_and_device():
-    about = runtime.describe()
+    about = precision.describe()
     assert {
         "qspin",
         "python",

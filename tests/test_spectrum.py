@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.spectrum.atomic_files import npz_path, write_npz
 from qspin.spectrum.eigenfunctions import Eigenfunctions
 from qspin.spectrum.spectrum import FORMAT_VERSION, Spectrum
@@ -48,7 +48,7 @@ class Closed(Eigenfunctions):
     def _psi(self, x):
         return self.function(x) @ self.rotation
 
-    @runtime.double_precision()
+    @precision.double_precision()
     def __call__(self, points):
         return np.asarray(jax.vmap(self._psi)(jnp.asarray(points, float)))
 
@@ -64,7 +64,7 @@ class Closed(Eigenfunctions):
             weights = np.outer(weights, w * length / 2).ravel()
         return points, weights
 
-    @runtime.double_precision()
+    @precision.double_precision()
     def image(self, operator):
         return np.asarray(jax.vmap(operator(self._psi))(jnp.asarray(self.quadrature()[0])))
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import qspin
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 
 HARMONIC = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),
@@ -199,7 +199,7 @@ def test_chunks_do_the_same_as_single_steps():
     method = dataclasses.replace(TINY, steps=51, dtype="float64", optimizer=optax.adam(1e-3))
     chunked, counts = final(method)
     assert counts[-1] == 1 < counts[0]
-    with runtime.double_precision():
+    with precision.double_precision():
         wavefunction = method.wavefunction(HARMONIC, 2)
         step = jax.jit(lambda state: method.step(HARMONIC, wavefunction, state)[0])
         state = method.init(HARMONIC, 2, seed=0)

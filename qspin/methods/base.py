@@ -9,10 +9,39 @@ from typing import Any
 
 import numpy as np
 
+from qspin.problem.domain import Box
+from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["DirectMethod", "IterativeMethod", "Method", "Run"]
+__all__ = ["DirectMethod", "IterativeMethod", "Method", "Run", "check_plain_hamiltonian"]
+
+
+def check_plain_hamiltonian(method: str, problem: Problem, *domains: type) -> None:
+    """Raise ValueError, by the name of what is not served, for anything but the lowest states of -Σ c_i ∂²/∂x_i² + V in one
+    of these kinds of domain."""
+    foreign = without_local_form(problem.hamiltonian, problem.dim)
+    if foreign and all(part.is_local for part in foreign) and isinstance(problem.domain, domains):
+        raise ValueError(
+            f"{method}: {', '.join(type(part).__name__ for part in foreign)} has no local form (Operator.local_form gives "
+            f"None), and {method} reads nothing else of a Hamiltonian; use qspin.SpIN()."
+        )
+    if problem.local_form is None or problem.largest or not isinstance(problem.domain, domains):
+        kinds = " or ".join(kind.__name__ for kind in domains)
+        raise ValueError(
+            f"{method}: solves for the lowest states of a Hamiltonian in a {kinds}; for kernels, matrices and "
+            "largest eigenvalues use qspin.SpIN()."
+        )
+    form = problem.local
+    wrong = {
+        "a vector potential": form.vector_potential is not None,
+        "a volume weight": form.weight is not None,
+        "a mass that depends on x": callable(form.inverse_mass),
+        "a matrix of masses": not callable(form.inverse_mass) and form.inverse_mass.ndim == 2,
+    }
+    if any(wrong.values()):
+        named = " and ".join(name for name, there in wrong.items() if there)
+        raise ValueError(f"{method}: does not serve {named} yet; use qspin.SpIN().")
 
 
 class Method(ABC):
@@ -26,11 +55,7 @@ class Method(ABC):
 
     def check_boxed(self, problem: Problem) -> None:
         """Raise ValueError for anything but the lowest states of a Hamiltonian in a box."""
-        if not problem.is_boxed_hamiltonian:
-            raise ValueError(
-                f"{type(self).__name__}: solves for the lowest states of a Hamiltonian in a Box; for kernels, matrices and "
-                "largest eigenvalues use qspin.SpIN()."
-            )
+        check_plain_hamiltonian(type(self).__name__, problem, Box)
 
     def for_problem(self, problem: Problem) -> "Method":
         """The method that does this problem under this one's name: itself, where it has no other for other dimensions."""

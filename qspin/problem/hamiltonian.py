@@ -1,10 +1,14 @@
-"""Operators: what all of them offer, sums, multiples, kinetic energy, potential. `H(f)` is the function Hf."""
+"""Operators: what all of them offer, sums, multiples, kinetic energy, potential. `H(f)` is the function Hf.
+
+`LocalForm` is the one description of a Hamiltonian that methods read. An operator that has none says so by None, and is
+refused by every method but `SpIN`, which needs Hf only.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +20,7 @@ from jaxtyping import Array, Float
 from qspin.numerics.laplacian import Function, Laplacian, autodiff
 from qspin.problem.domain import Box, Domain, Space
 
-__all__ = ["Kinetic", "Operator", "Potential", "Scaled", "Sum"]
+__all__ = ["Kinetic", "LocalForm", "Operator", "Potential", "Scaled", "Sum", "without_local_form"]
 
 # Arguments are checked by value, with a message that names them; a run-time check of types would come first.
 if TYPE_CHECKING:
@@ -25,6 +29,102 @@ if TYPE_CHECKING:
     Points = Sequence[Sequence[float]]
 else:
     Number = Numbers = Points = Any
+
+Field = Callable[[Float[Array, " dim"]], Array]  # a function of one point
+
+
+@dataclass(frozen=True, eq=False)
+class LocalForm:
+    """A Hamiltonian that acts at a point: ⟨φ|H|ψ⟩ = ∫ w(x) [½ (Dφ)*·G(x)·(Dψ) + φ* V(x) ψ] dx, D = ∇ - iA(x).
+
+    Attributes:
+        dim: number of coordinates.
+        inverse_mass: G: (dim,) of a constant diagonal, (dim, dim) of a constant matrix, or a function of x giving either.
+        potential: V, a function of one point x (dim,) -> real scalar.
+        vector_potential: A, a function of x -> (dim,), or None for none.
+        weight: w, a function of x -> positive scalar, or None for 1.
+        singularities: the points where V is declared singular.
+    """
+
+    dim: int
+    inverse_mass: np.ndarray | Field
+    potential: Field
+    vector_potential: Field | None = None
+    weight: Field | None = None
+    singularities: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether H = -Σ_i c_i ∂²/∂x_i² + V with constant c: no A, no weight, a diagonal G that does not depend on x."""
+        diagonal = isinstance(self.inverse_mass, np.ndarray) and self.inverse_mass.ndim == 1
+        return diagonal and self.vector_potential is None and self.weight is None
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """c (dim,) of -Σ_i c_i ∂²/∂x_i², 1/(2 mass); ValueError where H is not of that form (`is_plain`)."""
+        if not self.is_plain:
+            raise ValueError("LocalForm: a kinetic energy with constant masses, one an axis, was expected.")
+        return np.asarray(self.inverse_mass) / 2
+
+    @property
+    def has_kinetic_part(self) -> bool:
+        """Whether G is anything but zero."""
+        return not isinstance(self.inverse_mass, np.ndarray) or bool(self.inverse_mass.any())
+
+    def times(self, factor: float) -> LocalForm:
+        """The local form of factor·H."""
+        return replace(
+            self,
+            inverse_mass=_times(factor, self.inverse_mass),
+            potential=_combined((factor, self.potential)),
+        )
+
+    def plus(self, other: LocalForm) -> LocalForm | None:
+        """The local form of the sum; None where two kinetic parts differ in A or w, so that one form cannot hold both."""
+        forms = [form for form in (self, other) if form.has_kinetic_part] or [self]
+        first, last = forms[0], forms[-1]
+        if first.vector_potential is not last.vector_potential or first.weight is not last.weight:
+            return None
+        return LocalForm(
+            self.dim,
+            _plus(self.inverse_mass, other.inverse_mass),
+            _combined((1.0, self.potential), (1.0, other.potential)),
+            first.vector_potential,
+            first.weight,
+            tuple(dict.fromkeys((*self.singularities, *other.singularities))),
+        )
+
+
+@dataclass(frozen=True)
+class _Combination:
+    """x -> Σ factor · function(x); equal where its parts are, so that it compiles once."""
+
+    parts: tuple[tuple[float, Field], ...]
+
+    def __call__(self, x: Float[Array, " dim"]) -> Any:
+        return sum((factor * function(x) for factor, function in self.parts), start=jnp.zeros((), x.dtype))
+
+
+def _combined(*parts: tuple[float, Field]) -> _Combination:
+    flat: list[tuple[float, Field]] = []
+    for factor, function in parts:
+        inner = function.parts if isinstance(function, _Combination) else ((1.0, function),)
+        flat += [(factor * own, part) for own, part in inner]
+    return _Combination(tuple(flat))
+
+
+def _times(factor: float, g: np.ndarray | Field) -> np.ndarray | Field:
+    return factor * g if isinstance(g, np.ndarray) else lambda x: factor * g(x)
+
+
+def _plus(a: np.ndarray | Field, b: np.ndarray | Field) -> np.ndarray | Field:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a + b if a.ndim == b.ndim else _matrix(a) + _matrix(b)
+    return lambda x: _matrix(a(x) if callable(a) else a) + _matrix(b(x) if callable(b) else b)
+
+
+def _matrix(g: Any) -> Any:
+    return g if g.ndim == 2 else jnp.diag(g) if isinstance(g, jax.Array) else np.diag(g)
 
 
 class Operator(ABC):
@@ -35,12 +135,13 @@ class Operator(ABC):
         """The function Hf, for f of one point (dim,) -> () or (N,). TypeError where Hf is an integral."""
 
     @abstractmethod
-    def matrix(self, mesh: Any) -> Any:
-        """The same operator on a mesh (`qspin.methods.grid.mesh.Mesh`): a sparse symmetric matrix, (points, points)."""
+    def local_form(self, dim: int) -> LocalForm | None:
+        """What methods read of the operator in `dim` dimensions; None where it has no such form (see `LocalForm`): then every
+        method but `SpIN` refuses it."""
 
-    @abstractmethod
     def check(self, domain: Domain) -> None:
         """Raise ValueError or TypeError where the operator does not fit the domain."""
+        del domain
 
     @property
     def is_local(self) -> bool:
@@ -55,14 +156,6 @@ class Operator(ABC):
     def exact(self) -> Operator:
         """The same operator with exact derivatives, whatever the training uses: for reported energies."""
         return self
-
-    def kinetic_coefficients(self, dim: int) -> np.ndarray:
-        """c (dim,) of the part -Σ_i c_i ∂²/∂x_i² : 1/(2 mass)."""
-        return np.zeros(dim)
-
-    def potential(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        """The part that multiplies by a function, V(x), at one point."""
-        return jnp.zeros((), x.dtype)
 
     @property
     def singularities(self) -> tuple[tuple[float, ...], ...]:
@@ -102,9 +195,14 @@ class Sum(Operator):
         images = [term(f) for term in self.terms]
         return lambda x: sum((image(x) for image in images[1:]), start=images[0](x))
 
-    def matrix(self, mesh: Any) -> Any:
-        first, *rest = (term.matrix(mesh) for term in self.terms)
-        return sum(rest, start=first)
+    def local_form(self, dim: int) -> LocalForm | None:
+        total: LocalForm | None = None
+        for k, term in enumerate(self.terms):
+            form = term.local_form(dim)
+            if form is None:
+                return None
+            total = form if k == 0 else total and total.plus(form)
+        return total
 
     def check(self, domain: Domain) -> None:
         for term in self.terms:
@@ -120,12 +218,6 @@ class Sum(Operator):
 
     def exact(self) -> Operator:
         return Sum(tuple(term.exact() for term in self.terms))
-
-    def kinetic_coefficients(self, dim: int) -> np.ndarray:
-        return np.sum([term.kinetic_coefficients(dim) for term in self.terms], axis=0)
-
-    def potential(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        return sum((term.potential(x) for term in self.terms), start=jnp.zeros((), x.dtype))
 
     @property
     def singularities(self) -> tuple[tuple[float, ...], ...]:
@@ -143,8 +235,9 @@ class Scaled(Operator):
         image = self.operator(f)
         return lambda x: self.factor * image(x)
 
-    def matrix(self, mesh: Any) -> Any:
-        return self.factor * self.operator.matrix(mesh)
+    def local_form(self, dim: int) -> LocalForm | None:
+        form = self.operator.local_form(dim)
+        return None if form is None else form.times(self.factor)
 
     def check(self, domain: Domain) -> None:
         self.operator.check(domain)
@@ -158,12 +251,6 @@ class Scaled(Operator):
 
     def exact(self) -> Operator:
         return Scaled(self.factor, self.operator.exact())
-
-    def kinetic_coefficients(self, dim: int) -> np.ndarray:
-        return self.factor * self.operator.kinetic_coefficients(dim)
-
-    def potential(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        return self.factor * self.operator.potential(x)
 
     @property
     def singularities(self) -> tuple[tuple[float, ...], ...]:
@@ -199,25 +286,25 @@ class Kinetic(Operator):
 
     def __call__(self, f: Function) -> Function:
         def image(x: Float[Array, " dim"]) -> Float[Array, "*values"]:
-            return self.laplacian(f, -self.kinetic_coefficients(x.size))(x)
+            return self.laplacian(f, -0.5 * self._inverse_masses(x.size))(x)
 
         return image
 
-    def matrix(self, mesh: Any) -> Any:
-        return mesh.kinetic(self.kinetic_coefficients(mesh.dim))
+    def local_form(self, dim: int) -> LocalForm:
+        return LocalForm(dim, self._inverse_masses(dim), _combined())
 
     def check(self, domain: Domain) -> None:
         if not isinstance(domain, Box | Space):
             raise TypeError(f"Kinetic: the domain must be a Box or Space, got {domain!r}.")
-        self.kinetic_coefficients(domain.dim)
+        self._inverse_masses(domain.dim)
 
     def exact(self) -> Operator:
         return Kinetic(self.mass)
 
-    def kinetic_coefficients(self, dim: int) -> np.ndarray:
+    def _inverse_masses(self, dim: int) -> np.ndarray:
         if isinstance(self.mass, tuple) and len(self.mass) != dim:
             raise ValueError(f"Kinetic: mass has {len(self.mass)} entries, the domain has {dim} axes.")
-        return np.broadcast_to(0.5 / np.asarray(self.mass), (dim,)).copy()
+        return np.broadcast_to(1 / np.asarray(self.mass), (dim,)).copy()
 
 
 @dataclass(frozen=True)
@@ -232,8 +319,8 @@ class Potential(Operator):
     Raises, in `check`, which `Problem` calls: TypeError where V cannot be traced by JAX, with how to write it; ValueError
     where V returns an array, needs more coordinates than the domain has, or a singularity has the wrong number of coordinates.
 
-    >>> Potential(lambda x: 0.5 * jnp.sum(x**2)).potential(jnp.array([1.0, 1.0]))
-    Array(1., dtype=float32)
+    >>> Potential(lambda x: 0.5 * jnp.sum(x**2))(lambda x: 3.0)(jnp.array([1.0, 1.0]))
+    Array(3., dtype=float32)
     """
 
     function: Callable[..., Any]
@@ -253,22 +340,13 @@ class Potential(Operator):
         object.__setattr__(self, "singularities", tuple(tuple(float(c) for c in point) for point in points))
 
     def __call__(self, f: Function) -> Function:
-        return lambda x: self.potential(x) * f(x)
+        value = _Value(self.function)
+        return lambda x: value(x) * f(x)
 
-    def potential(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        value = self.function(x)
-        if value is None or jnp.iscomplexobj(value):  # no `return`; not a symmetric operator
-            raise TypeError(f"Potential: V(x) must return a real number, got {value!r}.")
-        value = jnp.asarray(value, x.dtype)
-        if value.shape != ():
-            raise ValueError(
-                f"Potential: V(x) must be a scalar for one point x of shape {x.shape}, "
-                f"got an array of shape {value.shape}. Sum over the coordinates, e.g. jnp.sum(x**2)."
-            )
-        return value
-
-    def matrix(self, mesh: Any) -> Any:
-        return mesh.multiplication(self.potential)
+    def local_form(self, dim: int) -> LocalForm:
+        return LocalForm(
+            dim, np.zeros(dim), _combined((1.0, _Value(self.function))), singularities=self.singularities
+        )
 
     def check(self, domain: Domain) -> None:
         dim = domain.dim
@@ -287,7 +365,7 @@ class Potential(Operator):
         except Exception:  # anything else is judged under tracing, below
             pass
         try:
-            jax.eval_shape(self.potential, jax.ShapeDtypeStruct((dim,), jnp.result_type(float)))
+            jax.eval_shape(_Value(self.function), jax.ShapeDtypeStruct((dim,), jnp.result_type(float)))
         except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
             raise TypeError(
                 "Potential: V(x) cannot be traced by JAX: it turns x into a Python number or branches on it. "
@@ -295,3 +373,36 @@ class Potential(Operator):
                 "jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. "
                 f"JAX said: {str(error).splitlines()[0]}"
             ) from error
+
+
+@dataclass(frozen=True)
+class _Value:
+    """V as a function of one point, after checking that it gives one real number."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        value = self.function(x)
+        if value is None or jnp.iscomplexobj(value):  # no `return`; not a symmetric operator
+            raise TypeError(f"Potential: V(x) must return a real number, got {value!r}.")
+        value = jnp.asarray(value, x.dtype)
+        if value.shape != ():
+            raise ValueError(
+                f"Potential: V(x) must be a scalar for one point x of shape {x.shape}, "
+                f"got an array of shape {value.shape}. Sum over the coordinates, e.g. jnp.sum(x**2)."
+            )
+        return value
+
+
+def without_local_form(operator: Operator, dim: int) -> list[Operator]:
+    """The parts of sums and multiples that have no local form; none where the operator has one as a whole."""
+    if operator.local_form(dim) is not None:
+        return []
+    inner = (
+        operator.terms
+        if isinstance(operator, Sum)
+        else (operator.operator,)
+        if isinstance(operator, Scaled)
+        else ()
+    )
+    return [part for term in inner for part in without_local_form(term, dim)] or [operator]

@@ -66,8 +66,8 @@ class KernelOperator(Operator):
         pairs = jax.vmap(lambda a: jax.vmap(lambda b: self.kernel(a, b))(others.x))(x)
         return jnp.tensordot(pairs * others.weights, jax.vmap(f)(others.x), 1)
 
-    def matrix(self, mesh: Any) -> Any:
-        raise TypeError(f"KernelOperator: a grid solves Hamiltonians, not {self!r}; use qspin.SpIN.")
+    def local_form(self, dim: int) -> None:
+        """None: Kf at a point is an integral over the domain."""
 
     @double_precision()
     def check(self, domain: Domain) -> None:
@@ -161,8 +161,8 @@ class MatrixOperator(Operator):
         values = everywhere[jnp.asarray(self.columns)[rows]]
         return jnp.einsum("bm,bm...->b...", jnp.asarray(self.entries, x.dtype)[rows], values)
 
-    def matrix(self, mesh: Any) -> Any:
-        raise TypeError(f"MatrixOperator: a grid solves Hamiltonians, not {self!r}; use numpy.linalg.eigh.")
+    def local_form(self, dim: int) -> None:
+        """None: (Af)(i) depends on f at other nodes."""
 
     def check(self, domain: Domain) -> None:
         n = len(self.entries)

@@ -8,7 +8,7 @@ import numpy as np
 
 from qspin.numerics.precision import double_precision, evaluated, vectorised
 from qspin.problem.domain import Box, Centre, Domain, Space
-from qspin.problem.hamiltonian import Operator
+from qspin.problem.hamiltonian import LocalForm, Operator, without_local_form
 
 __all__ = ["Problem"]
 
@@ -54,24 +54,49 @@ class Problem:
         if self.exact is not None and not callable(self.exact):
             raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
         self.hamiltonian.check(self.domain)
-        if isinstance(self.domain, Box | Space) and self.hamiltonian.is_local:
-            if not (self.minimised.kinetic_coefficients(self.dim) > 0).all():
+        form = self.local_form
+        plain = form is not None and form.is_plain and isinstance(self.domain, Box | Space)
+        if plain and not (self.sign * self.local.coefficients > 0).all():
+            raise ValueError(
+                "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
+            )
+        for point in self.hamiltonian.singularities:
+            if form is None:
                 raise ValueError(
-                    "Problem: the Hamiltonian needs a positive kinetic energy on every axis. Add Kinetic()."
+                    f"Problem: singularity {point} is declared, and {self._without_local_form()} has no local form, from "
+                    "which the strength of a centre could be read. Leave singularities out."
                 )
-            for point in self.hamiltonian.singularities:
-                if isinstance(self.domain, Box) and not self.domain.contains(np.asarray(point)):
-                    raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
+            if isinstance(self.domain, Box) and not self.domain.contains(np.asarray(point)):
+                raise ValueError(f"Problem: singularity {point} lies outside {self.domain!r}.")
 
     @property
     def dim(self) -> int:
         """Number of coordinates."""
         return self.domain.dim
 
+    @cached_property
+    def local_form(self) -> LocalForm | None:
+        """What methods read of the Hamiltonian; None where it has no local form."""
+        return self.hamiltonian.local_form(self.dim)
+
+    @property
+    def local(self) -> LocalForm:
+        """The local form; ValueError, naming the operator, where there is none."""
+        if self.local_form is None:
+            raise ValueError(
+                f"Problem: {self._without_local_form()} has no local form (Operator.local_form), so V and the kinetic energy "
+                "cannot be told apart; only qspin.SpIN() solves it."
+            )
+        return self.local_form
+
+    def _without_local_form(self) -> str:
+        parts = without_local_form(self.hamiltonian, self.dim)
+        return ", ".join(type(part).__name__ for part in parts)
+
     @property
     def is_boxed_hamiltonian(self) -> bool:
-        """Whether the lowest states of a Hamiltonian in a box are wanted: what grids, Ritz and semiclassics serve."""
-        return isinstance(self.domain, Box) and self.hamiltonian.is_local and not self.largest
+        """Whether the lowest states of a Hamiltonian with a local form in a box are wanted."""
+        return isinstance(self.domain, Box) and self.local_form is not None and not self.largest
 
     @property
     def minimised(self) -> Operator:
@@ -97,7 +122,7 @@ class Problem:
     @double_precision()
     def potential_values(self, points: np.ndarray) -> np.ndarray:
         """V at points (P, dim), float64 (P,). ValueError, naming the first point where V is not finite."""
-        values = evaluated(vectorised(self.hamiltonian.potential), np.asarray(points, float))
+        values = evaluated(vectorised(self.local.potential), np.asarray(points, float))
         if not np.isfinite(values).all():
             first = np.flatnonzero(~np.isfinite(values))[0]
             where = ", ".join(f"{c:.6g}" for c in points[first])
@@ -112,9 +137,9 @@ class Problem:
         """Raise ValueError where V is nan or inf in the middle, in two corners or at random points; and for an
         attractive 1/|x| inside a one-dimensional box, whose energy is not bounded below.
 
-        Only in a box: elsewhere operators have no V that can be singular.
+        Only of Hamiltonians with a local form in a box: elsewhere there is no V that can be singular.
         """
-        if not isinstance(self.domain, Box):
+        if not isinstance(self.domain, Box) or self.local_form is None:
             return
         rng = np.random.default_rng(0)
         lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
@@ -141,7 +166,7 @@ class Problem:
 
     def _centre(self, point: tuple[float, ...]) -> Centre:
         assert isinstance(self.domain, Box)
-        coefficients = self.hamiltonian.kinetic_coefficients(self.dim)
+        coefficients = self.local.coefficients
         extent = min(self.domain.lengths)
         radius = 1e-7 * extent
         directions = np.random.default_rng(0).normal(size=(32, self.dim))

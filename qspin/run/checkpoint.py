@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin.methods.base import Method
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.problem.problem import Problem
 from qspin.problem.sampling import Points
 from qspin.spectrum.atomic_files import npz_path, partial_path, write_npz
@@ -165,7 +165,7 @@ class Checkpoints:
                 "seed. Use the same settings, or another checkpoint file."
             )
         # The leaves of the fresh state carry the types; float64 ones need the flag to stay float64.
-        with runtime.precision("float64"):
+        with precision.precision("float64"):
             state = [jnp.asarray(a, leaf.dtype) for a, leaf in zip(stored, leaves, strict=True)]
         memories: dict[str, dict[str, np.ndarray]] = {}
         for name, values in _under("callback/", contents).items():
@@ -234,17 +234,16 @@ def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 def identity_of(problem: Problem, n_states: int, method: Method, seed: int) -> str:
     """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
     rng = np.random.default_rng(0)
-    with runtime.double_precision():
+    with precision.double_precision():
         unit = rng.uniform(1e-9, 1 - 1e-9, (64, problem.dim))  # in a box V was found finite there
         points = np.asarray(problem.domain.from_unit(jnp.asarray(unit)))
-    potential = " ".join(f"{v:.6g}" for v in problem.potential_values(points))
-    # What an integral operator does to x ↦ x, from one half of the points to the other.
-    with runtime.double_precision():
-        halves = [Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2)]
-        image: Any = ()
-        if not problem.hamiltonian.is_local:
-            image = problem.hamiltonian.image(lambda x: x, halves[0].x, halves[1])
-    potential += " ".join(f"{v:.6g}" for v in np.ravel(image))
+    if problem.local_form is not None:
+        values = problem.potential_values(points)
+    else:  # what the operator does to a function, at one half of the points; an integral sums over the other half
+        with precision.double_precision():
+            halves = [Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2)]
+            values = np.asarray(problem.hamiltonian.image(jnp.sin, halves[0].x, halves[1]))
+    potential = " ".join(f"{v:.6g}" for v in np.ravel(values))
     asked = f"{n_states} {'largest' if problem.largest else 'lowest'}"
     text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{asked}|{method}|{seed}"
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.run import run_folder
 from qspin.run.arguments import asked, parser, protected
 from qspin.run.console import Console
@@ -75,7 +75,7 @@ def _resume(options: argparse.Namespace, console: Console) -> int:
 
 def _note_changes(settings: Settings, console: Console) -> None:
     """Say where versions or the machine are not those that the settings were made with."""
-    now = runtime.describe()
+    now = precision.describe()
     changed = [
         f"{key} {then}, now {now.get(key)}"
         for key, then in settings.made_with.items()
@@ -257,15 +257,15 @@ def _list(options: argparse.Namespace, console: Console) -> int:
 def _info(options: argparse.Namespace, console: Console) -> int:
     import jax
 
-    facts: dict[str, Any] = {**runtime.describe(), "devices": [str(device) for device in jax.devices()]}
+    facts: dict[str, Any] = {**precision.describe(), "devices": [str(device) for device in jax.devices()]}
     for name, value in facts.items():
         console.say(f"{name:<13}{', '.join(value) if isinstance(value, list) else value}")
     result = None
     if options.check:
         from qspin.methods.spin.driver import self_test_case
 
-        with runtime.double_precision():
-            result = runtime.self_test([self_test_case()])
+        with precision.double_precision():
+            result = precision.self_test([self_test_case()])
         console.say(result)
         facts["self_test"] = {"ok": result.ok, "report": str(result).splitlines()}
     console.document(facts)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qspin.methods.base import IterativeMethod
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.run.console import dumps
 from qspin.run.settings_file import Job, Settings, SettingsError, read_settings, written
 from qspin.spectrum.atomic_files import whole_file
@@ -58,7 +58,7 @@ def open_folder(folder: Path) -> Path | None:
 
 def record(folder: Path, job: Job) -> None:
     """Write the settings, with versions and machine, and the problem file."""
-    settings = replace(job.settings, made_with=runtime.describe())
+    settings = replace(job.settings, made_with=precision.describe())
     if job.source is not None:
         _write(folder / _PROBLEM, job.source)
     _write(folder / _SETTINGS, written(settings).encode())

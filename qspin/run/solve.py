@@ -15,7 +15,7 @@ from tqdm import tqdm
 from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run
 from qspin.methods.locate.unseen import with_unseen_wells
 from qspin.methods.spin.driver import SpIN
-from qspin.numerics import precision as runtime
+from qspin.numerics import precision
 from qspin.numerics.checks import whole
 from qspin.problem.domain import Space
 from qspin.problem.problem import Problem
@@ -143,7 +143,7 @@ def solve(
         **spectrum.provenance,
         "seed": int(seed),
         "seconds": round(time.perf_counter() - started, 3),
-        **runtime.describe(),
+        **precision.describe(),
     }
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
 

@@ -39,10 +39,10 @@ class Discretised:
 
     @classmethod
     def build(cls, problem: Problem, mesh: Mesh) -> "Discretised":
-        potential = mesh.multiplication(problem.hamiltonian.potential)
+        potential = mesh.multiplication(problem.local.potential)
         if not np.isfinite(potential.diagonal()).all():
             problem.potential_values(mesh.points)  # names the point
-        return cls(mesh, problem.hamiltonian.kinetic_coefficients(problem.dim), potential)
+        return cls(mesh, problem.local.coefficients, potential)
 
     @property
     def size(self) -> int:

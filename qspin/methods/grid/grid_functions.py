@@ -91,7 +91,13 @@ class GridFunctions(Eigenfunctions):
 
     def image(self, operator: Operator) -> np.ndarray:
         root = np.sqrt(self.mesh.weights)[:, None]
-        return operator.matrix(self.mesh) @ (root * self.values) / root
+        form = operator.local_form(self.mesh.dim)
+        if form is None:
+            raise TypeError(
+                f"GridFunctions: {type(operator).__name__} has no local form (Operator.local_form is None), so it cannot act "
+                "on functions that are known on a mesh only; use the states of another method."
+            )
+        return self.mesh.matrix(form) @ (root * self.values) / root
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, values=self.values * factors)

@@ -1,7 +1,7 @@
 """Tensor-product meshes in one to three dimensions: one owner of points, weights and derivative matrices.
 
 The unknowns are √w_p ψ(x_p), w_p the weight of point p, and the kinetic energy is a Kronecker sum of the axes' matrices. On
-uniform axes w is constant, and matrices act on plain values just as well: `H.matrix(mesh) @ f(points) ≈ (Hf)(points)`.
+uniform axes w is constant, and matrices act on plain values just as well: `mesh.matrix(form) @ f(points) ≈ (Hf)(points)`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ from qspin.methods.grid.schemes import Differences, Scheme
 from qspin.methods.grid.singular_cells import singular_multiplication
 from qspin.numerics.precision import double_precision, evaluated, vectorised
 from qspin.problem.domain import Box, Centre
+from qspin.problem.hamiltonian import LocalForm
 from qspin.problem.region import Region
 
 __all__ = ["CORNER", "Mesh"]
@@ -149,6 +150,13 @@ class Mesh:
     def values(self, function: Callable[..., jax.Array]) -> np.ndarray:
         """A function of one point at all points, (P,) float64."""
         return evaluated(vectorised(function), self.points)
+
+    def matrix(self, form: LocalForm) -> sp.csr_array:
+        """An operator of this local form: a sparse symmetric matrix (P, P). ValueError where it is not plain."""
+        potential = self.multiplication(form.potential)
+        return (
+            sp.csr_array(self.kinetic(form.coefficients) + potential) if form.has_kinetic_part else potential
+        )
 
     def kinetic(self, coefficients: np.ndarray) -> sp.csr_array:
         """Σ_i c_i (-∂²/∂x_i²), symmetric (with a wave vector Hermitian) sparse (P, P)."""

@@ -26,7 +26,7 @@ def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: n
     """
     if mesh.kept is not None:  # a region's walls are meant
         return np.full(len(energies), np.inf)
-    stiffness = problem.hamiltonian.kinetic_coefficients(mesh.dim)
+    stiffness = problem.local.coefficients
     values, total = functions.reshape(*mesh.shape, -1), np.zeros(len(energies))
     for i, axis in enumerate(mesh.axes):
         if axis.periodic:

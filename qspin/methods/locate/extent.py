@@ -78,7 +78,7 @@ def _end(
         return min(far, wall), FADED if far < wall else 0.0
     t = np.linspace(0, _WIDEST * deviation, 200)
     x = mean + np.minimum(t, (1 - 1e-9) * wall)[:, None] * direction
-    stiffness = float(direction**2 @ problem.hamiltonian.kinetic_coefficients(problem.dim))
+    stiffness = float(direction**2 @ problem.local.coefficients)
     barrier = np.maximum(problem.potential_values(x) - highest, 0) / stiffness
     action = np.concatenate([[0], np.cumsum(np.sqrt(barrier[1:]) * np.diff(t))])
     far = float(t[min(int(np.searchsorted(action, FADED)), len(t) - 1)])

@@ -46,7 +46,7 @@ def gaussian_wells(problem: Problem, seed: int = 0, starts: int = 12, rotate: bo
     Costs starts · 60 · 512 Hessians of V at most. Raises ValueError where V falls without bound, where a direction confines
     nothing, or where no start gives finite numbers.
     """
-    c = problem.hamiltonian.kinetic_coefficients(problem.dim)
+    c = problem.local.coefficients
     moments = _moments(problem)
     count = max(_POINTS, 64 * -(-problem.dim // 16))
     unit = (0.5 + np.outer(np.arange(count // 2), golden_slopes(problem.dim))) % 1.0
@@ -84,7 +84,7 @@ def gaussian_wells(problem: Problem, seed: int = 0, starts: int = 12, rotate: bo
 
 
 def _moments(problem: Problem) -> Any:
-    potential = problem.hamiltonian.potential
+    potential = problem.local.potential
     gradient = jax.grad(potential)
 
     def at(x: Any) -> Any:

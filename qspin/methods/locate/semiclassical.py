@@ -31,7 +31,7 @@ def thomas_fermi(problem: Problem, n_states: int) -> Cloud | None:
     if problem.hamiltonian.singularities or any(problem.domain.periodic):
         return None
     dim = problem.dim
-    stiffness = problem.hamiltonian.kinetic_coefficients(dim)
+    stiffness = problem.local.coefficients
     per_volume = pi ** (dim / 2) / gamma(dim / 2 + 1) / np.sqrt(stiffness).prod() / (2 * pi) ** dim
     wanted = 1.5 * n_states + dim  # beyond N, so that the tails of the last state are inside
     lower, upper = np.asarray(problem.domain.lower), np.asarray(problem.domain.upper)

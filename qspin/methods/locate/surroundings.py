@@ -72,7 +72,7 @@ def _check_bound(
     middle, half = (lower + upper) / 2, (upper - lower) / 2
     ends = np.concatenate([middle + np.diag(s * _FAR_OUT * half) for s in (-1, 1)])
     with np.errstate(all="ignore"):
-        v = np.asarray(jax.vmap(problem.hamiltonian.potential)(jnp.asarray(ends)))
+        v = np.asarray(jax.vmap(problem.local.potential)(jnp.asarray(ends)))
     if (v < highest).any():  # nan is no answer
         raise _unbound(problem, n_states, highest)
 
@@ -96,7 +96,7 @@ def _about_centres(problem: Problem, n_states: int) -> Problem:
             f"Space: how far the states of {problem.name} reach is known for attractive centres -Z/r in two or three "
             f"dimensions only (here strengths {strengths.tolist()}, dim {dim}); give a qspin.Box."
         )
-    stiffness = problem.hamiltonian.kinetic_coefficients(dim).max()
+    stiffness = problem.local.coefficients.max()
     z = strengths.sum()
     shell, held = 0, 0
     while held < n_states:  # of hydrogen: 2n + 1 states in the plane, (n + 1)² in space

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from qspin.methods.base import DirectMethod
+from qspin.methods.base import DirectMethod, check_plain_hamiltonian
 from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
 from qspin.methods.product_basis.basis_selection import DOUBT, SelectedStates, grown
 from qspin.methods.product_basis.fitted_polynomial import check_bounded, fitted
@@ -19,7 +19,7 @@ from qspin.methods.product_basis.product_basis_functions import ProductBasisFunc
 from qspin.numerics.checks import whole
 from qspin.numerics.levels import energy_scale
 from qspin.numerics.precision import double_precision
-from qspin.problem.domain import Box, Gaussian, Nodes
+from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
 from qspin.problem.sampling import golden_slopes
@@ -71,14 +71,10 @@ class ProductBasis(DirectMethod):
             raise ValueError(f"ProductBasis: tolerance must be from 1e-14 to 1, got {self.tolerance!r}.")
 
     def check(self, problem: Problem, n_states: int) -> None:
-        if (
-            isinstance(problem.domain, Gaussian | Nodes | Region)
-            or not problem.hamiltonian.is_local
-            or problem.largest
-        ):
+        check_plain_hamiltonian("ProductBasis", problem, Box, Space)
+        if isinstance(problem.domain, Region):
             raise ValueError(
-                "ProductBasis: solves for the lowest states of a Hamiltonian in a Box whose walls are out of reach; for "
-                "regions use qspin.Grid(), for kernels, matrices and largest eigenvalues qspin.SpIN()."
+                "ProductBasis: solves in a Box whose walls are out of reach; for regions use qspin.Grid()."
             )
         if problem.dim > _MOST_DIM:
             raise ValueError(f"ProductBasis: serves 1 to {_MOST_DIM} dimensions, got {problem.dim}.")
@@ -174,7 +170,7 @@ def _wall_shifts(
     """
     if not isinstance(problem.domain, Box):
         return np.zeros(len(energies))
-    dim, c = problem.dim, problem.hamiltonian.kinetic_coefficients(problem.dim)
+    dim, c = problem.dim, problem.local.coefficients
     axes = functions.axes * functions.spread
     lengths = np.linalg.norm(axes, axis=1)
     normal = ndtri((0.5 + np.outer(np.arange(_WALL_POINTS), golden_slopes(dim))) % 1.0)

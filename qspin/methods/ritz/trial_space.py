@@ -67,7 +67,7 @@ class TrialSpace:
         self.plan = plan(self.dim)
         self.extra = 2 + n_states // 8
         self.rng = np.random.default_rng(seed)
-        self.stiffness = problem.hamiltonian.kinetic_coefficients(problem.dim)
+        self.stiffness = problem.local.coefficients
         self.jumps = find_jumps(problem)
         self.breaks = [[j.position for j in self.jumps if j.axis == i] for i in range(self.dim)]
         self.centres = problem.centres

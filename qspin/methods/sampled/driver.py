@@ -177,7 +177,7 @@ class SampledRitz(IterativeMethod):
 
     def bind(self, problem: Problem, n_states: int) -> Run:
         ansatz = self.ansatz(problem, n_states)
-        sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n_states)
+        sampled = Sampled(problem.domain, problem.local.potential, ansatz, n_states)
         m, dim = ansatz.n_features, problem.dim
         if m < n_states:
             raise ValueError(
@@ -276,7 +276,7 @@ def _fitted(well: Any, kinds: tuple[int, ...], box: Box, problem: Problem) -> An
         return well
     whole = np.array(kinds) != OPEN
     half = np.asarray(box.lengths) / 2
-    c = problem.hamiltonian.kinetic_coefficients(problem.dim)
+    c = problem.local.coefficients
     order = np.argsort(np.abs(well.axes).argmax(0))  # unrotated: one axis each, by rate
     axes, rates = well.axes[:, order], well.rates[order]
     axes = np.where(whole[None], np.diag(half), axes)

@@ -314,7 +314,7 @@ class SpIN(IterativeMethod):
                 "statistical_errors": found.statistical.tolist(),
                 "variational_errors": found.variational.tolist(),
             },
-            potential=problem.potential_values if isinstance(problem.domain, Box) else None,
+            potential=problem.potential_values if problem.is_boxed_hamiltonian else None,
         )
 
 
