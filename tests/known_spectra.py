@@ -45,7 +45,6 @@ def spectrum_of(function, energies, domain, per_axis, **fields):
         "errors": np.full(n, 4e-5),
         "residuals": np.full(n, 1e-3),
         "converged": np.ones(n, bool),
-        "status": "",
         "eigenfunctions": Known(function, n, domain, per_axis),
         "domain": domain,
         "name": "known",

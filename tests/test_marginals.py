@@ -40,8 +40,8 @@ def test_turned_states(spectrum: qspin.Spectrum) -> None:
     """The first two states mixed by a complex number: each has half the density of both. Their picture has their labels."""
     turned = spectrum.eigenfunctions.times(np.ones(3))
     mixed = Rotated(turned, np.array([[1, 1j, 0], [1j, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2))
-    labels = {"labels": ["L_z = +1", "L_z = -1", "ν1 97% + 2·ν0 3%"]}
-    found = replace(spectrum, eigenfunctions=mixed, provenance=labels)
+    labels = ("L_z = +1", "L_z = -1", "ν1 97% + 2·ν0 3%")
+    found = replace(spectrum, eigenfunctions=mixed, labels=labels)
     (_,), before = marginal(spectrum, (0,), bins=20, points=65_536)
     (_,), after = marginal(found, (0,), bins=20, points=65_536)
     assert after[:, 0] == pytest.approx(after[:, 1], abs=0.03)
@@ -61,8 +61,7 @@ def test_two_coordinates(spectrum: qspin.Spectrum) -> None:
 
 
 def test_quanta_are_named(spectrum: qspin.Spectrum) -> None:
-    labels = spectrum.provenance["labels"]
-    assert labels == ["ground 100%", "ν0 100%", "ν1 100%"]
+    assert spectrum.labels == ("ground 100%", "ν0 100%", "ν1 100%")
     assert str(spectrum).splitlines()[1].endswith("quanta")
     assert str(spectrum).splitlines()[3].endswith("ν0 100%")
 

@@ -157,7 +157,7 @@ def test_walls_within_reach_are_in_the_error() -> None:
     raised = grid.energies - spectrum.energies
     assert (raised <= 2 * spectrum.errors).all()
     assert (raised >= spectrum.errors / 4).all()
-    assert "walls would raise levels 0, 1, 2" in spectrum.status
+    assert "States 0–2: the energy is that of free space" in spectrum.status
     assert not spectrum.converged.any()
 
 

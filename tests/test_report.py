@@ -18,6 +18,7 @@ import qspin
 from qspin.draw import html_page, report_pictures
 from qspin.draw.report import report, report_run
 from qspin.problem.domain import Nodes
+from qspin.spectrum.notes import Note
 
 EVIL = '<script>alert("1")</script> & "quoted" \'name\''
 VOID = {"meta", "link", "img", "input", "br"}
@@ -106,7 +107,7 @@ def run(tmp_path_factory) -> Path:
         energies=grid.energies + np.array([0, 1e-3, 0.1]),
         errors=np.array([1e-9, 2e-3, 1e-2]),
         converged=np.array([True, False, False]),
-        status="Try <more> steps.",
+        notes=(Note("tolerance", (), "try <more> steps"),),
         history={"step": steps, "energies": grid.energies + np.exp(-steps / 5)[:, None]},
     )
     spectrum.save(folder / "spectrum.npz")
@@ -160,7 +161,7 @@ def test_the_same_run_gives_the_same_page(run):
 
 def test_against_exact_energies(tmp_path):
     """What `qspin solve` writes where there is no grid: energies against the closed form."""
-    spectrum = oscillator(3, 1, exact=np.array([0.5, 1.5, 2.4, 3.5]), units="eV", status="all is well.")
+    spectrum = oscillator(3, 1, exact=np.array([0.5, 1.5, 2.4, 3.5]), units="eV")
     record = {
         "labels": ["formula", "exact"],
         "units": "eV",
@@ -173,7 +174,7 @@ def test_against_exact_energies(tmp_path):
     page = read(report(spectrum, tmp_path / "new" / "page.html", comparison=record))
     check_alone(page)
     text = page.all("main")[0]["text"]
-    assert "Converged: all 3 states. Status: all is well." in text
+    assert "Converged: all 3 states." in text
     assert "energies in eV" in text and "2 of 3 levels agree with exact" in text
     assert "DIFFERS" in page.texts("td") and "+1.0e−01" in page.texts("td")
     assert "Training" not in page.texts("h2")

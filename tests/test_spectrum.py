@@ -14,6 +14,7 @@ import qspin
 from qspin.numerics import precision
 from qspin.spectrum.atomic_files import npz_path, write_npz
 from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.notes import Note
 from qspin.spectrum.spectrum import FORMAT_VERSION, Spectrum
 
 OMEGA = 2.0
@@ -80,7 +81,7 @@ def spectrum_of(function, domain, energies, rotation=None, error=1e-6, **fields:
         errors=np.full(len(energies), error),
         residuals=np.full(len(energies), 2e-6),
         converged=np.arange(len(energies)) < 3,
-        status="one state did not converge. Try more steps.",
+        notes=(Note("tolerance", (1,), "the state did not converge", "try more steps"),),
         eigenfunctions=Closed(function, domain, rotation),
         domain=domain,
         **{"method": "closed", **fields},
@@ -251,7 +252,7 @@ def test_the_table(line):
     assert lines[1].split() == ["level", "energy", "±", "error", "residual", "group", "converged"]
     assert lines[2].split() == ["0", "1.0000000", "1.0e-06", "2.0e-06", "0", "yes"]
     assert lines[5].split()[-1] == "NO"
-    assert lines[-1] == "one state did not converge. Try more steps."
+    assert lines[-1] == "State 1: the state did not converge. Try more steps."
     assert len(lines) == 2 + 4 + 1
 
 

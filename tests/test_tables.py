@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import qspin
+from qspin.spectrum.notes import Note, states_named
 from qspin.spectrum.tables import group_numbers, reasons
 
 
@@ -31,8 +32,15 @@ def failed(spectrum) -> qspin.Spectrum:
         spectrum,
         converged=np.array([True, False, False, False]),
         errors=np.array([1e-9, 1e-7, 1e-6, 0.3]),
-        status="states 1, 2 have claimed errors above the tolerance; raise max_features, or the tolerance. "
-        "n_states = 4 cuts a level: at least 1 more state(s) belong to it.",
+        notes=(
+            Note(
+                "tolerance",
+                (1, 2),
+                "the claimed error is above the tolerance",
+                "raise max_features, or the tolerance",
+            ),
+            Note("cut level", (3,), "n_states = 4 cuts its level: at least 1 more state belongs to it"),
+        ),
     )
 
 
@@ -40,30 +48,20 @@ def failed(spectrum) -> qspin.Spectrum:
 
 
 def test_reasons_by_number_and_by_size(failed):
-    above = "claimed errors above the tolerance"
+    above = "the claimed error is above the tolerance"
     assert reasons(failed) == ["", above, above, "error is 0.1 of the energies' range"]
     assert reasons(replace(failed, errors=np.array([1e-9, 1e-7, 1e-6, np.inf])))[3] == "no error can be told"
     assert reasons(replace(failed, errors=np.full(4, 1e-6)))[3] == ""  # nothing tells
     assert reasons(replace(failed, converged=np.ones(4, bool))) == [""] * 4
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (
-            "levels 0, 3 do not settle as a power of the spacing: not extrapolated. Try more points.",
-            {0: "do not settle as a power of the spacing", 3: "do not settle as a power of the spacing"},
-        ),
-        ("all levels settle. The walls raise levels 0, 1 by up to 1.0e-03 over free space.", {}),
-        ("all errors within the tolerance. states 2 have gone. levels 2, 7 are lost.", {2: "gone"}),
-        ("Training broke down at step 3.", {}),
-        ("", {}),
-    ],
-)
-def test_reasons_as_methods_word_them(spectrum, status, expected):
-    """Only sentences about the states themselves count; numbers past the last state do not."""
-    none = replace(spectrum, converged=np.zeros(4, bool), status=status)
-    assert reasons(none) == [expected.get(k, "") for k in range(4)]
+def test_status_says_each_note_once(failed, spectrum):
+    assert failed.status == (
+        "States 1, 2: the claimed error is above the tolerance. Raise max_features, or the tolerance. "
+        "State 3: n_states = 4 cuts its level: at least 1 more state belongs to it."
+    )
+    assert spectrum.status == "All states converged."
+    assert states_named([0, 1, 2, 3, 7, 9, 10]) == "states 0–3, 7, 9, 10"
 
 
 # --- printed
@@ -73,14 +71,14 @@ def test_the_printed_table_says_why(failed, spectrum):
     lines = str(failed).splitlines()
     assert lines[0] == "oscillator: 4 states by grid [hartree]"
     assert lines[1].split()[-3:] == ["converged", "why", "not"]
-    assert lines[3].endswith("  NO         claimed errors above the tolerance")
+    assert lines[3].endswith("  NO         the claimed error is above the tolerance")
     assert lines[2].endswith("  yes") and lines[-1] == failed.status
-    assert len({line.index("claimed") for line in lines[3:5]}) == 1
+    assert len({line.index("the claimed") for line in lines[3:5]}) == 1
     assert "why not" not in str(spectrum)
 
 
 def test_quanta_stand_in_columns(failed):
-    lines = str(replace(failed, provenance={"labels": ["a", "longer", "", "d"]})).splitlines()
+    lines = str(replace(failed, labels=tuple(["a", "longer", "", "d"]))).splitlines()
     assert lines[1].split()[-4:] == ["converged", "quanta", "why", "not"]
     assert lines[1].index("quanta") == lines[3].index("longer") == lines[5].index("d  ")
 
@@ -104,7 +102,7 @@ def test_a_spectrum_in_a_notebook(failed):
     rows = cells(failed._repr_html_())
     assert rows[0] == ["level", "energy", "± error", "residual", "group", "exact", "off by", ""]
     assert len(rows) == 5 and rows[1][0] == "0" and rows[1][5] == "0.5" and rows[1][-1] == "converged"
-    assert rows[2][-1] == "<strong>NOT CONVERGED: claimed errors above the tolerance</strong>"
+    assert rows[2][-1] == "<strong>NOT CONVERGED: the claimed error is above the tolerance</strong>"
     assert float(rows[2][1]) == pytest.approx(1.5) and rows[2][2] == "1.0e-07"
     assert "states 1, 2 have claimed" in failed._repr_html_()
     assert "exact" not in replace(failed, exact=None)._repr_html_()
@@ -116,14 +114,14 @@ def test_what_is_not_html_is_escaped(spectrum):
         spectrum,
         name="<b>V</b> & co",
         units="<u>",
-        status="a < b",
+        notes=(Note("remark", (), "a < b"),),
         method="<m>",
-        provenance={"labels": ["<i>"] * 4},
+        labels=("<i>",) * 4,
     )
     for html in (odd._repr_html_(), odd.compare(odd)._repr_html_()):
         assert not re.search(r"<(b|u|i|m)>", html)
         assert "&lt;" in html
-    assert "a &lt; b" in odd._repr_html_() and "&amp; co" in odd._repr_html_()
+    assert "A &lt; b" in odd._repr_html_() and "&amp; co" in odd._repr_html_()
 
 
 def test_a_comparison_in_a_notebook(spectrum):
@@ -149,7 +147,7 @@ def test_group_numbers(spectrum):
 
 def test_a_pandas_table(failed):
     pytest.importorskip("pandas")
-    frame = replace(failed, provenance={"labels": list("abcd")}).to_dataframe()
+    frame = replace(failed, labels=tuple("abcd")).to_dataframe()
     assert frame.index.name == "level"
     assert list(frame.columns) == ["energy", "error", "residual", "converged", "group", "exact", "quanta"]
     np.testing.assert_array_equal(frame["energy"], failed.energies)

@@ -38,7 +38,6 @@ def spectrum_of(value, history):
         errors=np.full(2, 0.1),
         residuals=np.full(2, 0.1),
         converged=np.ones(2, bool),
-        status="done",
         eigenfunctions=Sines(),
         domain=BOX.domain,
         history=history,

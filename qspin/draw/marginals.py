@@ -57,7 +57,7 @@ def marginals(
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
         ax.tick_params(axis="y", length=0)
-    labels = spectrum.provenance.get("labels", [""] * spectrum.n_states)
+    labels = spectrum.labels or [""] * spectrum.n_states
     names = [
         f"{k}  {re.sub(r' [0-9]+%.*', '', labels[k])}" for k in chosen
     ]  # the first product, without its share

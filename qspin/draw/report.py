@@ -20,6 +20,7 @@ from qspin.methods.sampled.sampled_functions import SampledFunctions
 from qspin.run.files import load
 from qspin.spectrum.atomic_files import whole_file
 from qspin.spectrum.comparison import Comparison
+from qspin.spectrum.notes import rendered
 from qspin.spectrum.spectrum import Spectrum
 from qspin.spectrum.tables import decimals
 
@@ -123,7 +124,11 @@ def _head(spectrum: Spectrum, record: Mapping[str, Any] | None) -> str:
         html_page.paragraph(f"{what}{units}", "faint"),
     ]
     if spectrum.converged.all():
-        parts.append(html_page.paragraph(f"Converged: all {n} states. Status: {spectrum.status}", "verdict"))
+        parts.append(
+            html_page.paragraph(
+                f"Converged: all {n} states. {rendered(spectrum.notes, np.zeros(0))}", "verdict"
+            )
+        )
     else:
         which = _listed(np.flatnonzero(~spectrum.converged))
         parts.append(html_page.paragraph(f"NOT CONVERGED: {which}. {spectrum.status}", "verdict bad"))
@@ -142,7 +147,7 @@ def _head(spectrum: Spectrum, record: Mapping[str, Any] | None) -> str:
 
 def _energies(spectrum: Spectrum) -> str:
     group_of = {level: g for g, group in enumerate(groups_of(spectrum)) for level in group}
-    labels = spectrum.provenance.get("labels", [""] * spectrum.n_states)
+    labels = spectrum.labels or [""] * spectrum.n_states
     exact = None if spectrum.exact is None else spectrum.exact[: spectrum.n_states]
     shown = _shown(spectrum)
     columns = ["state", "energy", "± error", "residual", "group", "converged"]
@@ -250,9 +255,7 @@ def _training(spectrum: Spectrum, reference: Spectrum | None) -> str:
 def _settings(spectrum: Spectrum, settings: Mapping[str, Any]) -> str:
     tables = []
     asked = {"domain": repr(spectrum.domain), **settings}
-    hidden = {"labels"}  # they stand beside the energies
-    made = {name: value for name, value in spectrum.provenance.items() if name not in hidden}
-    for caption, values in (("What was asked for", asked), ("How it was made", made)):
+    for caption, values in (("What was asked for", asked), ("How it was made", spectrum.provenance)):
         rows = [[Cell(name), Cell(value, style="wide")] for name, value in _flat(values)]
         tables.append(html_page.table(caption, ["name", "value"], rows, sorts=False))
     return html_page.section("Settings and provenance", "settings", *tables)

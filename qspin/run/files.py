@@ -27,6 +27,7 @@ from qspin.problem.domain import Box, Centre, Cloud, Domain
 from qspin.problem.region import Region
 from qspin.spectrum.domain_record import known, restored_domain
 from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.notes import Note
 from qspin.spectrum.potential_samples import PotentialSamples
 from qspin.spectrum.rotation import Rotated
 from qspin.spectrum.spectrum import FORMAT_VERSION, Spectrum
@@ -63,7 +64,9 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
     domain = restored_domain(meta["domain"], contents.get("domain/features"))
     return Spectrum(
         **{name: contents[name] for name in ("energies", "errors", "residuals", "converged")},
-        status=meta["status"],
+        notes=tuple(Note.from_dict(record) for record in meta["notes"]),
+        labels=tuple(meta["labels"]),
+        wall_shifts=contents.get("wall_shifts"),
         eigenfunctions=_eigenfunctions(meta["eigenfunctions"], _under("eigenfunctions/", contents), domain),
         domain=domain,
         name=meta["name"],

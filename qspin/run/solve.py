@@ -22,6 +22,7 @@ from qspin.problem.problem import Problem
 from qspin.run.callbacks import Callbacks
 from qspin.run.checkpoint import Checkpoints, Progress, identity_of, joined
 from qspin.run.interruption import Interrupted, Watch, watched
+from qspin.spectrum.notes import Note
 from qspin.spectrum.phases import with_fixed_phases
 from qspin.spectrum.spectrum import Spectrum
 
@@ -128,7 +129,7 @@ def solve(
             failure = TrainingError(broken)
             failure.spectrum = replace(
                 spectrum,
-                status=broken,
+                notes=(Note("broken", (), broken.rstrip(".")),),
                 converged=np.zeros(n_states, bool),
                 eigenfunctions=with_fixed_phases(spectrum.eigenfunctions),
                 exact=problem.exact_energies(n_states),

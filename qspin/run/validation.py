@@ -151,10 +151,10 @@ def validate(
     reference = solve(problem, n_states, grid or Grid(), seed=seed) if judged_by_grid else None
     spectrum = solve(problem, n_states, method, seed=seed, progress=progress)
     on_grid = spectrum if reference is None else reference
-    shifts = on_grid.provenance.get("wall_shifts", [None] * n_states)
+    shifts = np.full(n_states, np.nan) if on_grid.wall_shifts is None else on_grid.wall_shifts
     return Validation(
         spectrum,
         reference,
         None if spectrum.exact is None else spectrum.exact[:n_states],
-        np.array([np.nan if shift is None else shift for shift in shifts], float),
+        np.where(np.isfinite(shifts), shifts, np.nan),
     )

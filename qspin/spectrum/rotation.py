@@ -16,6 +16,7 @@ import scipy.linalg
 from qspin.problem.hamiltonian import Operator, Potential
 from qspin.problem.symmetry import PointMap
 from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.notes import Note
 from qspin.spectrum.phases import phase_factors
 from qspin.spectrum.spectrum import Spectrum
 
@@ -178,13 +179,20 @@ def rotated(spectrum: Spectrum, by: Observables, groups: Groups, tolerance: Numb
         residuals=np.where(mixed, np.abs(turn), 0).T @ spectrum.residuals + spread,
         converged=np.array([spectrum.converged[column].all() for column in mixed.T]),
         eigenfunctions=_composed(functions, turn),
+        notes=tuple(_about_new_states(remark, mixed) for remark in spectrum.notes),
+        labels=tuple(labels),
+        wall_shifts=None if spectrum.wall_shifts is None else _largest(spectrum.wall_shifts, mixed),
         provenance={
             **spectrum.provenance,
-            "labels": labels,
             "quantum_numbers": {name: _plain(found) for name, found in numbers.items()},
             "leaving": {name: found.tolist() for name, found in leaving.items()},
         },
     )
+
+
+def _about_new_states(remark: Note, mixed: np.ndarray) -> Note:
+    """A note about old states, as one about the new ones that they are in."""
+    return replace(remark, states=tuple(int(k) for k in np.flatnonzero(mixed[list(remark.states)].any(0))))
 
 
 def _composed(functions: Eigenfunctions, turn: np.ndarray) -> Eigenfunctions:

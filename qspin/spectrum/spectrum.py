@@ -18,6 +18,7 @@ from qspin.problem.hamiltonian import Operator
 from qspin.spectrum.atomic_files import write_npz
 from qspin.spectrum.domain_record import describe_domain
 from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.notes import Note, rendered
 from qspin.spectrum.potential_samples import PotentialSamples, sampled_potential
 from qspin.spectrum.tensor_grid import GridValues, tensor_axes, tensor_points
 
@@ -28,7 +29,7 @@ else:
 
 __all__ = ["Spectrum"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,17 @@ class Spectrum:
             error.
         residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1: an eigenvalue lies within this distance of E. For a
             grid: of the matrix eigenproblem.
-        converged: (N,) bool; status: one message, which says what to try where something is not.
+        converged: (N,) bool.
+        notes: what the method says beside the numbers, as data (`Note`); `status` is one message made of them.
         eigenfunctions: orthonormal; `spectrum(x)` evaluates them.
         domain: of the points x. Where a problem was posed in `Space`, the box that was found for it.
         units: of the energies, as the problem declares them; `energies_in` understands "hartree", "eV", "cm⁻¹" and others.
         method: name of the method, for tables.
         history: what training reported, by name; arrays with one row a record.
-        provenance: method, settings, seed, precision, device, versions, seconds; "labels", quantum numbers as text, where
-            states have them.
+        provenance: method, settings, seed, precision, device, versions, seconds; versions of libraries.
+        labels: (N,) quantum numbers as text, where states have them; else empty.
+        wall_shifts: (N,) how far hard walls raise each energy over that of free space, about, in energy units; infinite where
+            the walls hold the state; None where the method does not tell.
         exact: the closed form's energies, one more than N where it has one more; None without a closed form.
         potential: V at points (P, dim) -> (P,), for plots, where it is known; from a file, interpolated between samples.
     """
@@ -83,9 +87,9 @@ class Spectrum:
     errors: np.ndarray
     residuals: np.ndarray
     converged: np.ndarray
-    status: str
     eigenfunctions: Eigenfunctions
     domain: Domain
+    notes: tuple[Note, ...] = ()
     name: str = "problem"
     units: str = ""
     method: str = ""
@@ -93,11 +97,18 @@ class Spectrum:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     exact: np.ndarray | None = None
     potential: Callable[[np.ndarray], np.ndarray] | None = None
+    labels: tuple[str, ...] = ()
+    wall_shifts: np.ndarray | None = None
 
     @property
     def n_states(self) -> int:
         """How many states, N."""
         return len(self.energies)
+
+    @property
+    def status(self) -> str:
+        """One message: whether all states converged, and each note with what to try."""
+        return rendered(self.notes, self.converged)
 
     def __call__(self, x: Any) -> np.ndarray:
         """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave vector, or of good angular
@@ -204,9 +215,10 @@ class Spectrum:
             groups: lists of states; by default `groups()`. States that are not named stay as they are.
             tolerance: share of the norm that a group may lose before it is warned of.
 
-        States of a group are sorted by quantum number, ascending. Tables print the numbers; provenance holds them as text in
-        "labels" and as numbers in "quantum_numbers", with the norm that left each group in "leaving". Energies of the new
-        states are the old ones' weighted means, errors the largest of them. Functions of good angular momentum are complex.
+        States of a group are sorted by quantum number, ascending. Tables print the numbers, which `labels` holds
+        as text, and provenance as numbers in "quantum_numbers", with the norm that left each group in "leaving". Energies
+        of the new states are the old ones' weighted means, errors the largest of them. Functions of good angular momentum
+        are complex.
 
         Warns where the operator leads states out of their group: then it does not commute with H, or `n_states` cuts the
         group, and their numbers are not good. Costs the states on their quadrature, once more for each symmetry. Raises
@@ -329,7 +341,8 @@ class Spectrum:
             "name": self.name,
             "units": self.units,
             "method": self.method,
-            "status": self.status,
+            "notes": [note.to_dict() for note in self.notes],
+            "labels": list(self.labels),
             "provenance": dict(self.provenance),
             "domain": describe_domain(self.domain),
             "eigenfunctions": settings,
@@ -343,6 +356,7 @@ class Spectrum:
             **{f"history/{key}": np.asarray(value) for key, value in self.history.items()},
             **{f"eigenfunctions/{key}": np.asarray(value) for key, value in arrays.items()},
             **({} if self.exact is None else {"exact": self.exact}),
+            **({} if self.wall_shifts is None else {"wall_shifts": self.wall_shifts}),
             **({"domain/features": self.domain.features} if isinstance(self.domain, Nodes) else {}),
             **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import warnings
 from collections.abc import Sequence
 from html import escape
@@ -27,9 +26,6 @@ __all__ = [
     "spectrum_text",
 ]
 
-_NAMED = re.compile(
-    r"(?:^|(?<=[.] ))(?:states?|levels?) (\d+(?:, \d+)*) (?:have )?(.*?)(?:[;:]|[.](?:\s|$)|$)"
-)
 _WORDS = ("quanta", "verdict", "")  # headings of columns that hold words
 _LARGE = 5e-3  # of the energies' range: an error that explains by itself why a state did not converge
 
@@ -46,13 +42,12 @@ def group_numbers(spectrum: Spectrum) -> list[int]:
 
 
 def reasons(spectrum: Spectrum) -> list[str]:
-    """Why each state did not converge, (N,): what `status` says of it by its number, or that its error is large against the
-    range of the energies; "" where neither tells, and for states that did."""
+    """Why each state did not converge, (N,): the first note about it, or that its error is large against the range of the
+    energies; "" where neither tells, and for states that did."""
     said = [""] * spectrum.n_states
-    for numbers, what in _NAMED.findall(spectrum.status):
-        for k in map(int, numbers.split(", ")):
-            if k < spectrum.n_states:
-                said[k] = said[k] or what
+    for remark in spectrum.notes:
+        for k in remark.states if remark.kind not in ("walls", "cut level") else ():
+            said[k] = said[k] or remark.what
     scale = energy_scale(spectrum.energies)
     for k in range(spectrum.n_states):
         error = float(spectrum.errors[k])
@@ -66,7 +61,7 @@ def reasons(spectrum: Spectrum) -> list[str]:
 
 
 def _labels(spectrum: Spectrum) -> list[str]:
-    return list(spectrum.provenance.get("labels", [""] * spectrum.n_states))
+    return list(spectrum.labels) or [""] * spectrum.n_states
 
 
 def _exact(spectrum: Spectrum) -> np.ndarray | None:

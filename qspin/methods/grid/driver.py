@@ -17,6 +17,7 @@ from qspin.numerics.levels import energy_scale
 from qspin.problem.domain import Box, Centre
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
+from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Grid"]
@@ -218,7 +219,7 @@ class Grid(DirectMethod):
         found = hamiltonian.apply(pairs.vectors) - pairs.vectors * pairs.energies
         residuals = np.linalg.norm(found, axis=0)[:n_states]
         series = extrapolated(levels[-3:], spacings, (least, order), scheme.caution, residuals, smooth)
-        unseen = "" if shrinking else _unresolved(problem, mesh)
+        unseen = () if shrinking else _unresolved(problem, mesh)
         if unseen:
             series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))
         functions = _functions(mesh, pairs.vectors[:, :n_states])
@@ -231,7 +232,8 @@ class Grid(DirectMethod):
             converged=(series.errors <= 0.01 * energy_scale(series.finest))
             & (residuals <= small)
             & pairs.complete,
-            status=unseen or _status(series, order, raised, pairs, mesh),
+            notes=unseen or _notes(series, order, raised, pairs, mesh),
+            wall_shifts=raised,
             eigenfunctions=GridFunctions(mesh, functions, problem.domain),
             domain=problem.domain,
             name=problem.name,
@@ -246,23 +248,23 @@ class Grid(DirectMethod):
                 "precision": "float64",
                 "finest": series.finest.tolist(),
                 "order": {"expected": order, "observed": _plain(series.orders)},
-                "wall_shifts": _plain(raised),
                 "wall_probability": near_walls(problem, mesh, functions).tolist(),
             },
             potential=problem.potential_values,
         )
 
 
-def _unresolved(problem: Problem, mesh: Mesh) -> str:
-    """What is wrong where points lie too far apart to see a centre; "" for nothing. No bracket would hold then."""
+def _unresolved(problem: Problem, mesh: Mesh) -> tuple[Note, ...]:
+    """A note where points lie too far apart to see a centre. No bracket would hold then."""
     spacing = max(float(np.diff(axis.points).max()) for axis in mesh.axes)
     for centre in problem.centres:
         if spacing > 0.5 * centre.length:
-            return (
-                f"Points {spacing:.2g} apart do not see the centre at {centre.position}, where ψ changes within "
-                f"{centre.length:.2g}: no error can be told. Leave out scheme=, or use qspin.elements(degree)."
+            what = (
+                f"points {spacing:.2g} apart do not see the centre at {centre.position}, where ψ changes within "
+                f"{centre.length:.2g}: no error can be told"
             )
-    return ""
+            return (Note("not seen", (), what, "leave out scheme=, or use qspin.elements(degree)"),)
+    return ()
 
 
 def _aligned(problem: Problem) -> bool:
@@ -288,29 +290,34 @@ def _plain(values: np.ndarray) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
-def _status(series: Series, order: float, raised: np.ndarray, pairs: Eigenpairs, mesh: Mesh) -> str:
-    def names(chosen: np.ndarray) -> str:
-        return ", ".join(map(str, np.flatnonzero(chosen)))
-
+def _notes(
+    series: Series, order: float, raised: np.ndarray, pairs: Eigenpairs, mesh: Mesh
+) -> tuple[Note, ...]:
     wandering, known = ~series.settled, np.isfinite(series.orders)
-    said = "all levels settle at the expected rate."
-    if wandering.any():
-        said = f"levels {names(wandering)} do not settle as a power of the spacing: not extrapolated. Try more points."
-    elif not mesh.centres and known.any() and np.median(series.orders[known]) < 0.6 * order:
-        said = (
-            f"all levels settle, as the spacing to the power {np.median(series.orders[known]):.1f} where {order:g} was "
-            "expected: ψ or V is not smooth."
-        )
+    notes = note(
+        "not settled",
+        wandering,
+        "the energy does not settle as a power of the spacing, and is not extrapolated",
+        "try more points",
+    )
+    if not wandering.any() and not mesh.centres and known.any():
+        seen = np.median(series.orders[known])
+        if seen < 0.6 * order:
+            what = f"the energies settle as the spacing to the power {seen:.1f}, not {order:g} as expected: ψ or V bends"
+            notes += (Note("not smooth", (), what),)
     noticed = np.isfinite(raised) & (raised > series.errors)
-    if noticed.any():
-        said += (
-            f" The walls raise levels {names(noticed)} by up to {raised[noticed].max():.1e} over free space: where they are "
-            "not meant, enlarge the box."
-        )
+    notes += note(
+        "walls",
+        noticed,
+        f"the walls raise the energy by up to {raised[noticed].max(initial=0.0):.1e} over that of free space",
+        "where they are not meant, enlarge the box",
+    )
     if mesh.parts > 1:
-        said += (
-            f" The region falls into {mesh.parts} parts that nothing connects; states live in one or another."
+        what = (
+            f"the region falls into {mesh.parts} parts that nothing connects; states live in one or another"
         )
+        notes += (Note("parts", (), what),)
     if not pairs.complete:
-        said += " States below the last one may be missing: their count came out higher four times."
-    return said
+        what = "states below the last one may be missing: their count came out higher four times"
+        notes += (Note("missed", (), what),)
+    return notes

@@ -9,6 +9,7 @@ import numpy as np
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.sampling import golden_slopes
+from qspin.spectrum.notes import Note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["with_unseen_wells"]
@@ -42,6 +43,13 @@ def with_unseen_wells(problem: Problem, spectrum: Spectrum) -> Spectrum:
         spectrum,
         errors=np.maximum(spectrum.errors, spectrum.energies - deepest),
         converged=np.zeros(spectrum.n_states, bool),
-        status=f"V is {deepest:.4g} at x = ({place}), far below what the points of this solution see: a well was missed. "
-        f"Try a smaller box, or more points. {spectrum.status}",
+        notes=(
+            Note(
+                "missed",
+                (),
+                f"V is {deepest:.4g} at x = ({place}), far below what the points of this solution see: a well was missed",
+                "try a smaller box, or more points",
+            ),
+            *spectrum.notes,
+        ),
     )

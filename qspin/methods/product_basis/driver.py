@@ -23,6 +23,7 @@ from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
 from qspin.problem.sampling import golden_slopes
+from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["ProductBasis"]
@@ -109,7 +110,8 @@ class ProductBasis(DirectMethod):
             errors=errors,
             residuals=found.residuals[:n_states],
             converged=converged,
-            status=_status(converged, raised, left_out, self.max_functions),
+            notes=_notes(converged, raised, left_out, self.max_functions),
+            wall_shifts=raised,
             eigenfunctions=functions,
             domain=problem.domain,
             name=problem.name,
@@ -125,7 +127,6 @@ class ProductBasis(DirectMethod):
                 "misfit": misfit,
                 "left_out": found.left_out[:n_states].tolist(),
                 "second_order_fell_short_by": ratio.tolist(),
-                "wall_shifts": raised.tolist(),
                 "widths": np.linalg.norm(well.axes, axis=0).tolist(),
             },
             potential=problem.potential_values,
@@ -188,23 +189,26 @@ def _wall_shifts(
     return np.concatenate(weights) @ (2 * stiffness * kappa * functions(points) ** 2)
 
 
-def _status(converged: np.ndarray, raised: np.ndarray, left_out: np.ndarray, max_functions: int) -> str:
-    def names(chosen: np.ndarray) -> str:
-        return ", ".join(map(str, np.flatnonzero(chosen)))
-
-    said = "all errors within the tolerance."
-    if not converged.all():
-        short = ~converged & (left_out > raised)
-        said = "the basis holds all levels to the tolerance, and the errors come from elsewhere."
-        if short.any():
-            said = (
-                f"levels {names(short)} have claimed errors above the tolerance; raise max_functions (now "
-                f"{max_functions}), or the tolerance."
-            )
-    noticed = raised > np.maximum(left_out, 1e-12)
-    if noticed.any():
-        said += (
-            f" Energies are those of free space: the walls would raise levels {names(noticed)} by up to {raised.max():.1e}, "
-            "which the errors allow for. Enlarge the box, or use qspin.Grid() where walls are meant."
-        )
-    return said
+def _notes(
+    converged: np.ndarray, raised: np.ndarray, left_out: np.ndarray, max_functions: int
+) -> tuple[Note, ...]:
+    short = ~converged & (left_out > raised)
+    return (
+        *note(
+            "tolerance",
+            short,
+            "the claimed error is above the tolerance",
+            f"raise max_functions (now {max_functions}), or the tolerance",
+        ),
+        *note(
+            "tolerance",
+            ~converged & ~short,
+            "the basis holds the state to the tolerance, and its error comes from walls or from V's misfit",
+        ),
+        *note(
+            "walls",
+            raised > np.maximum(left_out, 1e-12),
+            f"the energy is that of free space; walls would raise it by up to {raised.max():.1e}, which the error allows for",
+            "enlarge the box, or use qspin.Grid() where walls are meant",
+        ),
+    )

@@ -21,6 +21,7 @@ from qspin.methods.ritz.trial_space import WIDER, TrialSpace
 from qspin.numerics.claimed_errors import claimed_errors, shared_in_levels
 from qspin.numerics.levels import energy_scale
 from qspin.problem.problem import Problem
+from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Limits", "SampledSolver", "Solver"]
@@ -237,22 +238,20 @@ class Solver(TrialSpace):
     def _spectrum(self, solution: Solution) -> Spectrum:
         n = self.n_states
         converged = solution.errors <= self._allowed(solution.energies)
-        remarks = ["all errors within the tolerance."]
-        if not converged.all():
-            short = ", ".join(map(str, np.flatnonzero(~converged)))
-            capped = len(solution.rule) * self.plan.finer ** (2 * self.dim) > self.limits.max_points
-            advice = "max_points" if capped else "max_features"
-            remarks = [
-                f"states {short} have claimed errors above the tolerance; raise {advice}, or the tolerance."
-            ]
-        wall = self._wall(float(solution.energies[n - 1]), float(solution.errors[n - 1]))
-        if wall:
-            remarks.append(wall)
+        capped = len(solution.rule) * self.plan.finer ** (2 * self.dim) > self.limits.max_points
+        notes = note(
+            "tolerance",
+            ~converged,
+            "the claimed error is above the tolerance",
+            f"raise {'max_points' if capped else 'max_features'}, or the tolerance",
+        )
+        notes += self._wall(float(solution.energies[n - 1]), float(solution.errors[n - 1]))
         above = solution.energies[n:]
         group = max(3 * float(solution.errors[-1]), 1e-6 * energy_scale(solution.energies[:n]))
         beyond = int((above - solution.energies[n - 1] < group).sum())
         if beyond:
-            remarks.append(f"n_states = {n} cuts a level: at least {beyond} more state(s) belong to it.")
+            more = f"{beyond} more state{'s belong' if beyond > 1 else ' belongs'}"
+            notes += (Note("cut level", (n - 1,), f"n_states = {n} cuts its level: at least {more} to it"),)
         functions = RitzFunctions(
             self.coordinates, jax.tree.map(np.asarray, self.frame), padded(solution.neurons),
             solution.combination, solution.rule.points, solution.rule.weights,
@@ -262,7 +261,7 @@ class Solver(TrialSpace):
             errors=solution.errors,
             residuals=solution.residuals,
             converged=converged,
-            status=" ".join(remarks),
+            notes=notes,
             eigenfunctions=functions,
             domain=self.domain,
             name=self.problem.name,
@@ -272,14 +271,14 @@ class Solver(TrialSpace):
             potential=self.problem.potential_values,
         )
 
-    def _wall(self, highest: float, error: float) -> str | None:
+    def _wall(self, highest: float, error: float) -> tuple[Note, ...]:
         """Advice where a wall stands in the tail of the highest state, and what it adds to the energy, a share of about
         e^-2decay, is more than the error that is claimed."""
         most = max(self.limits.tolerance, _NOTICED)
         felt = -0.5 * np.log(np.clip(error / max(abs(highest), 1e-300), _NOTICED, most))
         if self.centres:
             if highest >= 0:
-                return None
+                return ()
             rate = float(np.sqrt(-highest / self.stiffness.max()))
             place = np.array([c.position for c in self.centres])
             room = np.stack([np.asarray(self.domain.upper) - place, place - np.asarray(self.domain.lower)])
@@ -293,7 +292,7 @@ class Solver(TrialSpace):
             found = extent(self.problem, self.frame.mean, self.covariance, highest)
             near = np.argwhere((found.decays > 0.5) & (found.decays < felt))
             if found.unbounded or not len(near):
-                return None
+                return ()
             axis, side = near[0]
             decay, x = found.decays[axis, side], np.array(self.frame.mean, float)
             inward = (1, -1)[side] * 1e-9 * self.domain.lengths[axis]
@@ -301,12 +300,14 @@ class Solver(TrialSpace):
             barrier = float(self.problem.potential_values(x[None])[0]) - highest
             rate = float(np.sqrt(max(barrier, 0) / self.stiffness[axis]))
         if not 0.5 < decay < felt or rate == 0:
-            return None
+            return ()
         wall = (self.domain.lower, self.domain.upper)[side][axis]
-        return (
-            f"The wall at x{axis} = {wall:g} cuts the tail of the highest state (there about e^-{decay:.1f}) and raises "
-            f"its energy, by a share of some {np.exp(-2 * decay):.0e}; {(FADED - decay) / rate:.2g} further out it would not."
+        what = (
+            f"the wall at x{axis} = {wall:g}, where ψ has fallen to about e^-{decay:.1f} only, raises the energy by a share of "
+            f"some {np.exp(-2 * decay):.0e}"
         )
+        advice = f"where no wall is meant, move it out by {(FADED - decay) / rate:.2g}"
+        return (Note("walls", (self.n_states - 1,), what, advice),)
 
 
 class SampledSolver(Solver):

@@ -32,6 +32,7 @@ from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
 from qspin.problem.sampling import golden_slopes
+from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["SampledRitz"]
@@ -223,32 +224,31 @@ class SampledRitz(IterativeMethod):
             errors = np.full_like(errors, np.inf)
         allowed = self.tolerance * np.maximum(np.abs(found.energies), 1e-2 * energy_scale(found.energies))
         converged = (errors <= allowed) & found.real
-        remarks = ["all errors within the tolerance."]
-        if not converged.all():
-            short = ", ".join(map(str, np.flatnonzero(~converged)))
-            noisy = (found.statistical > found.left_out).mean() > 0.5
-            advice = (
-                "evaluation_points"
-                if noisy
-                else f"steps (now {self._steps(problem.dim)}), widths or n_features"
-            )
-            remarks = [
-                f"states {short} have claimed errors above the tolerance; raise {advice}, or the tolerance."
-            ]
-        if not found.real.all():
-            remarks.append(
-                f"{int((~found.real).sum())} energies came out as complex pairs: their real part is given."
-            )
+        noisy = (found.statistical > found.left_out).mean() > 0.5
+        more = (
+            "evaluation_points" if noisy else f"steps (now {self._steps(problem.dim)}), widths or n_features"
+        )
+        notes = note(
+            "tolerance",
+            ~converged,
+            "the claimed error is above the tolerance",
+            f"raise {more}, or the tolerance",
+        )
+        notes += note(
+            "complex pair",
+            ~found.real,
+            "the energy came out as one of a complex pair: its real part is given",
+        )
         if found.effective_share < _FEW:
-            remarks.append(
-                f"only {found.effective_share:.1%} of the sample counts: states live where the reference does not."
-            )
+            share = f"only {found.effective_share:.1%} of the sample counts"
+            notes += (Note("samples", (), f"{share}: states live where the reference does not"),)
         return Spectrum(
             energies=found.energies,
             errors=errors,
             residuals=found.residuals,
             converged=converged,
-            status=" ".join(remarks),
+            notes=notes,
+            labels=tuple(found.labels),
             eigenfunctions=found.functions,
             domain=problem.domain,
             name=problem.name,
@@ -259,7 +259,6 @@ class SampledRitz(IterativeMethod):
                 "method": repr(self),
                 "precision": "float64",
                 "wells": [r.centre.tolist() for r in sampled.ansatz.references],
-                "labels": found.labels,
                 "n_features": sampled.ansatz.n_features,
                 "evaluated_on": found.n_points,
                 "effective_share": found.effective_share,

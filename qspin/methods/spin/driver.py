@@ -26,6 +26,7 @@ from qspin.problem.domain import Box
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
 from qspin.problem.sampling import Clustered, Points, Sampler
+from qspin.spectrum.notes import note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["SpIN", "SpinInfo", "SpinState", "self_test_case"]
@@ -282,26 +283,25 @@ class SpIN(IterativeMethod):
         scale = energy_scale(found.energies)
         converged = np.isfinite(found.errors) & (found.errors <= self.tolerance * scale)
         shift = getattr(self.estimator, "shift", None)
-        if shift is not None and (problem.sign * found.energies >= shift).any():
-            status = (
-                f"{int((problem.sign * found.energies >= shift).sum())} states lie above the shift {shift:g} of "
-                f"{self.estimator!r}, which does not learn them: raise it above the wanted levels."
-            )
-            converged &= problem.sign * found.energies < shift
-        elif converged.all():
-            status = f"all states converged: errors below {self.tolerance:.0%} of the energies' range."
-        else:
-            status = (
-                f"{int((~converged).sum())} states have errors above {self.tolerance:.0%} of the energies' "
-                f"range. Try more steps (steps={2 * self.steps}), a larger batch, or declare singular "
-                "points of V."
-            )
+        above = np.zeros_like(converged) if shift is None else problem.sign * found.energies >= shift
+        notes = note(
+            "shift",
+            above,
+            f"the energy lies above the shift {shift} of {self.estimator!r}, which does not learn such states",
+            "raise it above the wanted levels",
+        )
+        notes += note(
+            "tolerance",
+            ~converged & ~above,
+            f"the claimed error is above {self.tolerance:.0%} of the energies' range",
+            f"try more steps (steps={2 * self.steps}), a larger batch, or declare singular points of V",
+        )
         return Spectrum(
             energies=found.energies,
             errors=found.errors,
             residuals=found.residuals,
-            converged=converged,
-            status=status,
+            converged=converged & ~above,
+            notes=notes,
             eigenfunctions=found.functions,
             domain=problem.domain,
             name=problem.name,
