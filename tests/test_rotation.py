@@ -202,7 +202,7 @@ def test_any_map_of_points_a_translation():
     found = spectrum.rotate(by=lambda x: x + 2 * np.pi / 8)
     phases = np.array(found.provenance["quantum_numbers"]["map"]) @ [1, 1j]
     np.testing.assert_allclose(np.angle(phases) / (2 * np.pi / 8), [0, -1, 1, -2, 2], atol=1e-9)
-    assert found.labels[1:3] == ["map = exp(-2πi/8)", "map = exp(2πi/8)"]
+    assert found.labels[1:3] == ("map = exp(-2πi/8)", "map = exp(2πi/8)")
     np.testing.assert_allclose(found.density([[0.3], [1.7], [4.0]]), 1 / (2 * np.pi), rtol=1e-9)
 
 

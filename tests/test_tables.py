@@ -104,7 +104,7 @@ def test_a_spectrum_in_a_notebook(failed):
     assert len(rows) == 5 and rows[1][0] == "0" and rows[1][5] == "0.5" and rows[1][-1] == "converged"
     assert rows[2][-1] == "<strong>NOT CONVERGED: the claimed error is above the tolerance</strong>"
     assert float(rows[2][1]) == pytest.approx(1.5) and rows[2][2] == "1.0e-07"
-    assert "states 1, 2 have claimed" in failed._repr_html_()
+    assert "States 1, 2: the claimed" in failed._repr_html_()
     assert "exact" not in replace(failed, exact=None)._repr_html_()
     assert "exact" not in replace(failed, exact=np.array([0.5]))._repr_html_()
 
