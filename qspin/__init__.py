@@ -28,6 +28,7 @@ from qspin.run import callbacks  # noqa: E402
 from qspin.run.solve import TrainingError, solve  # noqa: E402
 from qspin.spectrum.comparison import Comparison  # noqa: E402
 from qspin.spectrum.spectrum import Spectrum  # noqa: E402
+from qspin.spectrum.views import VIEWS as _VIEWS  # noqa: E402
 
 if _TYPE_CHECKING:
     from qspin.methods.grid.driver import Grid as Grid
@@ -109,6 +110,20 @@ __all__ = [
 ]
 
 _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless somebody listens
+
+# Matplotlib is imported when a picture is wanted.
+for _view, _function in {
+    "plot_orbitals": "qspin.draw.orbitals:orbitals",
+    "plot_isosurfaces": "qspin.draw.isosurfaces:isosurfaces",
+    "plot_levels": "qspin.draw.levels:levels",
+    "plot_marginals": "qspin.draw.marginals:marginals",
+    "plot_history": "qspin.draw.history:history",
+    "plot_errors": "qspin.draw.history:history_errors",
+    "plot_overlap": "qspin.draw.overlap:overlap",
+    "animate": "qspin.draw.animation:animate",
+    "report": "qspin.draw.report:report",
+}.items():
+    _VIEWS.register(_view, _function)
 
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
 _LAZY = {

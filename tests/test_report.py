@@ -16,8 +16,9 @@ from matplotlib import pyplot as plt
 
 import qspin
 from qspin.draw import html_page, report_pictures
-from qspin.draw.report import report, report_run
+from qspin.draw.report import report
 from qspin.problem.domain import Nodes
+from qspin.run import run_folder
 from qspin.spectrum.notes import Note
 
 EVIL = '<script>alert("1")</script> & "quoted" \'name\''
@@ -115,7 +116,7 @@ def run(tmp_path_factory) -> Path:
     (folder / "comparison.json").write_text(json.dumps(spectrum.compare(grid).to_dict()))
     settings = '[problem]\nfile = "a & b.py"\n[method]\nsteps = 29\n[method.network]\nhidden = [32, 32]\n'
     (folder / "settings.toml").write_text(settings + '[made_with]\nqspin = "0"\n')
-    report_run(folder)
+    run_folder.report(folder)
     return folder
 
 
@@ -156,7 +157,7 @@ def test_what_users_write_is_never_html(run):
 
 def test_the_same_run_gives_the_same_page(run):
     before = (run / "report.html").read_bytes()
-    assert report_run(str(run)).read_bytes() == before
+    assert run_folder.report(run).read_bytes() == before
 
 
 def test_against_exact_energies(tmp_path):
@@ -225,16 +226,16 @@ def test_functions_are_evaluated_once_at_each_set_of_points():
 
 def test_wrong_folders(tmp_path, run):
     with pytest.raises(FileNotFoundError, match=r"report: .* is not a run folder: it has no spectrum\.npz"):
-        report_run(tmp_path)
+        run_folder.report(tmp_path)
     shutil.copy(run / "spectrum.npz", tmp_path)
-    for text, says in (("{", "is not JSON"), ("[1]", "must hold an object, got list")):
+    for text, says in (("{", "cannot be read"), ("[1]", "must hold names and values, got list")):
         (tmp_path / "comparison.json").write_text(text)
         with pytest.raises(ValueError, match=f"report: .*comparison.json {says}"):
-            report_run(tmp_path)
+            run_folder.report(tmp_path)
     (tmp_path / "comparison.json").unlink()
     (tmp_path / "settings.toml").write_text("[problem")
-    with pytest.raises(ValueError, match=r"report: .*settings.toml is no TOML"):
-        report_run(tmp_path)
+    with pytest.raises(ValueError, match=r"report: .*settings.toml cannot be read"):
+        run_folder.report(tmp_path)
 
 
 def test_a_table_with_a_row_of_another_length():

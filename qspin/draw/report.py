@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import escape
@@ -17,14 +15,13 @@ from qspin.draw import html_page, report_pictures
 from qspin.draw.html_page import Cell
 from qspin.draw.style import groups_of
 from qspin.methods.sampled.sampled_functions import SampledFunctions
-from qspin.run.files import load
 from qspin.spectrum.atomic_files import whole_file
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.notes import rendered
 from qspin.spectrum.spectrum import Spectrum
 from qspin.spectrum.tables import decimals
 
-__all__ = ["report", "report_run"]
+__all__ = ["report"]
 
 _LONGEST = 12  # numbers of a list that settings have room for
 
@@ -67,49 +64,6 @@ def report(
     with whole_file(target) as file:
         file.write(html_page.page(f"{_title(spectrum)} – qspin", "".join(parts)).encode())
     return target
-
-
-def report_run(folder: str | os.PathLike[str]) -> Path:
-    """Write report.html into a run folder, from the files that `qspin solve` left in it.
-
-    Those are spectrum.npz and, where they exist, grid.npz, comparison.json and settings.toml. Returns the path. Raises
-    FileNotFoundError where there is no spectrum.npz; ValueError for files that cannot be read.
-    """
-    run = Path(folder)
-    if not (run / "spectrum.npz").is_file():
-        raise FileNotFoundError(f"report: {run} is not a run folder: it has no spectrum.npz.")
-    spectrum = load(run / "spectrum.npz")
-    grid = run / "grid.npz"
-    reference = load(grid) if grid.is_file() and spectrum.method != "grid" else None
-    return report(
-        spectrum,
-        run / "report.html",
-        reference=reference,
-        comparison=_json(run / "comparison.json"),
-        settings=_toml(run / "settings.toml"),
-    )
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"report: {path} is not JSON ({error}).") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"report: {path} must hold an object, got {type(found).__name__}.")
-    return found
-
-
-def _toml(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"report: {path} is no TOML ({error}).") from error
-    return {name: table for name, table in found.items() if name != "made_with"}  # provenance says that
 
 
 # --- parts of the page

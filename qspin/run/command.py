@@ -220,9 +220,7 @@ def _plot(options: argparse.Namespace, console: Console) -> int:
 
 
 def _report(options: argparse.Namespace, console: Console) -> int:
-    from qspin.draw.report import report_run
-
-    return _written([report_run(options.folder)], console)
+    return _written([run_folder.report(options.folder)], console)
 
 
 def _written(paths: list[Path], console: Console) -> int:

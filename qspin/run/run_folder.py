@@ -9,8 +9,10 @@ checkpoint.npz   of methods that train
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ __all__ = [
     "read_run",
     "read_spectrum",
     "record",
+    "report",
 ]
 
 _SETTINGS, _PROBLEM, _SPECTRUM, _GRID = "settings.toml", "problem.py", "spectrum.npz", "grid.npz"
@@ -111,3 +114,33 @@ def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None, **orbital
     from qspin.draw import plot
 
     return plot.save_all(spectrum, folder, reference=reference, **orbitals)
+
+
+def report(folder: Path) -> Path:
+    """Write report.html into a run folder, from the files that `qspin solve` left in it; its path.
+
+    Those are spectrum.npz and, where they exist, grid.npz, comparison.json and settings.toml. Raises FileNotFoundError where
+    there is no spectrum.npz; ValueError for files that cannot be read.
+    """
+    if not (folder / _SPECTRUM).is_file():
+        raise FileNotFoundError(f"report: {folder} is not a run folder: it has no {_SPECTRUM}.")
+    spectrum, reference = read_spectrum(folder)
+    settings = _table(folder / _SETTINGS, tomllib.loads)
+    settings.pop("made_with", None)  # provenance says that
+    comparison = _table(folder / _COMPARISON, json.loads) or None
+    return spectrum.report(
+        folder / "report.html", reference=reference, comparison=comparison, settings=settings
+    )
+
+
+def _table(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """What a file of JSON or TOML holds by name; nothing where there is no such file. Raises ValueError."""
+    if not path.is_file():
+        return {}
+    try:
+        table = parse(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"report: {path} cannot be read: {error}.") from error
+    if not isinstance(table, dict):
+        raise ValueError(f"report: {path} must hold names and values, got {type(table).__name__}.")
+    return table

@@ -21,6 +21,7 @@ from qspin.spectrum.eigenfunctions import Eigenfunctions
 from qspin.spectrum.notes import Note, rendered
 from qspin.spectrum.potential_samples import PotentialSamples, sampled_potential
 from qspin.spectrum.tensor_grid import GridValues, tensor_axes, tensor_points
+from qspin.spectrum.views import VIEWS
 
 if TYPE_CHECKING:
     from qspin.spectrum.comparison import Comparison
@@ -267,57 +268,39 @@ class Spectrum:
 
     def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
         """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
-        from qspin.draw import plot
-
-        return plot.orbitals(self, ax=ax, **options)
+        return VIEWS["plot_orbitals"](self, ax=ax, **options)
 
     def plot_isosurfaces(self, ax: Any = None, **options: Any) -> Any:
         """Draw the eigenfunctions in 3D as surfaces, red where positive and blue where negative. Returns the axes."""
-        from qspin.draw import plot
-
-        return plot.isosurfaces(self, ax=ax, **options)
+        return VIEWS["plot_isosurfaces"](self, ax=ax, **options)
 
     def plot_levels(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
         """Draw the level diagram, beside a reference spectrum or exact energies. Returns the axes."""
-        from qspin.draw import plot
-
-        return plot.levels(self, ax=ax, reference=reference, **options)
+        return VIEWS["plot_levels"](self, ax=ax, reference=reference, **options)
 
     def plot_marginals(self, **options: Any) -> Any:
         """Draw densities along one coordinate or two, the others integrated over: for many dimensions. Returns the axes."""
-        from qspin.draw import marginals as plot_marginals
-
-        return plot_marginals.marginals(self, **options)
+        return VIEWS["plot_marginals"](self, **options)
 
     def plot_history(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
         """Draw the energies during training against reference lines. Returns the axes."""
-        from qspin.draw import plot
-
-        return plot.history(self, ax=ax, reference=reference, **options)
+        return VIEWS["plot_history"](self, ax=ax, reference=reference, **options)
 
     def plot_errors(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
         """Draw how far the energies during training were from known ones, on a logarithmic scale. Returns the axes."""
-        from qspin.draw import plot
-
-        return plot.history_errors(self, ax=ax, reference=reference, **options)
+        return VIEWS["plot_errors"](self, ax=ax, reference=reference, **options)
 
     def plot_overlap(self, reference: Spectrum, ax: Any = None, **options: Any) -> Any:
         """Draw |⟨reference ψ_m|ψ_n⟩|², degenerate levels framed. Returns the axes."""
-        from qspin.draw import plot
-
-        return plot.overlap(self, reference, ax=ax, **options)
+        return VIEWS["plot_overlap"](self, reference, ax=ax, **options)
 
     def animate(self, coefficients: Any, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write Σ c_n exp(-i E_n t) ψ_n in time as a film, .gif or .mp4; see `qspin.draw.animation.animate`."""
-        from qspin.draw import animation
-
-        return animation.animate(self, coefficients, path, **options)
+        return VIEWS["animate"](self, coefficients, path, **options)
 
     def report(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """One HTML page with table, pictures, settings and provenance, that opens offline; see `qspin.draw.report.report`."""
-        from qspin.draw import report
-
-        return report.report(self, path, **options)
+        return VIEWS["report"](self, path, **options)
 
     def __str__(self) -> str:
         from qspin.spectrum import tables
