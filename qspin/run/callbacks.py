@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qspin.numerics.checks import whole
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.spectrum.atomic_files import partial_path
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]

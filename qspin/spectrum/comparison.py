@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qspin.numerics.levels import cuts_a_level
+from qspin.numerics.errors import cuts_a_level
 from qspin.numerics.pencil import principal_angles
 from qspin.problem.domain import Box, Domain
 from qspin.spectrum.spectrum import Spectrum

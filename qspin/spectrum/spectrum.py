@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qspin.numerics.levels import cuts_a_level, degenerate_groups
+from qspin.numerics.errors import cuts_a_level, degenerate_groups
 from qspin.problem.domain import Box, Domain, Nodes
 from qspin.problem.hamiltonian import Operator
 from qspin.spectrum.atomic_files import write_npz

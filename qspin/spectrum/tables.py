@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.spectrum import Spectrum
 

@@ -13,7 +13,7 @@ from qspin.methods.grid.grid_functions import GridFunctions
 from qspin.methods.grid.mesh import CORNER, Mesh
 from qspin.methods.grid.schemes import DVR, Differences, Elements, Scheme
 from qspin.methods.grid.walls import near_walls, wall_shifts
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.problem.domain import Box, Centre
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region

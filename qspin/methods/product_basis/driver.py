@@ -17,7 +17,7 @@ from qspin.methods.product_basis.basis_selection import DOUBT, SelectedStates, g
 from qspin.methods.product_basis.fitted_polynomial import check_bounded, fitted
 from qspin.methods.product_basis.product_basis_functions import ProductBasisFunctions
 from qspin.numerics.checks import whole
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem

@@ -18,14 +18,14 @@ from qspin.methods.ritz.rayleigh_ritz import CUT, Sums, padded, ritz_functions
 from qspin.methods.ritz.ritz_functions import RitzFunctions
 from qspin.methods.ritz.strong_form import lowest_real, sampled, strong_ritz_functions
 from qspin.methods.ritz.trial_space import WIDER, TrialSpace
-from qspin.numerics.claimed_errors import claimed_errors, shared_in_levels
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale, fall_rates, shared_in_levels, temple_rates
 from qspin.problem.problem import Problem
 from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Limits", "SampledSolver", "Solver"]
 
+_SAFETY = 8.0  # of errors read off residuals
 _FEWER = 0.7  # share of the features of the smaller space that errors are read off
 _GROWTH = 2.0
 _RULE_SAFETY = 3.0  # the finer rule is not exact either
@@ -178,7 +178,7 @@ class Solver(TrialSpace):
         k = min(len(energies), len(fewer), n)
         between = np.abs(energies[:n] - trained[:n])
         errors = np.full(n, np.inf)
-        errors[:k] = claimed_errors(energies, residuals, fewer[:k], rougher[:k], k)
+        errors[:k] = _claimed_errors(energies, residuals[:k], fewer[:k], rougher[:k])
         errors += _RULE_SAFETY * between + 1e-13 * max(np.abs(energies).max(), 1e-300)
         errors = shared_in_levels(energies[:n], errors)
         return Solution(
@@ -343,6 +343,18 @@ class SampledSolver(Solver):
 
     def _capped(self, level: int) -> bool:
         return self._finer(self._finer(level)) > self.limits.max_points
+
+
+def _claimed_errors(
+    energies: np.ndarray, residuals: np.ndarray, fewer: np.ndarray, rougher: np.ndarray
+) -> np.ndarray:
+    """8·α·residual², α seen between two spaces: at least half the median of the states, at most Temple's bound."""
+    k, own = len(residuals), residuals**2
+    # Where residuals hardly drop they say little: then the fall itself is the estimate.
+    whole = np.maximum(fewer - energies[:k], 0) / np.maximum(own, 1e-300)
+    rates = fall_rates(energies[:k], own, fewer, rougher**2, otherwise=whole)
+    temple = temple_rates(energies, residuals, 1e-8 * energy_scale(energies))
+    return _SAFETY * np.minimum(np.maximum(rates, 0.5 * np.median(rates)), temple) * own
 
 
 def _search(reached: Callable[[float], float], value: float) -> tuple[float, float]:

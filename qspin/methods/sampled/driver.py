@@ -26,7 +26,7 @@ from qspin.methods.sampled.sampled_evaluation import Sampled, evaluate_sampled
 from qspin.methods.sampled.sampled_training import State, Training, reference_residuals
 from qspin.methods.sampled.updates import Adam, Update
 from qspin.numerics.checks import whole
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem

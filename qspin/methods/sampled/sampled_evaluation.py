@@ -13,7 +13,7 @@ import scipy.linalg
 
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
 from qspin.methods.sampled.sampled_functions import SampledFunctions
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.problem.domain import Box, Domain
 from qspin.problem.sampling import golden_slopes
 

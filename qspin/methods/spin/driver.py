@@ -19,7 +19,7 @@ from qspin.methods.spin.jacobian import LayeredJacobian
 from qspin.methods.spin.networks import Layered, Network, SeparateMLPs
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics.checks import whole
-from qspin.numerics.levels import energy_scale
+from qspin.numerics.errors import energy_scale
 from qspin.numerics.pencil import Average, all_finite, moment, order
 from qspin.numerics.precision import awaited, precision
 from qspin.problem.domain import Box
