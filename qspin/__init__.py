@@ -10,6 +10,7 @@ import importlib as _importlib  # noqa: E402
 import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
+from qspin.methods.base import METHODS as _METHODS  # noqa: E402
 from qspin.methods.spin import presets  # noqa: E402
 from qspin.methods.spin.driver import SpIN  # noqa: E402
 from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
@@ -108,6 +109,15 @@ __all__ = [
     "units",
     "validate",
 ]
+
+for _name, _address in {
+    "spin": "qspin.methods.spin.driver:SpIN",
+    "ritz": "qspin.methods.ritz.driver:Ritz",
+    "sampled-ritz": "qspin.methods.sampled.driver:SampledRitz",
+    "grid": "qspin.methods.grid.driver:Grid",
+    "product-basis": "qspin.methods.product_basis.driver:ProductBasis",
+}.items():
+    _METHODS.register(_name, _address)
 
 _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless somebody listens
 

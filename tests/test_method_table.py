@@ -1,13 +1,15 @@
 """Methods as tables: there and back, and what is no setting is refused with what is."""
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import qspin
-from qspin.methods.base import Method
-from qspin.run.method_table import METHODS, build_method, class_of, describe_method, name_of
+from qspin.methods.base import METHODS, DirectMethod, Method
+from qspin.run.method_table import build_method, class_of, describe_method, name_of
 
 METHODS_OF_MANY_KINDS = [
     qspin.SpIN(),
@@ -34,7 +36,7 @@ def test_there_and_back(method: Method) -> None:
     assert "np." not in repr(table)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", list(METHODS))
 def test_a_name_alone_stands_for_the_defaults(name: str) -> None:
     assert build_method({"name": name}) == class_of(name)()
     assert name_of(class_of(name)()) == name
@@ -57,10 +59,37 @@ def test_an_optimizer_by_name_is_recorded_as_it_was_given() -> None:
     assert describe_method(method, {"optimizer": given})["optimizer"] == given
 
 
+@dataclass(frozen=True)
+class Cubic(qspin.MLP):
+    """A network of somebody else's."""
+
+
+@dataclass(frozen=True)
+class Exact(DirectMethod):
+    """A method of somebody else's."""
+
+    shift: float = 0.0
+    name = "exact"
+
+    def solve(self, problem: qspin.Problem, n_states: int, seed: int = 0) -> qspin.Spectrum:
+        raise NotImplementedError
+
+
+def test_methods_and_parts_of_others_are_named_by_their_place() -> None:
+    table = describe_method(Exact(2.0), {})
+    assert table == {"name": f"{__name__}:Exact", "shift": 2.0} and build_method(table) == Exact(2.0)
+    with pytest.raises(ValueError, match="Exact has no setting 'steps'; it has: shift"):
+        build_method({**table, "steps": 3})
+    table = describe_method(qspin.SpIN(network=Cubic((8,))), {})
+    assert table["network"]["name"] == f"{__name__}:Cubic" and build_method(table).network == Cubic((8,))  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
         ({"name": "magic"}, "unknown method 'magic'; known are spin, ritz, sampled-ritz, grid, product-basis"),
+        ({"name": "qspin.nowhere:Magic"}, "'qspin.nowhere:Magic' cannot be imported: No module"),
+        ({"name": "qspin.problem.domain:Box"}, "Box is no method: expected a dataclass"),
         ({"name": "spin", "stepz": 3}, "spin has no setting 'stepz'; it has: steps, batch_size"),
         ({"name": "ritz", "steps": 3}, "ritz has no setting 'steps'; it has: tolerance"),
         ({"name": "ritz", "tolerance": "small"}, "ritz: tolerance must be a number, got 'small'"),
@@ -69,11 +98,11 @@ def test_an_optimizer_by_name_is_recorded_as_it_was_given() -> None:
         ({"name": "sampled-ritz", "widths": [8, 0.5]}, "widths must be a list, each a whole number"),
         ({"name": "spin", "steps": -1}, "SpIN: steps must be"),
         ({"name": "spin", "network": "Transformer"}, "SpIN: network must be a Network"),
-        ({"name": "spin", "network": {"name": "Transformer"}}, "unknown name 'Transformer'; known are Averaged"),
+        ({"name": "spin", "network": {"name": "Transformer"}}, "unknown name 'Transformer'; expected a class"),
         ({"name": "spin", "network": {"name": "MLP", "width": 3}}, r"\(MLP\) has no setting 'width'; it has: hidden"),
         ({"name": "spin", "network": {"name": "MLP", "activation": "__doc__"}}, "unknown activation"),
         ({"name": "spin", "estimator": "Uniform"}, "SpIN: estimator must be a Estimator"),
-        ({"name": "spin", "optimizer": {"name": "exec"}}, "unknown optimizer 'exec'; known are adam"),
+        ({"name": "spin", "optimizer": {"name": "exec"}}, "unknown optimizer 'exec'; expected one of optax"),
         ({"name": "spin", "optimizer": {"name": "adam", "speed": 1}}, "speed"),
     ],
 )  # fmt: skip

@@ -219,7 +219,7 @@ def test_flags_win() -> None:
         ('[problem]\nbox = "wide"\n', "box must be a list, each a number, got 'wide'"),
         ('[problem]\nmass = "heavy"\n', "mass must be a number or a list, each a number, got 'heavy'"),
         ("[problem]\nsingularities = [0.0, 0.0]\n", "must be a list, each a list, each a number"),
-        ('[method]\nname = "magic"\n', "'magic' is not known; known are spin, ritz"),
+        ("[method]\nname = 3\n", "name must be a text, got 3"),
     ],
 )
 def test_what_a_file_may_not_hold_is_said(text: str, said: str, tmp_path: Path) -> None:
@@ -260,5 +260,5 @@ def test_states_must_be_some() -> None:
 
 
 def test_the_potential_of_a_job_is_the_formula() -> None:
-    V = job(settings()).problem.hamiltonian.potential
+    V = job(settings()).problem.local.potential
     assert float(V(jnp.array([2.0]))) == 2.0

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from qspin.numerics.registry import Registry
 from qspin.problem.domain import Box
 from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["DirectMethod", "IterativeMethod", "Method", "Run", "check_plain_hamiltonian"]
+__all__ = ["METHODS", "DirectMethod", "IterativeMethod", "Method", "Run", "check_plain_hamiltonian"]
+
+METHODS = Registry("method", "qspin.methods")  # names for the command and for settings files
 
 
 def check_plain_hamiltonian(method: str, problem: Problem, *domains: type) -> None:
@@ -45,7 +48,11 @@ def check_plain_hamiltonian(method: str, problem: Problem, *domains: type) -> No
 
 
 class Method(ABC):
-    """Frozen settings of a way to solve. `name` labels tables and files."""
+    """A way to solve: a frozen dataclass whose fields are its settings. `name` labels tables and files.
+
+    `METHODS.register("lanczos", MyMethod)` lets the command and settings files find it by that name; without one they take
+    "module:MyMethod".
+    """
 
     name: str
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qspin.methods.base import METHODS
 from qspin.run.console import Console
-from qspin.run.method_table import METHODS
 from qspin.run.problem_file import shipped_problems
 from qspin.run.settings_file import Settings, SettingsError, read_settings
 
@@ -223,8 +223,9 @@ def _add_method(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--states", type=int, metavar="N", help="number of states (default: the file's, or 6)")
     group.add_argument(
         "--method",
-        choices=METHODS,
-        help="default: ritz in one to three dimensions, sampled-ritz past them, spin where these do not serve; with a preset "
+        metavar="NAME",
+        help=f"{', '.join(METHODS)}, or module:Class of any other; default: ritz in one to three dimensions, "
+        "sampled-ritz past them, spin where these do not serve; with a preset "
         "its own; and spin where a setting is given that the default lacks",
     )
     group.add_argument(

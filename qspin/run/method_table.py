@@ -1,65 +1,75 @@
 """A method as a table of plain values, and back: {"name": "spin", "steps": 600, "network": {"name": "MLP", …}, …}."""
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from qspin.methods.base import Method
+from qspin.methods.base import METHODS, Method
+from qspin.numerics.registry import imported
 
-__all__ = ["METHODS", "build_method", "class_of", "describe_method", "fits", "name_of", "spelled"]
-
-METHODS = ("spin", "ritz", "sampled-ritz", "grid", "product-basis")
-_OPTIMIZERS = ("adam", "adamw", "lion", "rmsprop", "sgd")
+__all__ = ["build_method", "class_of", "describe_method", "fits", "name_of", "spelled"]
 
 
 class _NotPlainError(Exception):
     """A value that no table can hold, such as a ready-made optimizer."""
 
 
-@cache
-def _methods() -> dict[str, type[Method]]:
-    from qspin.methods.grid.driver import Grid  # SciPy's sparse code: not before it is needed
-    from qspin.methods.product_basis.driver import ProductBasis
-    from qspin.methods.ritz.driver import Ritz
-    from qspin.methods.sampled.driver import SampledRitz
-    from qspin.methods.spin.driver import SpIN
-
-    return dict(zip(METHODS, (SpIN, Ritz, SampledRitz, Grid, ProductBasis), strict=True))
-
-
-@cache
-def _parts() -> dict[str, type]:
-    """The settings within settings, by class name."""
-    from qspin.methods.grid import schemes
-    from qspin.methods.sampled import directions, point_sources, updates
-    from qspin.methods.spin import estimators, networks, rivals
-    from qspin.problem import sampling
-
-    classes: tuple[type, ...] = (
-        *(estimators.AveragedCovariance, estimators.AveragedJacobian, rivals.NeuralEF, rivals.NestedLoRA),
-        *(networks.MLP, networks.BlockSparseMLP, networks.SeparateMLPs),
-        *(sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered),
-        *(schemes.Differences, schemes.DVR, schemes.Elements),
-        *(point_sources.ReferencePoints, point_sources.MetropolisWalkers),
-        *(directions.RitzRotation, directions.MaskedOrder, updates.Adam, updates.EnergyMetric),
-    )
-    return {part.__name__: part for part in classes}
-
-
 def class_of(name: str) -> type[Method]:
-    """The method of that name. Raises ValueError, with the known ones."""
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; known are {', '.join(METHODS)}.")
-    return _methods()[name]
+    """The method that is registered by that name, or that stands at "module:Class", be the module in the current folder.
+
+    Raises ValueError for anything else.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    found = _at_address(name) if ":" in name else None
+    if found is None:
+        raise ValueError(
+            f'unknown method {name!r}; known are {", ".join(METHODS)}, and "module:Class" of any other.'
+        )
+    if not (isinstance(found, type) and issubclass(found, Method) and is_dataclass(found)):
+        raise ValueError(f"{name} is no method: expected a dataclass that derives from qspin's Method.")
+    return found
+
+
+def _at_address(address: str) -> Any:
+    """The object at "module:attribute"; ValueError, with the reason, where there is none."""
+    if os.getcwd() not in sys.path and "" not in sys.path:  # the command's own folder is there in its place
+        sys.path.append(os.getcwd())
+    try:
+        return imported(address)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{address!r} cannot be imported: {error}.") from error
 
 
 def name_of(method: Method) -> str:
     """The name that `class_of` knows a method by."""
-    return next(name for name, kind in _methods().items() if type(method) is kind)
+    kind = type(method)
+    return METHODS.name_of(kind) or f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _part(name: Any) -> type | None:
+    """A setting within settings: a frozen dataclass of qspin by its class name, any other by "module:Class"."""
+    if not isinstance(name, str):
+        return None
+    if ":" in name:
+        places = [_at_address(name)]
+    else:
+        modules = [module for path, module in list(sys.modules.items()) if path.startswith("qspin.")]
+        places = [found for module in modules if (found := vars(module).get(name)) is not None]
+    return next((place for place in places if _is_part(place)), None)
+
+
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def _part_name(kind: type) -> str:
+    return kind.__name__ if _part(kind.__name__) is kind else f"{kind.__module__}:{kind.__qualname__}"
 
 
 def build_method(table: Mapping[str, Any], base: Method | None = None) -> Method:
@@ -93,9 +103,9 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    if is_dataclass(value) and _parts().get(type(value).__name__) is type(value):
+    if _is_part(type(value)):
         return {
-            "name": type(value).__name__,
+            "name": _part_name(type(value)),
             **{field.name: _plain(getattr(value, field.name)) for field in fields(value)},
         }
     name = getattr(value, "__name__", "")
@@ -123,7 +133,8 @@ def _made(key: str, value: Any, owner: str) -> Any:
     """What a plain value stands for, in the field `key`."""
     if isinstance(value, list | tuple):
         return tuple(_made(key, v, owner) for v in value)
-    if key == "optimizer" and isinstance(value, Mapping) and value.get("name") not in _parts():
+    name = value.get("name") if isinstance(value, Mapping) else value
+    if key == "optimizer" and isinstance(value, Mapping) and _part(name) is None:
         return _optimizer(value, owner)
     if key == "activation":
         activation = _activation(value)
@@ -132,13 +143,14 @@ def _made(key: str, value: Any, owner: str) -> Any:
                 f"{owner}: unknown activation {value!r}; expected a function of jax.numpy or jax.nn."
             )
         return activation
-    if isinstance(value, Mapping) or (isinstance(value, str) and value in _parts()):
-        table = {"name": value} if isinstance(value, str) else value
-        name = table.get("name")
-        if name not in _parts():
-            raise ValueError(f"{owner}: unknown name {name!r}; known are {', '.join(_parts())}.")
-        settings = {k: v for k, v in table.items() if k != "name"}
-        return _parts()[name](**_values(_parts()[name], settings, f"{owner} ({name})"))
+    kind = _part(name)
+    if kind is not None:
+        settings = {k: v for k, v in value.items() if k != "name"} if isinstance(value, Mapping) else {}
+        return kind(**_values(kind, settings, f"{owner} ({name})"))
+    if isinstance(value, Mapping):
+        raise ValueError(
+            f'{owner}: unknown name {name!r}; expected a class of qspin, such as MLP, or "module:Class".'
+        )
     return value
 
 
@@ -160,14 +172,16 @@ def _optimizer(table: Mapping[str, Any], owner: str) -> Any:
     import optax
 
     settings = {key: value for key, value in table.items() if key != "name"}
-    if table.get("name") not in _OPTIMIZERS:
-        raise ValueError(
-            f"{owner}: unknown optimizer {table.get('name')!r}; known are {', '.join(_OPTIMIZERS)}."
-        )
+    make = getattr(optax, str(table.get("name")), None)
     try:
-        return getattr(optax, table["name"])(**settings)
+        made = make(**settings) if callable(make) else None
     except TypeError as error:
         raise TypeError(f"{owner}: {error}.") from error
+    if not isinstance(made, optax.GradientTransformation):
+        raise ValueError(
+            f"{owner}: unknown optimizer {table.get('name')!r}; expected one of optax, such as adam."
+        )
+    return made
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -63,7 +63,7 @@ class ProductBasis(DirectMethod):
     max_functions: int = 20_000
     degree: int = 6
     tolerance: float = 1e-6
-    name = "product basis"
+    name = "product-basis"
 
     def __post_init__(self) -> None:
         for setting, least in (("max_functions", 20), ("degree", 2)):

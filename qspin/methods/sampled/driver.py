@@ -84,7 +84,7 @@ class SampledRitz(IterativeMethod):
     rotate: bool = True
     mean_field: bool = True
     evaluation_points: int = 1_000_000
-    name = "ritz"
+    name = "sampled-ritz"
 
     def __post_init__(self) -> None:
         if not 1e-10 <= self.tolerance < 1:
