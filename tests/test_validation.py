@@ -29,7 +29,7 @@ def test_a_sound_problem_agrees_in_all_columns() -> None:
     assert len(record["grid"]["energies"]) == len(record["spin"]["errors"]) == 3
     table = str(judged)
     assert "spin energy" in table and "grid energy" in table and "exact" in table
-    assert "3 of 3 states agree" in table
+    assert "3 of 3 levels agree" in table
 
 
 def test_walls_are_told_from_the_solvers_error() -> None:
@@ -41,7 +41,7 @@ def test_walls_are_told_from_the_solvers_error() -> None:
 
 def test_a_wrong_closed_form_is_not_blamed_on_walls() -> None:
     judged = qspin.validate(oscillator(9.0, 1.1), 2, qspin.Grid())
-    assert all(verdict.startswith("DIFFERS: grid - exact") for verdict in judged.verdicts)
+    assert all(verdict.startswith("grid - exact DIFFERS by ") for verdict in judged.verdicts)
     assert not judged.agrees.any()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from qspin.methods.base import Method
 from qspin.methods.grid.driver import Grid
 from qspin.problem.problem import Problem
 from qspin.run.solve import boxed, solve
-from qspin.spectrum.comparison import Comparison
+from qspin.spectrum.comparison import Comparison, agreement, compare_with_exact
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Validation", "validate"]
@@ -37,54 +38,42 @@ class Validation:
         """All that were solved."""
         return (self.spectrum,) if self.grid is None else (self.spectrum, self.grid)
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison | None:
         """The two solved spectra, with the angles between their eigenspaces."""
         return None if self.grid is None else self.spectrum.compare(self.grid)
 
-    def _off(self) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Name, difference and allowed difference (three combined errors), each (N,), of every pair there is."""
-        pairs = []
-        if self.grid is not None:
-            off = self.spectrum.energies - self.grid.energies
-            pairs.append(
-                (f"{self.spectrum.method} - grid", off, 3 * np.hypot(self.spectrum.errors, self.grid.errors))
-            )
-        for s in self.spectra if self.exact is not None else ():
-            pairs.append((f"{s.method} - exact", s.energies - self.exact, 3 * s.errors))
-        return pairs
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Each pair there is: the method against the grid, and each of the two against the closed form."""
+        pairs = () if self.comparison is None else (self.comparison,)
+        exact = self.spectra if self.exact is not None else ()
+        return (*pairs, *(compare_with_exact(s, self.wall_shifts) for s in exact))
 
     @property
     def agrees(self) -> np.ndarray:
-        """(N,) bool: all pairs within three combined errors."""
-        return np.all([np.abs(off) <= allowed for _, off, allowed in self._off()], axis=0)
+        """(N,) bool: whether all pairs agree."""
+        return np.all([pair.agrees for pair in self.comparisons], axis=0)
 
     @property
     def ok(self) -> bool:
-        """All states agree."""
+        """Whether all states agree."""
         return bool(self.agrees.all())
 
     @property
     def verdicts(self) -> list[str]:
-        """Of each state: "agrees", or which pair does not and by how much; and whose fault that seems to be."""
-        said = []
+        """Of each state: "agrees", or which pairs do not, by how much, and whether walls explain it."""
+        pairs, verdicts = self.comparisons, []
         for k in range(self.spectrum.n_states):
-            apart = [
-                (name, off[k], allowed[k]) for name, off, allowed in self._off() if abs(off[k]) > allowed[k]
-            ]
+            apart = [pair for pair in pairs if not pair.agrees[k]]
             if not apart:
                 loose = [s.method for s in self.spectra if not s.converged[k]]
-                said.append("agrees" + (f" ({' and '.join(loose)} not converged)" if loose else ""))
-                continue
-            raised = self.wall_shifts[k]
-            by_walls = all(
-                name.endswith("exact") and 0 < off <= allowed + 2 * raised for name, off, allowed in apart
-            )
-            if by_walls:
-                said.append(f"WALLS raise it by about {raised:.1e} over free space: enlarge the box")
+                verdicts.append("agrees" + (f" ({' and '.join(loose)} not converged)" if loose else ""))
+            elif all(pair.raised_by_walls[k] for pair in apart):
+                verdicts.append(apart[0].verdicts[k])
             else:
-                said.append("; ".join(f"DIFFERS: {name} = {off:+.1e}" for name, off, _ in apart))
-        return said
+                verdicts.append("; ".join(f"{' - '.join(pair.labels)} {pair.verdicts[k]}" for pair in apart))
+        return verdicts
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers and lists, for JSON."""
@@ -124,8 +113,7 @@ class Validation:
             angles = [a for a in comparison.angles if np.isfinite(a)]
             if angles:
                 lines.append(f"largest angle between eigenspaces: {max(angles):.1e}")
-        agreeing = int(self.agrees.sum())
-        lines.append(f"{agreeing} of {len(self.agrees)} states agree within three combined errors.")
+        lines.append(agreement(self.agrees))
         return "\n".join(lines)
 
 

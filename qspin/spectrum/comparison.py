@@ -7,44 +7,58 @@ from typing import Any
 
 import numpy as np
 
-from qspin.numerics.errors import cuts_a_level
+from qspin.numerics.errors import cuts_a_level, degenerate_groups
 from qspin.numerics.pencil import principal_angles
 from qspin.problem.domain import Box, Domain
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["Comparison", "compare", "overlap", "shared_groups"]
+__all__ = ["Comparison", "agreement", "compare", "compare_with_exact", "overlap", "shared_groups"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two spectra of one problem, level by level, and their eigenspaces group by group.
+    """Two spectra of one problem, level by level, and their eigenspaces group by group; or a spectrum and a closed form.
+
+    A level agrees where its difference is within three combined errors. `print(comparison)` prints a table, notebooks show it.
 
     Attributes:
-        differences: (n,) energies minus reference energies; n is the smaller number of states.
-        errors: (n,) √(error² + reference error²).
+        energies, reference_energies: (n,) n is the smaller number of states.
+        own_errors, reference_errors: (n,) what either claims; a closed form claims none.
         groups: level indices of each degenerate group (levels that either spectrum cannot resolve).
-        angles: for each group the largest angle (radians) between the two eigenspaces; nan for the last group
-            where it is known to be incomplete: by the closed form, or by the levels of the longer spectrum.
-        exact_differences: (n,) energies minus the closed form's, where the problem has one.
-
-    `print(comparison)` prints a table, notebooks show it.
+        angles: for each group the largest angle (radians) between the two eigenspaces; nan where it is not known: for the
+            last group, if the closed form or the longer spectrum says that it is cut, and beside a closed form.
+        labels: the two methods.
+        exact: (n,) the closed form's energies, where the problem has one.
+        wall_shifts: (n,) how far walls raise the energies above the reference's, where the reference has no walls; not finite
+            where they are meant.
     """
 
     energies: np.ndarray
+    own_errors: np.ndarray
     reference_energies: np.ndarray
-    errors: np.ndarray
+    reference_errors: np.ndarray
     groups: list[list[int]]
     angles: np.ndarray
     labels: tuple[str, str]
     exact: np.ndarray | None = None
-    own_errors: np.ndarray | None = None
-    reference_errors: np.ndarray | None = None
+    wall_shifts: np.ndarray | None = None
     units: str = ""
 
     @property
     def differences(self) -> np.ndarray:
-        """Energies minus reference energies."""
+        """(n,) energies minus reference energies."""
         return self.energies - self.reference_energies
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(n,) √(error² + reference error²)."""
+        return np.hypot(self.own_errors, self.reference_errors)
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """(n,) |difference| in combined errors; infinite beside errors of zero, or nan where the difference is zero, too."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.abs(self.differences) / self.errors
 
     @property
     def agrees(self) -> np.ndarray:
@@ -52,12 +66,38 @@ class Comparison:
         return np.abs(self.differences) <= 3 * self.errors
 
     @property
+    def raised_by_walls(self) -> np.ndarray:
+        """(n,) bool: levels that differ, but by no more than walls explain."""
+        if self.wall_shifts is None:
+            return np.zeros(len(self.energies), bool)
+        allowed = 3 * self.errors + 2 * self.wall_shifts
+        explained = (self.differences > 0) & (self.differences <= allowed) & np.isfinite(allowed)
+        return ~self.agrees & explained
+
+    @property
     def exact_differences(self) -> np.ndarray | None:
-        """Energies minus the closed form's."""
+        """(n,) energies minus the closed form's."""
         return None if self.exact is None else self.energies - self.exact
 
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """A few words on each level: "agrees", "DIFFERS by 4.0 errors", or that walls raise it."""
+        words = [f"DIFFERS by {deviation:.1f} errors" for deviation in self.deviations]
+        for k in np.flatnonzero(self.agrees):
+            words[k] = "agrees"
+        if self.wall_shifts is not None:
+            for k in np.flatnonzero(self.raised_by_walls):
+                shift = self.wall_shifts[k]
+                words[k] = f"WALLS raise it by about {shift:.1e} over free space: enlarge the box"
+        return tuple(words)
+
+    @property
+    def summary(self) -> str:
+        """How many levels agree, in one sentence."""
+        return agreement(self.agrees)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers and lists, for JSON; infinite and undefined numbers become None."""
+        """Everything as numbers, words and lists, for JSON; infinite and undefined numbers become None."""
 
         def plain(values: np.ndarray | None) -> list[float | None] | None:
             return None if values is None else [float(v) if np.isfinite(v) else None for v in values]
@@ -72,6 +112,8 @@ class Comparison:
             "differences": plain(self.differences),
             "combined_errors": plain(self.errors),
             "agrees": [bool(a) for a in self.agrees],
+            "verdicts": list(self.verdicts),
+            "summary": self.summary,
             "exact": plain(self.exact),
             "exact_differences": plain(self.exact_differences),
             "groups": self.groups,
@@ -87,6 +129,11 @@ class Comparison:
         from qspin.spectrum import tables
 
         return tables.comparison_html(self)
+
+
+def agreement(agrees: np.ndarray) -> str:
+    """ "3 of 4 levels agree within three combined errors." """
+    return f"{int(agrees.sum())} of {len(agrees)} levels agree within three combined errors."
 
 
 def _place(domain: Domain) -> Any:
@@ -136,7 +183,6 @@ def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
     _check_same_domain("compare", spectrum, reference)
     groups, whole = shared_groups(spectrum, reference)
     n = min(spectrum.n_states, reference.n_states)
-    own, ref = spectrum.errors[:n], reference.errors[:n]
     points, weights = reference.eigenfunctions.quadrature()
     root = np.sqrt(weights)[:, None]
     a, b = root * spectrum.eigenfunctions(points)[:, :n], root * reference.eigenfunctions(points)[:, :n]
@@ -147,13 +193,32 @@ def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
         angles[-1] = np.nan
     return Comparison(
         energies=spectrum.energies[:n],
+        own_errors=spectrum.errors[:n],
         reference_energies=reference.energies[:n],
-        errors=np.hypot(own, ref),
+        reference_errors=reference.errors[:n],
         groups=groups,
         angles=angles,
         labels=(spectrum.method, reference.method),
         exact=None if spectrum.exact is None else spectrum.exact[:n],
-        own_errors=own,
-        reference_errors=ref,
+        units=spectrum.units,
+    )
+
+
+def compare_with_exact(spectrum: Spectrum, wall_shifts: np.ndarray | None = None) -> Comparison:
+    """A spectrum beside its closed form, which is taken to be of free space: `wall_shifts` (N,), by default the spectrum's own,
+    say how far walls raise it. Raises ValueError where there is no closed form of as many states."""
+    n = spectrum.n_states
+    if spectrum.exact is None or len(spectrum.exact) < n:
+        raise ValueError(f"compare: {spectrum.name!r} has no closed form of {n} states.")
+    groups = degenerate_groups(spectrum.energies, spectrum.errors)
+    return Comparison(
+        energies=spectrum.energies,
+        own_errors=spectrum.errors,
+        reference_energies=spectrum.exact[:n],
+        reference_errors=np.zeros(n),
+        groups=groups,
+        angles=np.full(len(groups), np.nan),
+        labels=(spectrum.method, "exact"),
+        wall_shifts=spectrum.wall_shifts if wall_shifts is None else wall_shifts,
         units=spectrum.units,
     )

@@ -123,16 +123,14 @@ def _comparison_columns(comparison: Comparison) -> dict[str, list[str]]:
     if own == ref:
         ref = f"other {ref}"
     n = len(comparison.energies)
-    own_errors = comparison.errors if comparison.own_errors is None else comparison.own_errors
-    ref_errors = comparison.errors if comparison.reference_errors is None else comparison.reference_errors
     group_of = {level: g for g, group in enumerate(comparison.groups) for level in group}
     angles = [comparison.angles[group_of[k]] for k in range(n)]
     columns = {
         "level": [str(k) for k in range(n)],
         f"{own} energy": [f"{e:.8g}" for e in comparison.energies],
-        "± error": [f"{e:.1e}" for e in own_errors],
+        "± error": [f"{e:.1e}" for e in comparison.own_errors],
         f"{ref} energy": [f"{e:.8g}" for e in comparison.reference_energies],
-        "± error ": [f"{e:.1e}" for e in ref_errors],
+        "± error ": [f"{e:.1e}" for e in comparison.reference_errors],
         "difference": [f"{d:+.1e}" for d in comparison.differences],
     }
     if comparison.exact is not None and comparison.exact_differences is not None:
@@ -143,22 +141,10 @@ def _comparison_columns(comparison: Comparison) -> dict[str, list[str]]:
     return columns
 
 
-def _verdicts(comparison: Comparison) -> list[str]:
-    with np.errstate(divide="ignore", invalid="ignore"):  # an error of zero
-        off = np.abs(comparison.differences) / comparison.errors
-    return [
-        "agrees" if a else f"DIFFERS by {o:.1f} errors" for a, o in zip(comparison.agrees, off, strict=True)
-    ]
-
-
-def _agreement(comparison: Comparison) -> str:
-    return f"{int(comparison.agrees.sum())} of {len(comparison.agrees)} levels agree within three combined errors."
-
-
 def comparison_text(comparison: Comparison) -> str:
     """What `print(comparison)` prints."""
-    lines = _aligned(_comparison_columns(comparison), {"verdict": _verdicts(comparison)}, {})
-    return "\n".join([*lines, _agreement(comparison)])
+    lines = _aligned(_comparison_columns(comparison), {"verdict": list(comparison.verdicts)}, {})
+    return "\n".join([*lines, comparison.summary])
 
 
 # --- in notebooks
@@ -182,9 +168,9 @@ def spectrum_html(spectrum: Spectrum) -> str:
 def comparison_html(comparison: Comparison) -> str:
     """The table of `print`, as HTML."""
     units = f" [{comparison.units}]" if comparison.units else ""
-    columns = {**_comparison_columns(comparison), "verdict": _verdicts(comparison)}
+    columns = {**_comparison_columns(comparison), "verdict": list(comparison.verdicts)}
     title = f"{comparison.labels[0]} and {comparison.labels[1]}{units}"
-    return _html(title, columns, _agreement(comparison), [bool(a) for a in comparison.agrees])
+    return _html(title, columns, comparison.summary, [bool(a) for a in comparison.agrees])
 
 
 def _html(title: str, columns: dict[str, list[str]], foot: str, good: Sequence[bool]) -> str:
