@@ -21,8 +21,8 @@ import numpy as np
 import qspin
 from qspin.methods.sampled.sampled_evaluation import Sampled
 from qspin.methods.sampled.sampled_training import Training
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
-from qspin.problem.sampling import golden_slopes
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 
@@ -218,7 +218,7 @@ def cost() -> None:
             problem = shipped("coupled_oscillators", dim)
             ansatz = qspin.SampledRitz(rotate=False).ansatz(problem, n)
             sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n)
-            lattice = np.outer(np.arange(batch), golden_slopes(dim + 1)) % 1
+            lattice = golden_lattice(batch, dim + 1, offset=0.0)
             training = Training(
                 sampled, lattice, 100, 1.0, 0.2, qspin.ReferencePoints(), qspin.Adam(), qspin.RitzRotation()
             )

@@ -13,7 +13,7 @@ from qspin.methods.spin.estimators import Batch
 from qspin.methods.spin.jacobian import PulledBackJacobian
 from qspin.numerics import precision
 from qspin.numerics.pencil import Average, moment
-from qspin.problem.sampling import Points
+from qspin.numerics.points import Points
 
 HARMONIC = qspin.Problem(
     qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),

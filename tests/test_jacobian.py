@@ -8,8 +8,8 @@ import pytest
 import qspin
 from qspin.methods.spin.jacobian import LayeredJacobian, PulledBackJacobian
 from qspin.methods.spin.wavefunction import Wavefunction
+from qspin.numerics.points import Points
 from qspin.problem.domain import Centre
-from qspin.problem.sampling import Points
 
 NETWORKS = [
     qspin.MLP((5, 7)),

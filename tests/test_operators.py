@@ -11,7 +11,8 @@ import scipy.sparse
 from numpy.polynomial import hermite, hermite_e, legendre
 
 import qspin
-from qspin.problem.sampling import Points, Uniform
+from qspin.numerics.points import Points
+from qspin.problem.sampling import Uniform
 
 EPS = np.finfo(float).eps
 MATRIX = np.random.default_rng(0).normal(size=(5, 5))

@@ -9,8 +9,8 @@ import qspin
 from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
 from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
-from qspin.problem.sampling import golden_slopes
 
 
 def disturbed(ansatz: ProductAnsatz) -> object:
@@ -64,7 +64,7 @@ def test_training_begins_from_the_reference() -> None:
     reference = product_reference(p, gaussian_wells(p)[0], (OPEN,) * 4, 6)
     ansatz = ProductAnsatz((reference,))
     assert ansatz.n_features == 15  # whole levels: 1 + 4 + 10
-    unit = jnp.asarray((0.5 + np.outer(np.arange(20_000), golden_slopes(5))) % 1)
+    unit = jnp.asarray(golden_lattice(20_000, 5))
     x = reference.points(unit)
     shift = -reference.log_density(x) / 2
     f = np.asarray(jax.vmap(lambda q, s: ansatz.values(ansatz.init(0), q, s))(x, shift))

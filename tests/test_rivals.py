@@ -11,7 +11,7 @@ import pytest
 import qspin
 from qspin.methods.spin.estimators import Batch
 from qspin.numerics.pencil import Average
-from qspin.problem.sampling import Points
+from qspin.numerics.points import Points
 
 OSCILLATOR = qspin.Problem(
     qspin.Kinetic(mass=0.5) + qspin.Potential(lambda x: jnp.sum(x**2)),

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import erf
 
 from qspin.problem.domain import Box, Centre, Cloud
-from qspin.problem.sampling import Clustered, QuasiRandom, Stratified, Uniform, effective_sample_size
+from qspin.problem.sampling import Clustered, QuasiRandom, Stratified, Uniform
 
 FLAT = [Uniform(), Stratified(), QuasiRandom()]
 flat = pytest.mark.parametrize("sampler", FLAT, ids=lambda s: type(s).__name__)
@@ -235,15 +235,6 @@ def test_stratified_points_integrate_sums_far_better():
         for s in (Uniform(), Stratified())
     )
     assert stratified < uniform / 30  # B^-3/2 against B^-1/2: a factor B = 100
-
-
-# --- effective sample size
-
-
-def test_effective_sample_size():
-    assert effective_sample_size(jnp.full(7, 0.3)) == pytest.approx(7, rel=1e-6)
-    assert effective_sample_size(jnp.array([0.0, 5.0, 0.0])) == pytest.approx(1)
-    assert effective_sample_size(jnp.array([1.0, 3.0])) == pytest.approx(16 / 10)
 
 
 # --- what is refused

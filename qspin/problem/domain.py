@@ -11,10 +11,11 @@ from math import prod
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from qspin.numerics.points import normal_deviates
 
 __all__ = [
     "Box",
@@ -283,7 +284,7 @@ class Gaussian(Domain):
         return 1.0
 
     def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
-        normal = jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))  # single precision ends there
+        normal = normal_deviates(unit)
         return jnp.asarray(self.mean, unit.dtype) + normal * jnp.asarray(self.deviation, unit.dtype)
 
     def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
@@ -323,7 +324,7 @@ class Space(Domain):
 
     def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
         """Space has no uniform points: these are normal ones, of deviation 1."""
-        return jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))
+        return normal_deviates(unit)
 
     def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
         return x

@@ -6,26 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gamma
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qspin.numerics.points import Points, golden_lattice, normal_deviates
 from qspin.problem.domain import Box, Centre, Cloud, Domain
 
-__all__ = ["Clustered", "Points", "QuasiRandom", "Sampler", "Stratified", "Uniform", "effective_sample_size"]
+__all__ = ["Clustered", "QuasiRandom", "Sampler", "Stratified", "Uniform"]
 
 
 Landmark = Centre | Cloud  # what points may crowd about
-
-
-class Points(NamedTuple):
-    """Points and their quadrature weights."""
-
-    x: Float[Array, "batch dim"]
-    weights: Float[Array, " batch"]
 
 
 class Sampler(ABC):
@@ -74,7 +67,7 @@ class QuasiRandom(Sampler):
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         shift = jax.random.uniform(key, (dim,))
         # b·α is reduced mod 1 in double precision on the host: float32 would lose the digits that matter.
-        lattice = np.outer(np.arange(n_points), golden_slopes(dim)) % 1.0
+        lattice = golden_lattice(n_points, dim, offset=0.0)
         return (shift + jnp.asarray(lattice, shift.dtype)) % 1.0
 
 
@@ -127,19 +120,6 @@ class Clustered(Sampler):
         return Points(jnp.where(inside[:, None], x, x[0]), jnp.where(inside, 1 / density, 0))
 
 
-def effective_sample_size(weights: Float[Array, " batch"]) -> Float[Array, ""]:
-    """(Σw)²/Σw²: the number of equal weights that would be as noisy."""
-    return weights.sum() ** 2 / (weights**2).sum()
-
-
-def golden_slopes(dim: int) -> np.ndarray:
-    """Powers of 1/φ_d, where φ_d is the root of φ^(d+1) = φ + 1 (Roberts 2018, the R_d sequence)."""
-    phi = 2.0
-    for _ in range(64):
-        phi = (1 + phi) ** (1 / (dim + 1))
-    return phi ** -np.arange(1.0, dim + 1)
-
-
 def _around(
     landmark: Landmark, domain: Box, unit: Float[Array, "batch columns"]
 ) -> Float[Array, "batch dim"]:
@@ -168,7 +148,7 @@ def _around_centre(
     rounding = 8 * float(jnp.finfo(unit.dtype).eps) * float(np.abs(centre.position).max())
     r = jnp.maximum(centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds), rounding)
     # Any dimension: a normal deviate for each coordinate, normalised, is a uniform direction.
-    normal = _normal(unit[:, 1:])
+    normal = normal_deviates(unit[:, 1:])
     direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
     return jnp.asarray(centre.position, unit.dtype) + r * direction
 
@@ -185,15 +165,13 @@ def _centre_density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -
 _WIDENING = 1.3  # of a cloud's standard deviations, so that its sample reaches into the states' tails
 
 
-def _normal(unit: Float[Array, "batch columns"]) -> Float[Array, "batch columns"]:
-    return jax.scipy.special.ndtri(jnp.clip(unit, 1e-6, 1 - 1e-6))
-
-
 def _around_cloud(
     cloud: Cloud, domain: Box, unit: Float[Array, "batch columns"]
 ) -> Float[Array, "batch dim"]:
     root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
-    return jnp.asarray(cloud.mean, unit.dtype) + _normal(unit[:, 1:]) @ jnp.asarray(root.T, unit.dtype)
+    return jnp.asarray(cloud.mean, unit.dtype) + normal_deviates(unit[:, 1:]) @ jnp.asarray(
+        root.T, unit.dtype
+    )
 
 
 def _cloud_density(cloud: Cloud, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:

@@ -20,8 +20,8 @@ import numpy as np
 
 from qspin.methods.base import Method
 from qspin.numerics import precision
+from qspin.numerics.points import Points
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import Points
 from qspin.spectrum.atomic_files import npz_path, partial_path, write_npz
 
 __all__ = ["FORMAT_VERSION", "Checkpoints", "Progress", "identity_of", "joined"]

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
+from qspin.numerics.points import golden_lattice
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import golden_slopes
 
 __all__ = ["Well", "gaussian_wells"]
 
@@ -49,7 +49,7 @@ def gaussian_wells(problem: Problem, seed: int = 0, starts: int = 12, rotate: bo
     c = problem.local.coefficients
     moments = _moments(problem)
     count = max(_POINTS, 64 * -(-problem.dim // 16))
-    unit = (0.5 + np.outer(np.arange(count // 2), golden_slopes(problem.dim))) % 1.0
+    unit = golden_lattice(count // 2, problem.dim)
     normal = ndtri(unit)
     # First and second moments exact: in pairs, and whitened.
     normal = np.concatenate([normal, -normal])

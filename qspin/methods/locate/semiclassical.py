@@ -9,9 +9,9 @@ from math import gamma, pi
 
 import numpy as np
 
+from qspin.numerics.points import golden_lattice
 from qspin.problem.domain import Box, Cloud
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import golden_slopes
 
 __all__ = ["thomas_fermi"]
 
@@ -35,7 +35,7 @@ def thomas_fermi(problem: Problem, n_states: int) -> Cloud | None:
     per_volume = pi ** (dim / 2) / gamma(dim / 2 + 1) / np.sqrt(stiffness).prod() / (2 * pi) ** dim
     wanted = 1.5 * n_states + dim  # beyond N, so that the tails of the last state are inside
     lower, upper = np.asarray(problem.domain.lower), np.asarray(problem.domain.upper)
-    unit = (0.5 + np.outer(np.arange(_POINTS), golden_slopes(dim))) % 1.0
+    unit = golden_lattice(_POINTS, dim)
     for _ in range(_PASSES):
         x = lower + (upper - lower) * (1e-9 + (1 - 2e-9) * unit)
         v = np.where(problem.domain.contains(x), problem.potential_values(x), np.inf)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from qspin.numerics.points import golden_lattice
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import golden_slopes
 from qspin.spectrum.notes import Note
 from qspin.spectrum.spectrum import Spectrum
 
@@ -29,7 +29,7 @@ def with_unseen_wells(problem: Problem, spectrum: Spectrum) -> Spectrum:
     if not problem.is_boxed_hamiltonian or problem.dim > 3 or problem.hamiltonian.singularities:
         return spectrum
     assert isinstance(domain, Box)
-    unit = (0.5 + np.outer(np.arange(_PROBES), golden_slopes(problem.dim))) % 1
+    unit = golden_lattice(_PROBES, problem.dim)
     points = np.asarray(domain.lower) + np.asarray(domain.lengths) * np.clip(unit, 1e-9, 1 - 1e-9)
     points = points[np.asarray(domain.contains(points))]
     v = problem.potential_values(points)

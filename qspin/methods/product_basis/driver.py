@@ -18,11 +18,11 @@ from qspin.methods.product_basis.fitted_polynomial import check_bounded, fitted
 from qspin.methods.product_basis.product_basis_functions import ProductBasisFunctions
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
-from qspin.problem.sampling import golden_slopes
 from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
@@ -174,7 +174,7 @@ def _wall_shifts(
     dim, c = problem.dim, problem.local.coefficients
     axes = functions.axes * functions.spread
     lengths = np.linalg.norm(axes, axis=1)
-    normal = ndtri((0.5 + np.outer(np.arange(_WALL_POINTS), golden_slopes(dim))) % 1.0)
+    normal = ndtri(golden_lattice(_WALL_POINTS, dim))
     surfaces, weights = [], []
     for i, walls in enumerate(zip(problem.domain.lower, problem.domain.upper, strict=True)):
         along = normal - np.outer(normal @ axes[i], axes[i]) / lengths[i] ** 2

@@ -9,8 +9,8 @@ from scipy.special import ndtri
 
 from qspin.methods.locate.gaussian_reference import Well
 from qspin.methods.product_basis.oscillator_products import quanta_below
+from qspin.numerics.points import golden_lattice
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import golden_slopes
 
 __all__ = ["Polynomial", "check_bounded", "fitted"]
 
@@ -47,7 +47,7 @@ def fitted(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float
     for d in sorted({2, *range(4, degree, 2), degree}):
         powers = quanta_below(np.ones(problem.dim), float(d))
         n_fit = 3 * len(powers) + 200
-        z = ndtri((0.5 + np.outer(np.arange(n_fit + 512), golden_slopes(problem.dim))) % 1.0)
+        z = ndtri(golden_lattice(n_fit + 512, problem.dim))
         points = well.centre + _REACH * z @ well.axes.T
         values, design = problem.potential_values(points), _hermite_products(z, powers)
         mean, spread = values.mean(), values.std()

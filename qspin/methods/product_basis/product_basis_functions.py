@@ -11,10 +11,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from qspin.numerics.laplacian import Function
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Domain
 from qspin.problem.hamiltonian import Operator
-from qspin.problem.sampling import golden_slopes
 from qspin.spectrum.domain_record import describe_domain
 from qspin.spectrum.eigenfunctions import Eigenfunctions
 
@@ -89,7 +89,7 @@ class ProductBasisFunctions(Eigenfunctions):
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Quasi-random, normal in y: an integral of a product of two states is met to about a per cent."""
-        u = ndtri((0.5 + np.outer(np.arange(_POINTS), golden_slopes(self.dim))) % 1.0)
+        u = ndtri(golden_lattice(_POINTS, self.dim))
         deviations = _WIDENING * self.spread
         volume = np.abs(np.linalg.det(self.axes)) * np.prod(deviations) * (2 * np.pi) ** (self.dim / 2)
         weights = volume * np.exp(np.sum(u**2, axis=1) / 2) / _POINTS

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from qspin.methods.spin.estimators import AveragedCovariance, Batch
 from qspin.numerics.pencil import Average
-from qspin.problem.sampling import Points
+from qspin.numerics.points import Points
 
 __all__ = ["Direction", "MaskedOrder", "Order", "RitzRotation", "lowest", "outside"]
 

@@ -27,11 +27,11 @@ from qspin.methods.sampled.sampled_training import State, Training, reference_re
 from qspin.methods.sampled.updates import Adam, Update
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
-from qspin.problem.sampling import golden_slopes
 from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
@@ -185,7 +185,7 @@ class SampledRitz(IterativeMethod):
                 f"SampledRitz: n_states = {n_states} is more than the {m} products the reference makes."
             )
         with double_precision():
-            lattice = np.outer(np.arange(self._batch(dim)), golden_slopes(dim + 1)) % 1
+            lattice = golden_lattice(self._batch(dim), dim + 1, offset=0.0)
             far, energies, residuals = reference_residuals(sampled, lattice)
         # A reference that is nearly right is trained gently, and one that is right not at all.
         training = Training(

@@ -6,8 +6,8 @@ import numpy as np
 
 from qspin.methods.sampled.sampled_evaluation import Sampled
 from qspin.methods.sampled.sampled_functions import SampledFunctions
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
-from qspin.problem.sampling import golden_slopes
 from qspin.spectrum.rotation import Rotated
 from qspin.spectrum.spectrum import Spectrum
 
@@ -44,7 +44,7 @@ def marginal(
         raise ValueError(f"marginal: axes must be one or two different ones of 0 … {dim - 1}, got {axes!r}.")
     combination = functions.combination @ turn
     sampled = Sampled(functions.domain, None, functions.ansatz, functions.n_states)
-    lattice = np.outer(np.arange(_BLOCK), golden_slopes(dim + 1)) % 1
+    lattice = golden_lattice(_BLOCK, dim + 1, offset=0.0)
 
     @jax.jit
     def block(key: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -18,8 +18,8 @@ import scipy.linalg
 from scipy.interpolate import CubicSpline
 
 from qspin.methods.locate.gaussian_reference import Well
+from qspin.numerics.points import golden_lattice
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import golden_slopes
 
 __all__ = ["OPEN", "PERIODIC", "WALLED", "Reference", "logarithm", "product_reference", "series"]
 
@@ -232,7 +232,7 @@ def _mean_fields(
 ) -> np.ndarray:
     """V along each axis (dim, nodes), averaged over the ground densities (dim, nodes) of the others."""
     dim = len(kinds)
-    unit = (0.5 + np.outer(np.arange(_SAMPLES // 2), golden_slopes(dim))) % 1.0
+    unit = golden_lattice(_SAMPLES // 2, dim)
     unit = np.concatenate([unit, 1 - unit])
     share = np.cumsum(ground, axis=1) - ground / 2
     y = np.stack([np.interp(unit[:, i], share[i] / ground[i].sum(), nodes[i]) for i in range(dim)], axis=1)

@@ -14,8 +14,8 @@ import scipy.linalg
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
 from qspin.methods.sampled.sampled_functions import SampledFunctions
 from qspin.numerics.errors import energy_scale
+from qspin.numerics.points import golden_lattice
 from qspin.problem.domain import Box, Domain
-from qspin.problem.sampling import golden_slopes
 
 __all__ = ["Sampled", "SampledEnergies", "evaluate_sampled", "pencil"]
 
@@ -108,7 +108,7 @@ def evaluate_sampled(
     Memory O(blocks · M²), constant in the points. `before` are parameters of an earlier time in training: the rate α at which
     energies fell with residual² since then turns residuals into errors. None where there was no training.
     """
-    lattice = np.outer(np.arange(_BLOCK), golden_slopes(sampled.domain.dim + 1)) % 1
+    lattice = golden_lattice(_BLOCK, sampled.domain.dim + 1, offset=0.0)
     dim, n = sampled.domain.dim, sampled.n_states
 
     @jax.jit

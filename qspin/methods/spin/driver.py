@@ -21,11 +21,12 @@ from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.pencil import Average, all_finite, moment, order
+from qspin.numerics.points import Points
 from qspin.numerics.precision import awaited, precision
 from qspin.problem.domain import Box
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import Clustered, Points, Sampler
+from qspin.problem.sampling import Clustered, Sampler
 from qspin.spectrum.notes import note
 from qspin.spectrum.spectrum import Spectrum
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from qspin.methods.spin.jacobian import Jacobian, PulledBackJacobian
 from qspin.numerics.pencil import Average, Ordering, masked_residual, moment, order, orthogonalise_upwards
-from qspin.problem.sampling import Points
+from qspin.numerics.points import Points
 
 __all__ = ["AveragedCovariance", "AveragedJacobian", "Batch", "Estimator", "Pullback"]
 

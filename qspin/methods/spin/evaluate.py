@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qspin.methods.spin.wavefunction import Wavefunction
 from qspin.numerics.laplacian import Function
 from qspin.numerics.pencil import moment, rayleigh_ritz
+from qspin.numerics.points import Points
 from qspin.numerics.precision import double_precision
 from qspin.problem.hamiltonian import Operator
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import Points, Sampler
+from qspin.problem.sampling import Sampler
 from qspin.spectrum.domain_record import describe_domain
 from qspin.spectrum.eigenfunctions import Eigenfunctions
 

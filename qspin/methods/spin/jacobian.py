@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from qspin.methods.spin.networks import Layered
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
-from qspin.problem.sampling import Points
+from qspin.numerics.points import Points
 
 __all__ = ["Jacobian", "LayeredJacobian", "PulledBackJacobian"]
 
