@@ -32,10 +32,10 @@ from qspin.spectrum.spectrum import Spectrum  # noqa: E402
 from qspin.spectrum.views import VIEWS as _VIEWS  # noqa: E402
 
 if _TYPE_CHECKING:
+    from qspin.methods.grid.axes import differences as differences
+    from qspin.methods.grid.axes import dvr as dvr
+    from qspin.methods.grid.axes import elements as elements
     from qspin.methods.grid.driver import Grid as Grid
-    from qspin.methods.grid.schemes import differences as differences
-    from qspin.methods.grid.schemes import dvr as dvr
-    from qspin.methods.grid.schemes import elements as elements
     from qspin.methods.product_basis.driver import ProductBasis as ProductBasis
     from qspin.methods.ritz.driver import Ritz as Ritz
     from qspin.methods.sampled.directions import MaskedOrder as MaskedOrder
@@ -139,9 +139,9 @@ for _view, _function in {
 _LAZY = {
     "Grid": "qspin.methods.grid.driver",
     "load": "qspin.run.files",
-    "differences": "qspin.methods.grid.schemes",
-    "dvr": "qspin.methods.grid.schemes",
-    "elements": "qspin.methods.grid.schemes",
+    "differences": "qspin.methods.grid.axes",
+    "dvr": "qspin.methods.grid.axes",
+    "elements": "qspin.methods.grid.axes",
     "validate": "qspin.run.validation",
     "ProductBasis": "qspin.methods.product_basis.driver",
     "Ritz": "qspin.methods.ritz.driver",

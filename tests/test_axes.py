@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from qspin.methods.grid.axes import axis_of, dvr_axis, element_axis, uniform_axis
-from qspin.methods.grid.schemes import ORDERS, Scheme, differences, dvr, elements
+from qspin.methods.grid.axes import ORDERS, Axis, Interval, Scheme, differences, dvr, elements
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -14,7 +13,7 @@ def test_a_stencil_of_order_p_converges_as_h_to_the_p(order: int, periodic: bool
     k = 2 * np.pi
     errors, spacings = [], []
     for n in (23, 47):
-        axis = uniform_axis(0.0, 1.0, n, order, periodic)
+        axis = differences(order).axis(Interval(0.0, 1.0, periodic), n)
         f = np.sin(k * axis.points)
         errors.append(np.abs(axis.matrix @ f - k**2 * f).max())
         spacings.append(axis.points[1] - axis.points[0])
@@ -27,7 +26,7 @@ def test_elements_of_degree_p_converge_as_h_to_the_2p(degree: int) -> None:
     """Eigenvalues of -d²/dx² on [0, 1] between walls, (nπ)²."""
     errors = []
     for n in (6, 12):
-        matrix = element_axis(0.0, 1.0, False, np.linspace(0, 1, n + 1), degree).matrix.toarray()
+        matrix = elements(degree).axis(Interval(0.0, 1.0), n * degree - 1).matrix.toarray()
         errors.append(np.abs(np.linalg.eigvalsh(matrix)[1] - (2 * np.pi) ** 2))
     assert np.log2(errors[0] / errors[1]) == pytest.approx(2 * degree, abs=0.4)
 
@@ -35,22 +34,22 @@ def test_elements_of_degree_p_converge_as_h_to_the_2p(degree: int) -> None:
 @pytest.mark.parametrize("periodic", [False, True])
 def test_the_series_is_exact_for_what_it_holds(periodic: bool) -> None:
     """All eigenvalues: (πj/L)² between walls, (2πj/L)² around a ring."""
-    axis = dvr_axis(-1.0, 2.0, 11, periodic)
+    axis = dvr().axis(Interval(-1.0, 2.0, periodic), 11)
     j = np.sort(np.abs(np.fft.fftfreq(11, 1 / 11))) * 2 if periodic else np.arange(1, 12)
     np.testing.assert_allclose(np.linalg.eigvalsh(axis.matrix.toarray()), (np.pi * j / 3) ** 2, atol=1e-10)
 
 
 def test_no_point_lies_on_a_wall_and_the_spacing_fits() -> None:
-    axis = uniform_axis(-1.0, 3.0, 7)
+    axis = differences(2).axis(Interval(-1.0, 3.0), 7)
     assert np.allclose(np.diff(axis.points), 0.5)
     assert axis.points[0] == pytest.approx(-0.5)
     assert axis.points[-1] == pytest.approx(2.5)
-    assert np.allclose(dvr_axis(-1.0, 3.0, 7).points, axis.points)
+    assert np.allclose(dvr().axis(Interval(-1.0, 3.0), 7).points, axis.points)
 
 
 @pytest.mark.parametrize("periodic", [False, True])
 def test_functions_on_elements_are_polynomials_between_nodes(periodic: bool) -> None:
-    axis = element_axis(0.0, 3.0, periodic, np.array([0.0, 0.5, 1.0, 3.0]), 10)
+    axis = elements(10).between(Interval(0.0, 3.0, periodic), np.array([0.0, 0.5, 1.0, 3.0]))
 
     def f(x: np.ndarray) -> np.ndarray:
         return np.sin(2 * np.pi * x / 3)
@@ -63,8 +62,8 @@ def test_functions_on_elements_are_polynomials_between_nodes(periodic: bool) -> 
 @pytest.mark.parametrize("scheme", [differences(4), dvr(), elements(3)], ids=repr)
 @pytest.mark.parametrize("periodic", [False, True])
 def test_an_axis_is_made_again_from_its_record(scheme: Scheme, periodic: bool) -> None:
-    axis = scheme.axis(0.0, 2.0, periodic, 20, [] if periodic else [(0.5, 0.1)])
-    again = axis_of(axis.record())
+    axis = scheme.axis(Interval(0.0, 2.0, periodic), 20, [] if periodic else [(0.5, 0.1)])
+    again = Axis.from_record(axis.record())
     np.testing.assert_array_equal(again.points, axis.points)
     np.testing.assert_array_equal(again.matrix.toarray(), axis.matrix.toarray())
     np.testing.assert_array_equal(again.weights, axis.weights)

@@ -10,9 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.methods.grid.axes import axis_of
-from qspin.methods.grid.grid_functions import GridFunctions
-from qspin.methods.grid.mesh import Mesh
+from qspin.methods.grid.mesh import GridFunctions
 from qspin.methods.locate.jumps import Jump
 from qspin.methods.product_basis.product_basis_functions import restored_product_basis
 from qspin.methods.ritz.features import Coordinates, Frame, Neurons
@@ -109,12 +107,9 @@ def _eigenfunctions(
         return restored(settings, arrays, domain)
     if settings["kind"] == "product basis":
         return restored_product_basis(settings, arrays, domain)
-    centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings["kind"] == "grid":
-        assert isinstance(domain, Box)
-        axes = tuple(axis_of(axis) for axis in settings["axes"])
-        mesh = Mesh(axes, centres, arrays.get("kept"), arrays.get("cuts"))
-        return GridFunctions(mesh, arrays["values"], domain)
+        return GridFunctions.from_record(settings, arrays, domain)
+    centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
     if settings.get("domain", {}).get("kind") == "Region" and not isinstance(domain, Region):
         raise ValueError(
             "load: these wavefunctions end at a region's walls, and its function, the user's own, is not in the file; "

@@ -1,102 +1,105 @@
-"""Tensor-product meshes in one to three dimensions: one owner of points, weights and derivative matrices.
+"""Tensor-product meshes in one to three dimensions: their points, local operators on them, and functions known at the points.
 
 The unknowns are √w_p ψ(x_p), w_p the weight of point p, and the kinetic energy is a Kronecker sum of the axes' matrices. On
-uniform axes w is constant, and matrices act on plain values just as well: `mesh.matrix(form) @ f(points) ≈ (Hf)(points)`.
+equal spacings w is constant, and operators act on plain values just as well: `mesh.operator(form).apply(f(points))` is near
+(Hf)(points).
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+from jaxtyping import Float, Inexact, Int
 from scipy.sparse.csgraph import connected_components
 
-from qspin.methods.grid.axes import Axis
-from qspin.methods.grid.cut_cells import check_aligned, wall_cuts
-from qspin.methods.grid.schemes import Differences, Scheme
-from qspin.methods.grid.singular_cells import singular_multiplication
+from qspin.methods.grid.axes import Axis, Differences, Interval, Scheme
+from qspin.methods.grid.cells import check_aligned, singular_multiplication, wall_cuts
 from qspin.numerics.precision import double_precision, evaluated, vectorised
-from qspin.problem.domain import Box, Centre
-from qspin.problem.hamiltonian import LocalForm
+from qspin.problem.domain import Box, Centre, Domain
+from qspin.problem.hamiltonian import LocalForm, Operator
 from qspin.problem.region import Region
+from qspin.spectrum.domain_record import describe_domain
+from qspin.spectrum.eigenfunctions import Eigenfunctions
 
-__all__ = ["CORNER", "Mesh"]
+__all__ = ["GridFunctions", "Mesh", "MeshOperator", "along", "axes_of"]
 
-CORNER = 1e-4  # of the box: the length that a region's corner counts as
+_CORNER = 1e-4  # of the box: the length that a region's corner counts as
+_CHUNK = 4_000_000  # numbers held at a time while interpolating
+
+
+def axes_of(
+    domain: Box, points: Sequence[int], scheme: Scheme, centres: Sequence[Centre] = (), smallest: float = 0.1
+) -> tuple[Axis, ...]:
+    """Axes of about so many points each; elements beside a centre are `smallest` times its length, and beside a region's
+    declared corner that much of 1e-4 box lengths."""
+    wanted = [(centre.position, smallest * centre.length) for centre in centres]
+    if isinstance(domain, Region):
+        wanted += [(corner, smallest * _CORNER * min(domain.lengths)) for corner in domain.corners]
+    axes = []
+    for i, n_points in enumerate(points):
+        interval = Interval(domain.lower[i], domain.upper[i], domain.periodic[i], domain.phases[i])
+        marks: dict[float, float] = {}
+        for place, length in wanted:  # those that share this coordinate count once
+            position = round(place[i], 12)
+            marks[position] = min(length, marks.get(position, np.inf))
+        axes.append(scheme.axis(interval, n_points, sorted(marks.items())))
+    return tuple(axes)
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """All combinations of the axes' points, the last axis fastest, or those of them that lie in a region.
 
-    `kept` are the places of the unknowns among all combinations, None for all; `cuts` (P, dim) is what a region's wall
-    between an unknown and its neighbours adds to the diagonal of -∂²/∂x_i². Memory O(points · (neighbours·dim + dim)).
+    `kept` are the places of the unknowns among all combinations, None for all; `cuts` is what a region's wall between an
+    unknown and its neighbours adds to the diagonal of -∂²/∂x_i².
     """
 
     axes: tuple[Axis, ...]
     centres: tuple[Centre, ...] = ()
-    kept: np.ndarray | None = None
-    cuts: np.ndarray | None = None
+    kept: Int[np.ndarray, " P"] | None = None
+    cuts: Float[np.ndarray, "P dim"] | None = None
 
     @classmethod
     def build(
         cls,
         domain: Box,
         points: Sequence[int],
-        scheme: Scheme | None = None,
+        scheme: Scheme,
         centres: Sequence[Centre] = (),
         smallest: float = 0.1,
-    ) -> "Mesh":
-        """A mesh of a box, or of a region in it, with about so many points an axis; elements beside a centre are `smallest`
-        times its length, and beside a region's declared corner that much of 1e-4 box lengths.
+    ) -> Mesh:
+        """A mesh of a box, or of a region in it, with the axes of `axes_of`.
 
         Raises ValueError for a region whose walls the scheme cannot follow, or that holds no point.
         """
-        scheme = Differences() if scheme is None else scheme
-        corners = domain.corners if isinstance(domain, Region) else ()
-        axes = []
-        for axis, n_points in enumerate(points):
-            marks: dict[float, float] = {}
-            wanted = [(centre.position, smallest * centre.length) for centre in centres]
-            wanted += [(corner, smallest * CORNER * min(domain.lengths)) for corner in corners]
-            for place, length in wanted:  # those that share this coordinate count once
-                position = round(place[axis], 12)
-                marks[position] = min(length, marks.get(position, np.inf))
-            axes.append(
-                scheme.axis(
-                    domain.lower[axis],
-                    domain.upper[axis],
-                    domain.periodic[axis],
-                    n_points,
-                    sorted(marks.items()),
-                    domain.phases[axis],
-                )
-            )
-        whole = cls(tuple(axes), tuple(centres))
-        return whole.cut_to(domain) if isinstance(domain, Region) else whole
-
-    def cut_to(self, region: Region) -> "Mesh":
-        """The part of a mesh of the box that lies in the region."""
-        held = region.signed(self.points) > 1e-12 * region.scale
+        mesh = cls(axes_of(domain, points, scheme, centres, smallest), tuple(centres))
+        if not isinstance(domain, Region):
+            return mesh
+        held = domain.signed(mesh.points) > 1e-12 * domain.scale
         kept = np.flatnonzero(held)
         if len(kept) == 0:
             raise ValueError(
-                f"Region: none of {' x '.join(map(str, self.shape))} grid points lies inside; use more points, "
+                f"Region: none of {' x '.join(map(str, mesh.shape))} grid points lies inside; use more points, "
                 "or a box that fits the region."
             )
-        if all(axis.edges is not None for axis in self.axes):
-            check_aligned(region, self.axes)
-            return replace(self, kept=kept)
-        if any(axis.order != 2 for axis in self.axes):
+        edges = [axis.edges for axis in mesh.axes if axis.edges is not None]
+        if edges:
+            check_aligned(domain, edges)
+            return replace(mesh, kept=kept)
+        if scheme != Differences(2):
             raise ValueError(
                 "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
                 "on edges of elements (axis-parallel, through declared corners)."
             )
-        return replace(self, kept=kept, cuts=wall_cuts(region, self.axes, held))
+        return replace(mesh, kept=kept, cuts=wall_cuts(domain, mesh.axes, held))
 
     @property
     def dim(self) -> int:
@@ -114,77 +117,220 @@ class Mesh:
         return prod(self.shape) if self.kept is None else len(self.kept)
 
     @cached_property
-    def points(self) -> np.ndarray:
-        """(P, dim)."""
+    def points(self) -> Float[np.ndarray, "P dim"]:
+        """Where the unknowns are."""
         every = np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1)
         return self.gathered(every.reshape(-1, self.dim))
 
     @cached_property
-    def weights(self) -> np.ndarray:
-        """(P,): Σ_p w_p f(x_p) ≈ ∫ f dx."""
+    def weights(self) -> Float[np.ndarray, " P"]:
+        """Σ_p w_p f(x_p) ≈ ∫ f dx."""
         volumes = np.ones(1)
         for axis in self.axes:
             volumes = np.multiply.outer(volumes, axis.weights).ravel()
         return self.gathered(volumes)
 
-    def gathered(self, values: np.ndarray) -> np.ndarray:
-        """Of values (all, …) at all combinations those of the unknowns, (P, …)."""
+    def gathered(self, values: Inexact[np.ndarray, "all *n"]) -> Inexact[np.ndarray, "P *n"]:
+        """Of values at all combinations those of the unknowns."""
         return values if self.kept is None else values[self.kept]
 
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """Values (P, …) of the unknowns at all combinations, zero elsewhere, (*shape, …)."""
+    def spread(self, values: Inexact[np.ndarray, "P *n"]) -> Inexact[np.ndarray, "..."]:
+        """Values of the unknowns at all combinations, zero elsewhere, (*shape, *n)."""
         if self.kept is not None:
             every = np.zeros((prod(self.shape), *values.shape[1:]), values.dtype)
             every[self.kept] = values
             values = every
         return values.reshape(*self.shape, *values.shape[1:])
 
+    @double_precision()
+    def operator(self, form: LocalForm) -> MeshOperator:
+        """The operator of this local form. ValueError where it is not plain."""
+        evaluate = vectorised(form.potential)
+        if not self.centres:
+            potential = sp.csr_array(sp.diags_array(evaluated(evaluate, self.points)))
+            return MeshOperator(self, form.coefficients, potential)
+        whole = replace(self, kept=None, cuts=None)
+        potential = singular_multiplication(
+            self.axes,
+            self.centres,
+            whole.weights,
+            evaluated(evaluate, whole.points),
+            lambda x: np.asarray(evaluate(jnp.asarray(x)), dtype=float),
+        )
+        if self.kept is not None:
+            potential = sp.csr_array(potential[self.kept][:, self.kept])
+        return MeshOperator(self, form.coefficients, potential)
+
+
+@dataclass(frozen=True, eq=False)
+class MeshOperator:
+    """H = Σ_i c_i (-∂²/∂x_i²) + V on a mesh: as a sparse matrix, and as a function of vectors.
+
+    V is diagonal, but for the elements that touch a centre. Memory: the matrix takes O(P · neighbours · dim). `apply` uses it
+    where points have few neighbours; with a DVR it needs one small matrix an axis and no more memory than its vectors.
+    """
+
+    mesh: Mesh
+    coefficients: Float[np.ndarray, " dim"]
+    potential: sp.csr_array
+
+    @property
+    def dtype(self) -> type:
+        """complex with a Bloch wave vector."""
+        return complex if any(axis.interval.phase for axis in self.mesh.axes) else float
+
+    @cached_property
+    def values(self) -> Float[np.ndarray, " P"]:
+        """V at the points."""
+        return self.potential.diagonal()
+
+    @cached_property
+    def matrix(self) -> sp.csr_array:
+        """(P, P), symmetric or with a wave vector Hermitian."""
+        shape, kept, cuts = self.mesh.shape, self.mesh.kept, self.mesh.cuts
+        total: Any = 0
+        for i, (axis, coefficient) in enumerate(zip(self.mesh.axes, self.coefficients, strict=True)):
+            before, after = sp.eye_array(prod(shape[:i])), sp.eye_array(prod(shape[i + 1 :]))
+            total = total + sp.kron(sp.kron(before, coefficient * axis.matrix), after, format="csr")
+        if kept is not None:
+            total = sp.csr_array(total[kept][:, kept])
+        if cuts is not None:
+            total = sp.csr_array(total + sp.diags_array(cuts @ self.coefficients))
+        return sp.csr_array(total + self.potential)
+
+    @cached_property
+    def axis_matrices(self) -> list[Inexact[np.ndarray, "n n"]]:
+        """c_i (-∂²/∂x_i²) on each axis."""
+        return [c * axis.matrix.toarray() for c, axis in zip(self.coefficients, self.mesh.axes, strict=True)]
+
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether points have few neighbours."""
+        return all(axis.matrix.nnz < 20 * len(axis.points) for axis in self.mesh.axes)
+
     @cached_property
     def parts(self) -> int:
         """In how many pieces the unknowns fall that no derivative connects."""
-        if self.kept is None:
-            return 1
-        return int(connected_components(self.kinetic(np.ones(self.dim)), directed=False)[0])
+        return 1 if self.mesh.kept is None else int(connected_components(self.matrix, directed=False)[0])
 
-    @double_precision()
-    def values(self, function: Callable[..., jax.Array]) -> np.ndarray:
-        """A function of one point at all points, (P,) float64."""
-        return evaluated(vectorised(function), self.points)
+    def apply(self, x: Inexact[np.ndarray, "P *n"]) -> Inexact[np.ndarray, "P *n"]:
+        """H x of a vector, or of several."""
+        if self.sparse:
+            return self.matrix @ x
+        inner = self.mesh.spread(x)
+        total = sum(along(matrix, inner, i) for i, matrix in enumerate(self.axis_matrices))
+        return self.mesh.gathered(np.reshape(total, (-1, *x.shape[1:]))) + self.potential @ x
 
-    def matrix(self, form: LocalForm) -> sp.csr_array:
-        """An operator of this local form: a sparse symmetric matrix (P, P). ValueError where it is not plain."""
-        potential = self.multiplication(form.potential)
-        return (
-            sp.csr_array(self.kinetic(form.coefficients) + potential) if form.has_kinetic_part else potential
+    @property
+    def linear(self) -> spla.LinearOperator:
+        """`apply`, as SciPy wants it."""
+        return spla.LinearOperator(
+            (self.mesh.size,) * 2, matvec=self.apply, matmat=self.apply, dtype=self.dtype
         )
 
-    def kinetic(self, coefficients: np.ndarray) -> sp.csr_array:
-        """Σ_i c_i (-∂²/∂x_i²), symmetric (with a wave vector Hermitian) sparse (P, P)."""
-        total: sp.csr_array | None = None
-        for i, (axis, coefficient) in enumerate(zip(self.axes, coefficients, strict=True)):
-            before, after = prod(self.shape[:i]), prod(self.shape[i + 1 :])
-            part = sp.kron(
-                sp.kron(sp.eye_array(before), coefficient * axis.matrix), sp.eye_array(after), format="csr"
+
+def along(
+    matrix: Inexact[np.ndarray, "m n"], values: Inexact[np.ndarray, "..."], axis: int
+) -> Inexact[np.ndarray, "..."]:
+    """A matrix times values along one of their axes."""
+    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+
+
+@dataclass(frozen=True, eq=False)
+class GridFunctions(Eigenfunctions):
+    """Values at the points, interpolated as the scheme has them: the polynomials of elements, the series of a DVR, and for
+    differences of some order the polynomials through order + 2 points on each axis.
+
+    Cost a point: N (order + 2)^dim, (degree + 1)^dim, or of a DVR all points of the mesh.
+    """
+
+    mesh: Mesh
+    values: Inexact[np.ndarray, "P N"]
+    domain: Box
+
+    @property
+    def n_states(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def dim(self) -> int:
+        return self.mesh.dim
+
+    @cached_property
+    def _everywhere(self) -> Inexact[np.ndarray, "..."]:
+        return self.mesh.spread(self.values)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        if points is self.mesh.points:  # as `quadrature` hands them out: nothing to interpolate
+            return self.values
+        lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
+        periodic = np.asarray(self.domain.periodic)
+        turns = np.where(periodic, (points - lower) // lengths, 0)
+        x = points - turns * lengths
+        within = (x > lower) & (x < np.asarray(self.domain.upper))
+        inside = self.domain.contains(x) & (periodic | within).all(axis=-1)
+        values = np.zeros((len(x), self.n_states), self.values.dtype)
+        if inside.any():
+            values[inside] = self._interpolated(x[inside])
+        if any(self.domain.wave_vector):
+            values = values * np.exp(1j * turns @ np.asarray(self.domain.phases))[:, None]
+        return values
+
+    def _interpolated(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
+        widths = [axis.local_basis(x[:1, i])[0].shape[1] for i, axis in enumerate(self.mesh.axes)]
+        whole = widths == list(self.mesh.shape)
+        size = max(_CHUNK // (self.n_states * prod(widths[whole:])), 1)
+        part = self._by_series if whole else self._by_neighbours
+        return np.concatenate([part(x[i : i + size]) for i in range(0, len(x), size)])
+
+    def _by_series(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
+        """Every value counts: one axis after the other, (points, what is left of the mesh, N)."""
+        first, *others = (axis.local_basis(x[:, i])[1] for i, axis in enumerate(self.mesh.axes))
+        values = np.tensordot(first, self._everywhere, axes=(1, 0))
+        for share in others:
+            values = np.einsum("pj,pj...->p...", share, values)
+        return values
+
+    def _by_neighbours(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
+        places, shares = np.zeros((len(x), 1), int), np.ones((len(x), 1))
+        for i, axis in enumerate(self.mesh.axes):
+            index, share = axis.local_basis(x[:, i])
+            places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
+            shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
+        return np.einsum("pj,pjn->pn", shares, self._everywhere.reshape(-1, self.n_states)[places])
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.mesh.points, self.mesh.weights
+
+    def image(self, operator: Operator) -> np.ndarray:
+        root = np.sqrt(self.mesh.weights)[:, None]
+        form = operator.local_form(self.mesh.dim)
+        if form is None:
+            raise TypeError(
+                f"GridFunctions: {type(operator).__name__} has no local form (Operator.local_form is None), so it cannot act "
+                "on functions that are known on a mesh only; use the states of another method."
             )
-            total = part if total is None else total + part
-        assert total is not None
-        if self.kept is not None:
-            total = sp.csr_array(total[self.kept][:, self.kept])
-        if self.cuts is not None:
-            total = sp.csr_array(total + sp.diags_array(self.cuts @ coefficients))
-        return total
+        return self.mesh.operator(form).apply(root * self.values) / root
 
-    @double_precision()
-    def multiplication(self, function: Callable[..., jax.Array]) -> sp.csr_array:
-        """Multiplication by V, symmetric sparse (P, P): diagonal, but for the elements that touch a centre."""
-        evaluate = vectorised(function)
-        if not self.centres:
-            return sp.csr_array(sp.diags_array(evaluated(evaluate, self.points)))
-        whole = replace(self, kept=None, cuts=None)
+    def times(self, factors: np.ndarray) -> Eigenfunctions:
+        return replace(self, values=self.values * factors)
 
-        def potential(x: np.ndarray) -> np.ndarray:
-            return np.asarray(evaluate(jnp.asarray(x)), dtype=float)
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        settings = {
+            "kind": "grid",
+            "domain": describe_domain(self.domain),
+            "axes": [axis.record() for axis in self.mesh.axes],
+            "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.mesh.centres],
+        }
+        arrays = {"values": self.values, "kept": self.mesh.kept, "cuts": self.mesh.cuts}
+        return settings, {name: array for name, array in arrays.items() if array is not None}
 
-        values = evaluated(evaluate, whole.points)
-        matrix = singular_multiplication(self.axes, self.centres, whole.weights, values, potential)
-        return matrix if self.kept is None else sp.csr_array(matrix[self.kept][:, self.kept])
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> GridFunctions:
+        """What `record` gave, read back."""
+        assert isinstance(domain, Box)
+        centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
+        axes = tuple(Axis.from_record(axis) for axis in settings["axes"])
+        return cls(Mesh(axes, centres, arrays.get("kept"), arrays.get("cuts")), arrays["values"], domain)

@@ -5,16 +5,7 @@ import numpy as np
 from qspin.methods.grid.mesh import Mesh
 from qspin.problem.problem import Problem
 
-__all__ = ["near_walls", "wall_shifts"]
-
-
-def near_walls(problem: Problem, mesh: Mesh, functions: np.ndarray) -> np.ndarray:
-    """Probability within a twentieth of a side of the box's hard walls, (N,)."""
-    near = np.zeros(mesh.size, bool)
-    for axis, x in zip(mesh.axes, mesh.points.T, strict=True):
-        if not axis.periodic:
-            near |= np.minimum(x - axis.lower, axis.upper - x) < 0.05 * (axis.upper - axis.lower)
-    return mesh.weights[near] @ np.abs(functions[near]) ** 2
+__all__ = ["wall_shifts"]
 
 
 def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: np.ndarray) -> np.ndarray:
@@ -29,12 +20,12 @@ def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: n
     stiffness = problem.local.coefficients
     values, total = functions.reshape(*mesh.shape, -1), np.zeros(len(energies))
     for i, axis in enumerate(mesh.axes):
-        if axis.periodic:
+        if axis.interval.periodic:
             continue
         others = np.ones(1)
         for j, other in enumerate(mesh.axes):
             others = np.multiply.outer(others, other.weights if j != i else np.ones(1)).ravel()
-        for wall, first in ((axis.lower, 0), (axis.upper, -1)):
+        for wall, first in ((axis.interval.lower, 0), (axis.interval.upper, -1)):
             slope = np.take(values, first, axis=i).reshape(-1, len(energies)) / (axis.points[first] - wall)
             points = (
                 np.take(mesh.points.reshape(*mesh.shape, mesh.dim), first, axis=i)
@@ -46,7 +37,7 @@ def wall_shifts(problem: Problem, mesh: Mesh, energies: np.ndarray, functions: n
             kappa = np.sqrt(
                 np.maximum(problem.potential_values(points)[:, None] - energies, 0) / stiffness[i]
             )
-            held = (lost * (kappa == 0)).sum(0) * (axis.upper - axis.lower) > 1e-9 * np.abs(energies)
+            held = (lost * (kappa == 0)).sum(0) * axis.interval.length > 1e-9 * np.abs(energies)
             outside = np.where(kappa > 0, lost / np.where(kappa > 0, 2 * kappa, 1), 0).sum(0)
             total += np.where(held, np.inf, outside)
     return total

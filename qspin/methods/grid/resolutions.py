@@ -1,0 +1,206 @@
+"""Several resolutions of one problem: which, and what they say of spacing zero and of the error that is left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from qspin.methods.grid.axes import DVR, Differences, Elements, Scheme
+from qspin.methods.grid.mesh import Mesh, axes_of
+from qspin.problem.domain import Box
+from qspin.problem.problem import Problem
+from qspin.problem.region import Region
+
+__all__ = [
+    "FEWEST",
+    "RATIO",
+    "Resolution",
+    "Series",
+    "default_scheme",
+    "extrapolated",
+    "resolutions",
+    "series_of",
+    "shrinks",
+]
+
+RATIO = 1.25  # of spacings between resolutions
+FEWEST = 12  # points an axis of the coarsest mesh
+# Points an axis of a DVR to begin with, by dimension, and at most; between them by RATIO.
+_FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 160, 3: 48}
+# Points an axis where a region's walls cross the grid: one less than what many whole numbers divide, so that walls and corners
+# at simple fractions of the box lie on points of all three.
+_CUT = {1: (479, 599, 749), 2: (191, 239, 299), 3: (31, 39, 49)}
+# Elements about centres, by dimension: degree, and the smallest of them in units of the centre's length.
+_GRADED = {1: (8, 0.1), 2: (6, 0.1), 3: (4, 0.2)}
+# Error of an extrapolated energy; measured, as the schemes' `caution` is, on random smooth potentials.
+_SHARE, _DOUBT = 0.15, 1.5
+
+Levels = Float[np.ndarray, " N"]
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What one mesh is built from; `points` 0 where elements set them."""
+
+    points: tuple[int, ...]
+    scheme: Scheme
+    smallest: float = 0.1
+
+    def mesh(self, problem: Problem) -> Mesh:
+        """The mesh. ValueError for a region whose walls the scheme cannot follow."""
+        assert isinstance(problem.domain, Box)
+        return Mesh.build(problem.domain, self.points, self.scheme, problem.centres, self.smallest)
+
+    def shape(self, problem: Problem) -> tuple[int, ...]:
+        """Points an axis, without building what is costly."""
+        assert isinstance(problem.domain, Box)
+        if all(self.points):
+            return self.points
+        axes = axes_of(problem.domain, self.points, self.scheme, problem.centres, self.smallest)
+        return tuple(len(axis.points) for axis in axes)
+
+
+def _corners(problem: Problem) -> tuple[tuple[float, ...], ...]:
+    return problem.domain.corners if isinstance(problem.domain, Region) else ()
+
+
+def shrinks(problem: Problem, scheme: Scheme) -> bool:
+    """Whether the meshes are of elements that shrink towards centres of V or corners of a region."""
+    return isinstance(scheme, Elements) and bool(problem.centres or _corners(problem))
+
+
+def default_scheme(problem: Problem) -> Scheme:
+    """Elements towards centres, and in regions whose walls lie on the edges of elements that their corners set; in other
+    regions differences; else a DVR."""
+    graded = Elements(_GRADED[problem.dim][0])
+    if isinstance(problem.domain, Region):
+        try:
+            Resolution((0,) * problem.dim, graded).mesh(problem)
+        except ValueError:
+            return Differences(2)
+        return graded if _corners(problem) else Differences(2)
+    return graded if problem.centres else DVR()
+
+
+def resolutions(
+    problem: Problem, scheme: Scheme, given: tuple[int, ...] | None, states: int
+) -> list[Resolution]:
+    """Coarsest first. Of a DVR without `given` points as many as it may take until energies stand still; of others three, and
+    of elements that shrink before them one like the middle one, of lower degree."""
+    dim = problem.dim
+    if isinstance(scheme, Elements) and shrinks(problem, scheme):
+        none, smallest = (0,) * dim, _GRADED[dim][1]
+        if given is not None:  # the smallest elements that this many points allow
+            sizes = np.geomspace(1e-4, 10, 60)
+            fits = (s for s in sizes if max(Resolution(none, scheme, s).shape(problem)) <= max(given))
+            smallest = float(next(fits, sizes[-1]))
+        lower = Elements(max(scheme.degree - 1, 1), scheme.ratio)
+        family = [Resolution(none, scheme, smallest * scheme.ratio**k) for k in (2, 1, 0)]
+        return [Resolution(none, lower, smallest * scheme.ratio), *family]
+    least = int(np.ceil(3 * states ** (1 / dim)))
+    if given is not None:
+        shapes = _coarser(given)
+    elif isinstance(scheme, DVR):
+        counts = [max(_FIRST[dim], least)]
+        while len(counts) < 3 or counts[-1] * RATIO <= _LAST[dim]:
+            counts.append(int(np.ceil(counts[-1] * RATIO)))
+        shapes = [(n,) * dim for n in counts]
+    elif isinstance(problem.domain, Region) and 2 * least <= _CUT[dim][-1]:
+        shapes = [(n,) * dim for n in _CUT[dim]]
+    else:
+        shapes = _coarser((max(_LAST[dim], 2 * least),) * dim)
+    return [Resolution(shape, scheme) for shape in shapes]
+
+
+def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Three shapes, coarsest first; odd stays odd and even even, so that a symmetric mesh stays symmetric."""
+
+    def fewer(n: int, factor: float) -> int:
+        return max(FEWEST + n % 2, n - 2 * round((n + 1) * (1 - 1 / factor) / 2))
+
+    return [*(tuple(fewer(n, RATIO**k) for n in shape) for k in (2, 1)), shape]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """What the resolutions say of each level: `finest` and extrapolated energies, errors, whether they settle, the observed
+    orders, nan where none can be told, and the expected one."""
+
+    finest: Levels
+    energies: Levels
+    errors: Levels
+    settled: Bool[np.ndarray, " N"]
+    orders: Levels
+    expected: float
+
+
+def series_of(
+    problem: Problem,
+    scheme: Scheme,
+    shapes: Sequence[tuple[int, ...]],
+    levels: Sequence[Levels],
+    residuals: Levels,
+) -> Series:
+    """What the levels on meshes of these shapes say, the last three of `resolutions` or of those that were solved."""
+    if not (isinstance(scheme, Elements) and shrinks(problem, scheme)):
+        spacings = [1 / (shape[0] + 1) for shape in shapes[-3:]]
+        none = np.zeros(len(residuals))
+        return extrapolated(
+            levels[-3:], spacings, (1.0, float(scheme.order)), scheme.caution, residuals, none
+        )
+    # At a cusp the error falls as (smallest element)^dim, at a reentrant corner no faster.
+    orders = (1.0 if problem.centres else 0.5, float(max(problem.dim, 2)))
+    spacings = [scheme.ratio**j for j in (2, 1, 0)]
+    smooth = np.abs(levels[0] - levels[2])  # by one degree less
+    return extrapolated(levels[-3:], spacings, orders, scheme.caution, residuals, smooth)
+
+
+def extrapolated(
+    levels: Sequence[Levels],
+    spacings: Sequence[float],
+    orders: tuple[float, float],
+    caution: float,
+    residuals: Levels,
+    smooth: Levels,
+) -> Series:
+    """E(h) = E + C h^p through three spacings gives p; extrapolated where least ≤ p ≤ 1.75·order, with p at most the order.
+
+    The error of an extrapolated energy is 1.5 times what it matters whether the observed or the expected power is used, and at
+    least 0.15 of the distance to the finest mesh's energy. Beyond order 8 nothing is extrapolated: meshes this coarse are
+    seldom on the asymptote, and their steps shrink unevenly. The error is then the last step times (step before / last
+    step)^caution.
+    `smooth` is an error that does not depend on h: steps smaller than it need not follow a power.
+    """
+    coarse, middle, fine = levels
+    least, order = orders
+    ratio = spacings[1] / spacings[2]
+    first, second = coarse - middle, middle - fine
+    floor = 1e-11 * np.abs(fine).max() + residuals
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = np.log(np.abs(first / second)) / np.log(ratio)
+    tiny = np.abs(second) <= 10 * floor
+    # An order far above the scheme's is two errors of opposite sign passing through zero, not accuracy.
+    regular = (first * second > 0) & (observed >= least) & (observed <= 1.75 * order)
+    tiny |= ~regular & (np.abs(first) + np.abs(second) <= smooth)
+    settled = regular | tiny
+    power = np.clip(np.where(np.isfinite(observed), observed, order), least, order)
+    last = np.abs(second)
+    if order > 8:
+        settled = tiny | (last <= np.abs(first))
+        tiny = settled
+        last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** caution
+
+    def beyond(power: Levels | float) -> Levels:
+        """From the finest mesh to spacing zero, by that power."""
+        return second / (ratio**power - 1)
+
+    step = np.where(settled & ~tiny, beyond(power), 0)
+    free = beyond(np.where(regular, observed, order))
+    doubt = np.abs(step - beyond(order)) + np.abs(free - beyond(order))
+    by_power = np.maximum(_SHARE * np.abs(step), _DOUBT * doubt)
+    wandering = 4 * (np.abs(first) + np.abs(second))
+    errors = np.where(tiny, last, np.where(settled, by_power, wandering)) + floor + smooth
+    orders_seen = np.where(regular & ~tiny, observed, np.nan)
+    rank = np.argsort(fine - step, kind="stable")  # extrapolation may swap levels that nearly touch
+    return Series(fine, (fine - step)[rank], errors[rank], settled[rank], orders_seen[rank], order)
