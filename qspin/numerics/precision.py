@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import platform
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from jaxtyping import Array, Float
 
 __all__ = [
     "SelfTest",
-    "awaited",
     "check_jaxlib",
     "describe",
     "double_precision",
@@ -225,21 +223,3 @@ def evaluated(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:
         padded = np.concatenate([part, np.broadcast_to(part[:1], (batch - len(part), points.shape[1]))])
         parts.append(np.asarray(function(jnp.asarray(padded, float)))[: len(part)])
     return np.concatenate(parts).astype(float) if parts else np.zeros(0)
-
-
-def awaited(result: Any) -> Any:
-    """The result of a compiled function, computed. A thread of its own does the waiting, so that Python hears Ctrl-C meanwhile:
-    asking JAX for the numbers would not let it."""
-    done = threading.Event()
-
-    def wait() -> None:
-        try:
-            jax.block_until_ready(result)
-        except Exception:  # whoever asks for the numbers is told
-            pass
-        finally:
-            done.set()
-
-    threading.Thread(target=wait, name="qspin waits for a chunk").start()
-    done.wait()
-    return result

@@ -15,8 +15,9 @@ from qspin.methods.sampled.directions import Order, lowest, outside
 from qspin.methods.sampled.point_sources import PointSource
 from qspin.methods.sampled.sampled_evaluation import Sampled
 from qspin.methods.sampled.updates import Place, Update
+from qspin.numerics.chunked import awaited
 from qspin.numerics.pencil import Average, all_finite
-from qspin.numerics.precision import awaited, double_precision
+from qspin.numerics.precision import double_precision
 
 __all__ = ["State", "Training", "reference_residuals"]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from qspin.methods.base import IterativeMethod, Run
 from qspin.methods.locate.semiclassical import thomas_fermi
@@ -19,10 +20,11 @@ from qspin.methods.spin.jacobian import LayeredJacobian
 from qspin.methods.spin.networks import Layered, Network, SeparateMLPs
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics.checks import whole
+from qspin.numerics.chunked import chunked
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.pencil import Average, all_finite, moment, order
 from qspin.numerics.points import Points
-from qspin.numerics.precision import awaited, precision
+from qspin.numerics.precision import precision
 from qspin.problem.domain import Box
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
@@ -30,7 +32,7 @@ from qspin.problem.sampling import Clustered, Sampler
 from qspin.spectrum.notes import note
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["SpIN", "SpinInfo", "SpinState", "self_test_case"]
+__all__ = ["SpIN", "SpinState", "self_test_case"]
 
 _SNAPSHOT_AT = 0.4  # of the steps: late enough to resemble the end, early enough to differ from it
 
@@ -46,15 +48,6 @@ class SpinState(eqx.Module):
     snapshot: WavefunctionParams  # the parameters part-way, for the extrapolation in `evaluate`
     step: Int[Array, ""]
     seed: UInt[Array, ""]
-
-
-class SpinInfo(eqx.Module):
-    """What a step reports. `energies` are the running diagonal of Λ; they lag, and are not variational."""
-
-    energies: Float[Array, "... states"]
-    gradient_norm: Float[Array, "..."]
-    condition: Float[Array, "..."]
-    ok: Bool[Array, "..."]
 
 
 # Settings are checked by value, with a message that names them; a run-time check of types would come first.
@@ -205,8 +198,9 @@ class SpIN(IterativeMethod):
 
     def step(
         self, problem: Problem, wavefunction: Wavefunction, state: SpinState
-    ) -> tuple[SpinState, SpinInfo]:
-        """One update: points, averages, masked gradient, optimizer."""
+    ) -> tuple[SpinState, dict[str, Array]]:
+        """One update: points, averages, masked gradient, optimizer; and what it reports. `energies`, the running diagonal of Λ,
+        lag behind the parameters and are not variational."""
         key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         batch = self.batch(problem, wavefunction, state.params, key)
         weights = batch.points.weights
@@ -217,15 +211,15 @@ class SpIN(IterativeMethod):
         params = optax.apply_updates(state.params, updates)
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
         unit = jnp.sqrt(jnp.diagonal(sigma.value))
-        info = SpinInfo(
-            energies=problem.sign * jnp.diagonal(order(sigma.value, pi.value).eigenvalues),
-            gradient_norm=norm,
+        info = {
+            "energies": problem.sign * jnp.diagonal(order(sigma.value, pi.value).eigenvalues),
+            "gradient_norm": norm,
             # Tr(C)·Tr(C⁻¹)/N² for the correlation matrix C = LLᵀ: 1 for orthogonal states, and never more
             # than its condition number.
-            condition=jnp.mean((ordering.chol / unit[:, None]) ** 2)
+            "condition": jnp.mean((ordering.chol / unit[:, None]) ** 2)
             * jnp.sum((ordering.inverse * unit) ** 2),
-            ok=all_finite(norm, ordering.eigenvalues),
-        )
+            "ok": all_finite(norm, ordering.eigenvalues),
+        }
         snapshot = jax.tree.map(
             lambda old, new: jnp.where(state.step == int(_SNAPSHOT_AT * self.steps), new, old),
             state.snapshot,
@@ -235,29 +229,12 @@ class SpIN(IterativeMethod):
 
     def bind(self, problem: Problem, n_states: int) -> Run:
         wavefunction = self.wavefunction(problem, n_states)
-        chunk = max(1, min(1000, -(-self.steps // 50)))
-
-        def scan_body(until: Int[Array, ""]) -> Callable[..., tuple[SpinState, SpinInfo]]:
-            # The last chunk may run past the end: its surplus steps change nothing, one compilation serves.
-            return lambda state, _: jax.lax.cond(
-                state.step < until,
-                lambda s: self.step(problem, wavefunction, s),
-                lambda s: (s, _blank_info(n_states, self.dtype)),
-                state,
-            )
-
-        compiled = jax.jit(lambda state, until: jax.lax.scan(scan_body(until), state, length=chunk))
+        length = max(1, min(1000, -(-self.steps // 50)))
+        advance = chunked(partial(self.step, problem, wavefunction), self.steps, length, self.dtype)
 
         def init(seed: int) -> SpinState:
             with precision(self.dtype):
                 return self.init(problem, n_states, seed)
-
-        def advance(state: SpinState, until: int | None = None) -> tuple[SpinState, dict[str, np.ndarray]]:
-            with precision(self.dtype):
-                end = self.steps if until is None else min(until, self.steps)
-                taken = min(chunk, end - int(state.step))
-                state, info = awaited(compiled(state, jnp.int32(end)))
-                return state, {name: np.asarray(a)[:taken] for name, a in vars(info).items()}
 
         def finish(state: SpinState, history: Mapping[str, np.ndarray]) -> Spectrum:
             return self._spectrum(problem, wavefunction, state, history)
@@ -317,11 +294,6 @@ class SpIN(IterativeMethod):
             },
             potential=problem.potential_values if problem.is_boxed_hamiltonian else None,
         )
-
-
-def _blank_info(n_states: int, dtype: str) -> SpinInfo:
-    zero = jnp.zeros((), dtype)
-    return SpinInfo(jnp.zeros((n_states,), dtype), zero, zero, jnp.ones((), bool))
 
 
 def self_test_case() -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
