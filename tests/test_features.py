@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.jumps import Jump
+from qspin.methods.locate.survey import Jump
 from qspin.methods.ritz.features import Coordinates, Frame, Neurons
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Centre

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.gaussian_reference import gaussian_wells
+from qspin.methods.locate.wells import gaussian_wells
 from qspin.numerics.precision import double_precision
 
 

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import pytest
 
 import qspin
-from qspin.methods.locate.jumps import find_jumps
+from qspin.methods.locate.survey import survey
 
 
 def found(v, half_width: float = 8.0, dim: int = 1) -> list[tuple[int, float, int]]:  # type: ignore[no-untyped-def]
     problem = qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box.cube(half_width, dim=dim))
-    return [(j.axis, round(j.position, 5) + 0.0, j.order) for j in find_jumps(problem)]
+    return [(j.axis, round(j.position, 5) + 0.0, j.order) for j in survey(problem).jumps]
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_planes_across_an_axis_and_no_curved_walls() -> None:
 
 def test_coulomb_centres_are_no_jumps() -> None:
     potential = qspin.Potential(qspin.potentials.coulomb(1.0), singularities=[(0.0, 0.0)])
-    assert find_jumps(qspin.Problem(qspin.Kinetic() + potential, qspin.Box.cube(8.0, dim=2))) == ()
+    assert survey(qspin.Problem(qspin.Kinetic() + potential, qspin.Box.cube(8.0, dim=2))).jumps == ()

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from qspin.methods.locate.survey import survey
 from qspin.problem.domain import Box
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
@@ -98,7 +99,7 @@ def test_potential_values_are_float64_whatever_the_flag():
 def test_a_potential_that_is_not_finite_is_refused_at_a_named_point(v, value):
     problem = Problem(Kinetic() + Potential(v), Box.cube(1.0, dim=2))
     with pytest.raises(ValueError, match=r"must be finite at every sampled point") as refused:
-        problem.check_potential()
+        survey(problem).check()
     message = str(refused.value)
     assert f"Potential: V is {value} at x = (" in message
     named = [float(c) for c in message.split("x = (")[1].split(")")[0].split(",")]
@@ -108,8 +109,8 @@ def test_a_potential_that_is_not_finite_is_refused_at_a_named_point(v, value):
 def test_an_undeclared_centre_in_the_middle_is_found_and_a_declared_one_accepted():
     box = Box.cube(5.0, dim=2)
     with pytest.raises(ValueError, match=r"V is -inf at x = \(0, 0\).*singularities="):
-        Problem(Kinetic() + Potential(coulomb()), box).check_potential()
-    Problem(Kinetic() + Potential(coulomb(), singularities=[(0.0, 0.0)]), box).check_potential()
+        survey(Problem(Kinetic() + Potential(coulomb()), box)).check()
+    survey(Problem(Kinetic() + Potential(coulomb(), singularities=[(0.0, 0.0)]), box)).check()
 
 
 # --- the closed form

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
+from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
 from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, product_reference
 from qspin.numerics.points import golden_lattice

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
+from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.sampled.product_reference import (
     OPEN,
     PERIODIC,

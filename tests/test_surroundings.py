@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.surroundings import in_box
+from qspin.methods.locate.space import in_box
 
 
 def problem(v, dim: int, **more) -> qspin.Problem:  # type: ignore[no-untyped-def]

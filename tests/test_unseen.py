@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.unseen import with_unseen_wells
+from qspin.methods.locate.survey import survey
 
 
 def narrow(half: float) -> qspin.Problem:
@@ -26,7 +26,7 @@ def test_a_grid_that_resolves_it_is_left_alone() -> None:
     problem = narrow(12.0)
     spectrum = qspin.solve(problem, 1, qspin.Grid())
     assert spectrum.converged.all() and spectrum.energies[0] == pytest.approx(-1.187719517, abs=1e-8)
-    assert with_unseen_wells(problem, spectrum) is spectrum
+    assert survey(problem).noting_missed_wells(spectrum) is spectrum
 
 
 def test_a_flat_potential_has_no_wells() -> None:

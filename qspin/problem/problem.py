@@ -133,28 +133,6 @@ class Problem:
             )
         return values
 
-    def check_potential(self, n_points: int = 4093) -> None:
-        """Raise ValueError where V is nan or inf in the middle, in two corners or at random points; and for an
-        attractive 1/|x| inside a one-dimensional box, whose energy is not bounded below.
-
-        Only of Hamiltonians with a local form in a box: elsewhere there is no V that can be singular.
-        """
-        if not isinstance(self.domain, Box) or self.local_form is None:
-            return
-        rng = np.random.default_rng(0)
-        lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
-        points = lower + lengths * rng.uniform(1e-9, 1 - 1e-9, (n_points, self.dim))
-        corners = lower + lengths * np.stack([np.full(self.dim, 1e-9), np.full(self.dim, 1 - 1e-9)])
-        middle = [c for c in [self.domain.centre] if c not in self.hamiltonian.singularities]
-        self.potential_values(np.concatenate([points, corners, np.reshape(middle, (-1, self.dim))]))
-        for centre in self.centres if self.dim == 1 else ():
-            inside = self.domain.lower[0] < centre.position[0] < self.domain.upper[0]
-            if inside and centre.strength * self.domain.lengths[0] > 1e-3:
-                raise ValueError(
-                    f"Potential: -{centre.strength:.3g}/|x - {centre.position[0]:g}| inside a one-dimensional box has no "
-                    "lowest level. Put a wall on the centre, Box([centre], [end]), or soften V."
-                )
-
     @cached_property
     def centres(self) -> tuple[Centre, ...]:
         """The declared singularities with their strength, length and cusp, read off V close to each.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin.methods.grid.mesh import GridFunctions
-from qspin.methods.locate.jumps import Jump
+from qspin.methods.locate.survey import Jump
 from qspin.methods.product_basis.product_basis_functions import restored_product_basis
 from qspin.methods.ritz.features import Coordinates, Frame, Neurons
 from qspin.methods.ritz.ritz_functions import RitzFunctions

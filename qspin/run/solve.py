@@ -13,7 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run
-from qspin.methods.locate.unseen import with_unseen_wells
+from qspin.methods.locate.space import in_box
+from qspin.methods.locate.survey import survey
+from qspin.methods.locate.walls import noting_walls
 from qspin.methods.spin.driver import SpIN
 from qspin.numerics import precision
 from qspin.numerics.checks import whole
@@ -104,7 +106,8 @@ def solve(
     method = default_method(problem, n_states) if method is None else method
     method = method.for_problem(problem)
     method.check(problem, n_states)
-    problem.check_potential()
+    if problem.is_boxed_hamiltonian:
+        survey(problem).check()
 
     started = time.perf_counter()
     if isinstance(method, DirectMethod):
@@ -139,7 +142,8 @@ def solve(
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
-    spectrum = with_unseen_wells(problem, spectrum)
+    if problem.is_boxed_hamiltonian:
+        spectrum = noting_walls(problem, survey(problem).noting_missed_wells(spectrum))
     provenance = {
         **spectrum.provenance,
         "seed": int(seed),
@@ -176,8 +180,6 @@ def boxed(problem: Problem, n_states: int) -> Problem:
     """The problem in a box that its states do not feel, where its domain is `Space`; else itself."""
     if not isinstance(problem.domain, Space):
         return problem
-    from qspin.methods.locate.surroundings import in_box  # SciPy, as above
-
     return in_box(problem, n_states)
 
 

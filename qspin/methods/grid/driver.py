@@ -22,7 +22,6 @@ from qspin.methods.grid.resolutions import (
     series_of,
     shrinks,
 )
-from qspin.methods.grid.walls import wall_shifts
 from qspin.numerics.errors import energy_scale
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
@@ -130,7 +129,6 @@ class Grid(DirectMethod):
         if unseen:  # no bracket would hold
             series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))
         functions = pairs.vectors[:, :n_states] / np.sqrt(h.mesh.weights)[:, None]
-        raised = wall_shifts(problem, h.mesh, series.finest, functions)
         scale = energy_scale(series.finest)
         accurate = (series.errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
         return Spectrum(
@@ -138,8 +136,7 @@ class Grid(DirectMethod):
             errors=series.errors,
             residuals=residuals,
             converged=accurate & pairs.complete,
-            notes=unseen or _notes(series, raised, pairs, h),
-            wall_shifts=raised,
+            notes=unseen or _notes(series, pairs, h),
             eigenfunctions=GridFunctions(h.mesh, functions, problem.domain),
             domain=problem.domain,
             name=problem.name,
@@ -211,9 +208,7 @@ def _unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...]:
     return ()
 
 
-def _notes(
-    series: Series, raised: Float[np.ndarray, " N"], pairs: Eigenpairs, h: MeshOperator
-) -> tuple[Note, ...]:
+def _notes(series: Series, pairs: Eigenpairs, h: MeshOperator) -> tuple[Note, ...]:
     wandering, known = ~series.settled, np.isfinite(series.orders)
     notes = note(
         "not settled",
@@ -229,13 +224,6 @@ def _notes(
                 "ψ or V bends"
             )
             notes += (Note("not smooth", (), what),)
-    noticed = np.isfinite(raised) & (raised > series.errors)
-    notes += note(
-        "walls",
-        noticed,
-        f"the walls raise the energy by up to {raised[noticed].max(initial=0.0):.1e} over that of free space",
-        "where they are not meant, enlarge the box",
-    )
     if h.parts > 1:
         what = f"the region falls into {h.parts} parts that nothing connects; states live in one or another"
         notes += (Note("parts", (), what),)

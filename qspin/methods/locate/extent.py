@@ -1,19 +1,28 @@
 """Where bound states live and how far they reach, from their mean, covariance and highest energy: semiclassically, along
 lines."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from qspin.methods.ritz.features import Frame
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 
-__all__ = ["FADED", "Extent", "extent"]
+__all__ = ["FADED", "Extent", "Frame", "extent"]
 
 FADED = 16.0  # exponent of ψ at which it counts as gone: e⁻¹⁶ = 1e-7, squared in every integral
 _NARROWEST, _WIDEST = 4.5, 9.0  # deviations that a window spans at least and at most
 _FAR = 7.0  # and before any energy is known
+
+
+class Frame(NamedTuple):
+    """Where the states live: mean (dim,), a whitening matrix (dim, dim), decay rates (dim,) or (1,) of the envelope, and the
+    distances from the centres at which logarithms begin, (centres,)."""
+
+    mean: Any
+    whiten: Any
+    decay: Any
+    lengths: Any = np.ones(0)
 
 
 class Extent(NamedTuple):

@@ -9,16 +9,15 @@ add: the basis is selected, not cut at a number of quanta; see `basis_selection`
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from qspin.methods.base import DirectMethod, check_plain_hamiltonian
-from qspin.methods.locate.gaussian_reference import Well, gaussian_wells
+from qspin.methods.locate.walls import wall_shifts
+from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.product_basis.basis_selection import DOUBT, SelectedStates, grown
 from qspin.methods.product_basis.fitted_polynomial import check_bounded, fitted
 from qspin.methods.product_basis.product_basis_functions import ProductBasisFunctions
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
-from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
@@ -32,7 +31,6 @@ _MOST_DIM = 8
 _USEFUL = {1: 160, 2: 1500}  # functions beyond which only rounding grows
 _ROUNDING = 1e-12  # of the largest energy
 _NEGLIGIBLE = 1e-13  # coefficients that eigenfunctions are evaluated without
-_WALL_POINTS = 256
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,8 @@ class ProductBasis(DirectMethod):
         energies = found.energies[:n_states]
         functions = _functions(problem, well, found, n_states)
         left_out = DOUBT * ratio * found.left_out[:n_states]
-        raised = _wall_shifts(problem, well, functions, energies)
+        boxed = isinstance(problem.domain, Box)
+        raised = wall_shifts(problem, functions, energies) if boxed else np.zeros(n_states)
         scale = max(np.abs(energies).max(), energy_scale(energies))
         errors = left_out + misfit + raised + _ROUNDING * scale
         converged = errors <= self.tolerance * np.maximum(np.abs(energies), 1e-2 * scale)
@@ -159,34 +158,6 @@ def _functions(problem: Problem, well: Well, found: SelectedStates, n: int) -> P
         spread[i] = np.sqrt(np.mean(square + root @ (c[pairs] * c[above[pairs]])))
     kept = np.abs(c).max(axis=1) > _NEGLIGIBLE
     return ProductBasisFunctions(well.centre, well.axes, quanta[kept], c[kept], spread, problem.domain)
-
-
-def _wall_shifts(
-    problem: Problem, well: Well, functions: ProductBasisFunctions, energies: np.ndarray
-) -> np.ndarray:
-    """How far the walls of a box would raise each energy, about, (N,): Σ ∫ 2 c κ ψ² dS, κ² = |V - E|/c.
-
-    Between walls ψ ~ exp(-κ s) becomes exp(-κ s) - exp(κ s), with slope 2κψ at the wall, and a wall that recedes lowers E by
-    c ∫ (∂ψ/∂n)² dS per length (Hadamard): of the whole tail c (2κψ)²/(2κ). The surface is sampled as ψ² falls off there.
-    """
-    if not isinstance(problem.domain, Box):
-        return np.zeros(len(energies))
-    dim, c = problem.dim, problem.local.coefficients
-    axes = functions.axes * functions.spread
-    lengths = np.linalg.norm(axes, axis=1)
-    normal = ndtri(golden_lattice(_WALL_POINTS, dim))
-    surfaces, weights = [], []
-    for i, walls in enumerate(zip(problem.domain.lower, problem.domain.upper, strict=True)):
-        along = normal - np.outer(normal @ axes[i], axes[i]) / lengths[i] ** 2
-        density = np.exp(-np.sum(along**2, axis=1) / 2) / (2 * np.pi) ** ((dim - 1) / 2)
-        for wall in walls:
-            surfaces.append(
-                well.centre + (along + (wall - well.centre[i]) / lengths[i] ** 2 * axes[i]) @ axes.T
-            )
-            weights.append(np.abs(np.linalg.det(axes)) / lengths[i] / density / _WALL_POINTS)
-    points, stiffness = np.concatenate(surfaces), np.repeat(c, 2 * _WALL_POINTS)[:, None]
-    kappa = np.sqrt(np.abs(problem.potential_values(points)[:, None] - energies) / stiffness)
-    return np.concatenate(weights) @ (2 * stiffness * kappa * functions(points) ** 2)
 
 
 def _notes(

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.linalg
 from scipy.special import ndtri
 
-from qspin.methods.locate.gaussian_reference import Well
+from qspin.methods.locate.wells import Well
 from qspin.methods.product_basis.oscillator_products import quanta_below
 from qspin.numerics.points import golden_lattice
 from qspin.problem.problem import Problem

@@ -14,20 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qspin.methods.locate.jumps import Jump
+from qspin.methods.locate.extent import Frame
+from qspin.methods.locate.survey import Jump
 from qspin.problem.domain import Box, Centre
 
 __all__ = ["Coordinates", "Features", "Frame", "Neurons"]
-
-
-class Frame(NamedTuple):
-    """Where the states live: mean (dim,), a whitening matrix (dim, dim), decay rates (dim,) or (1,) of the envelope, and the
-    distances from the centres at which logarithms begin, (centres,)."""
-
-    mean: Any
-    whiten: Any
-    decay: Any
-    lengths: Any = np.ones(0)
 
 
 class Neurons(NamedTuple):

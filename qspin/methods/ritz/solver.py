@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from scipy.special import gammaln
 
-from qspin.methods.locate.extent import FADED, extent
-from qspin.methods.locate.jumps import refuse_bottomless
+from qspin.methods.locate.survey import survey
 from qspin.methods.ritz.features import Frame, Neurons
 from qspin.methods.ritz.gauss_newton import train
 from qspin.methods.ritz.quadrature import Rule
@@ -32,7 +30,6 @@ _RULE_SAFETY = 3.0  # the finer rule is not exact either
 _DEAR = 40_000  # points from which on a rule is not refined beyond the tolerance
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
-_NOTICED = 1e-9  # share of an energy that a wall may add unsaid
 _PER_FEATURE = 8  # sampled points, past three dimensions
 
 
@@ -194,7 +191,7 @@ class Solver(TrialSpace):
 
     def run(self) -> Spectrum:
         n = self.n_states
-        refuse_bottomless(self.problem)
+        survey(self.problem).check_bounded_below()
         self._coarse()
         level = self._tune(min(max(self.plan.first, 10 * n), self.most), self.plan.level)
         kept = self._trained(level)
@@ -245,7 +242,6 @@ class Solver(TrialSpace):
             "the claimed error is above the tolerance",
             f"raise {'max_points' if capped else 'max_features'}, or the tolerance",
         )
-        notes += self._wall(float(solution.energies[n - 1]), float(solution.errors[n - 1]))
         above = solution.energies[n:]
         group = max(3 * float(solution.errors[-1]), 1e-6 * energy_scale(solution.energies[:n]))
         beyond = int((above - solution.energies[n - 1] < group).sum())
@@ -270,44 +266,6 @@ class Solver(TrialSpace):
             provenance={"precision": "float64", "stages": self.stages},
             potential=self.problem.potential_values,
         )
-
-    def _wall(self, highest: float, error: float) -> tuple[Note, ...]:
-        """Advice where a wall stands in the tail of the highest state, and what it adds to the energy, a share of about
-        e^-2decay, is more than the error that is claimed."""
-        most = max(self.limits.tolerance, _NOTICED)
-        felt = -0.5 * np.log(np.clip(error / max(abs(highest), 1e-300), _NOTICED, most))
-        if self.centres:
-            if highest >= 0:
-                return ()
-            rate = float(np.sqrt(-highest / self.stiffness.max()))
-            place = np.array([c.position for c in self.centres])
-            room = np.stack([np.asarray(self.domain.upper) - place, place - np.asarray(self.domain.lower)])
-            side, _, axis = np.unravel_index(room.argmin(), room.shape)
-            # Of hydrogen's outermost lobe, r^n exp(-κr): powers of r hold it up far out.
-            charge, away = sum(c.strength for c in self.centres), rate * float(room.min())
-            n = max(charge / (2 * float(self.stiffness.max()) * rate), 0.0)
-            decay = away - n * np.log(max(2 * away, 1.0)) + gammaln(2 * n + 1) / 2
-            side = 1 - side
-        else:
-            found = extent(self.problem, self.frame.mean, self.covariance, highest)
-            near = np.argwhere((found.decays > 0.5) & (found.decays < felt))
-            if found.unbounded or not len(near):
-                return ()
-            axis, side = near[0]
-            decay, x = found.decays[axis, side], np.array(self.frame.mean, float)
-            inward = (1, -1)[side] * 1e-9 * self.domain.lengths[axis]
-            x[axis] = (self.domain.lower, self.domain.upper)[side][axis] + inward
-            barrier = float(self.problem.potential_values(x[None])[0]) - highest
-            rate = float(np.sqrt(max(barrier, 0) / self.stiffness[axis]))
-        if not 0.5 < decay < felt or rate == 0:
-            return ()
-        wall = (self.domain.lower, self.domain.upper)[side][axis]
-        what = (
-            f"the wall at x{axis} = {wall:g}, where ψ has fallen to about e^-{decay:.1f} only, raises the energy by a share of "
-            f"some {np.exp(-2 * decay):.0e}"
-        )
-        advice = f"where no wall is meant, move it out by {(FADED - decay) / rate:.2g}"
-        return (Note("walls", (self.n_states - 1,), what, advice),)
 
 
 class SampledSolver(Solver):

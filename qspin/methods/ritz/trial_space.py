@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qspin.methods.locate.extent import FADED, extent
-from qspin.methods.locate.jumps import find_jumps
-from qspin.methods.locate.semiclassical import thomas_fermi
+from qspin.methods.locate.survey import survey
 from qspin.methods.ritz.features import Coordinates, Frame, Neurons
 from qspin.methods.ritz.quadrature import Rule, about_centres, in_box, lattice
 from qspin.methods.ritz.rayleigh_ritz import Integrals, Sums
@@ -68,7 +67,7 @@ class TrialSpace:
         self.extra = 2 + n_states // 8
         self.rng = np.random.default_rng(seed)
         self.stiffness = problem.local.coefficients
-        self.jumps = find_jumps(problem)
+        self.jumps = survey(problem).jumps
         self.breaks = [[j.position for j in self.jumps if j.axis == i] for i in range(self.dim)]
         self.centres = problem.centres
         self.coordinates = Coordinates(self.domain, self.centres, self.jumps)
@@ -77,7 +76,7 @@ class TrialSpace:
         self.root = np.eye(self.dim)
         self.shift = self.rng.uniform(size=self.dim)
         self.slope = self.plan.centred_slope if self.centres else self.plan.slope
-        cloud = thomas_fermi(problem, n_states)
+        cloud = survey(problem).cloud(n_states)
         mean, covariance = np.asarray(self.domain.centre), np.diag(np.square(self.domain.lengths) / 12)
         if cloud is not None:
             mean, covariance = np.asarray(cloud.mean), np.asarray(cloud.covariance)

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from qspin.methods.base import IterativeMethod, Run
-from qspin.methods.locate.gaussian_reference import gaussian_wells
+from qspin.methods.locate.wells import gaussian_wells
 from qspin.methods.sampled.directions import MaskedOrder, Order, RitzRotation
 from qspin.methods.sampled.point_sources import PointSource, ReferencePoints
 from qspin.methods.sampled.product_ansatz import ProductAnsatz

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.linalg
 from scipy.interpolate import CubicSpline
 
-from qspin.methods.locate.gaussian_reference import Well
+from qspin.methods.locate.wells import Well
 from qspin.numerics.points import golden_lattice
 from qspin.problem.problem import Problem
 

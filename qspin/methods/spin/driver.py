@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from qspin.methods.base import IterativeMethod, Run
-from qspin.methods.locate.semiclassical import thomas_fermi
+from qspin.methods.locate.survey import survey
 from qspin.methods.spin.estimators import AveragedCovariance, Batch, Estimator
 from qspin.methods.spin.evaluate import evaluate
 from qspin.methods.spin.jacobian import LayeredJacobian
@@ -147,9 +147,8 @@ class SpIN(IterativeMethod):
         """The trial functions for a problem: this network, masked; adapted to V unless `adapt` is False."""
         if not self.adapt:
             return Wavefunction(self.network, problem.domain, n_states)
-        return Wavefunction(
-            self.network, problem.domain, n_states, problem.centres, thomas_fermi(problem, n_states)
-        )
+        cloud = survey(problem).cloud(n_states) if problem.is_boxed_hamiltonian else None
+        return Wavefunction(self.network, problem.domain, n_states, problem.centres, cloud)
 
     def _optimizer(self) -> optax.GradientTransformation:
         return self.estimator.default_optimizer(self.steps) if self.optimizer is None else self.optimizer

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin.methods.locate.extent import FADED, extent
-from qspin.methods.locate.gaussian_reference import gaussian_wells
+from qspin.methods.locate.wells import gaussian_wells
 from qspin.methods.sampled.product_reference import OPEN, product_reference
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box, Space
