@@ -13,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run
-from qspin.methods.locate.space import in_box
 from qspin.methods.locate.survey import survey
 from qspin.methods.locate.walls import noting_walls
 from qspin.methods.spin.driver import SpIN
@@ -180,6 +179,8 @@ def boxed(problem: Problem, n_states: int) -> Problem:
     """The problem in a box that its states do not feel, where its domain is `Space`; else itself."""
     if not isinstance(problem.domain, Space):
         return problem
+    from qspin.methods.locate.space import in_box  # SciPy's sparse code: not before it is needed
+
     return in_box(problem, n_states)
 
 
