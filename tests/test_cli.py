@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import qspin
+from qspin.run.checkpoint import Interrupted
 from qspin.run.command import main
-from qspin.run.interruption import Interrupted
 
 HARMONIC = """
 import qspin

@@ -12,7 +12,7 @@ import pytest
 
 import qspin
 from qspin.numerics.chunked import awaited
-from qspin.run.interruption import Interrupted
+from qspin.run.checkpoint import Interrupted
 from tests.toy import BOX, Toy
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

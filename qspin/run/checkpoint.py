@@ -1,4 +1,8 @@
-"""Checkpoints: what a run resumes from, whatever stopped it. Two files, newest and the one before; damage is noticed."""
+"""Checkpoints and interruptions: what a run resumes from, whatever stopped it.
+
+Two files, the newest and the one before, so that one is always whole; a digest tells a damaged one. The first Ctrl-C or SIGTERM
+asks training to stop where nothing is lost, the second stops it at once.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ import hashlib
 import logging
 import os
 import re
+import signal
+import threading
 import time
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,26 +31,83 @@ from qspin.numerics.points import Points
 from qspin.problem.problem import Problem
 from qspin.spectrum.atomic_files import npz_path, partial_path, write_npz
 
-__all__ = ["FORMAT_VERSION", "Checkpoints", "Progress", "identity_of", "joined"]
+__all__ = ["FORMAT_VERSION", "Checkpoints", "Interrupted", "Progress", "Watch", "identity_of", "joined"]
 
 FORMAT_VERSION = 1
 
 _log = logging.getLogger(__name__)
 
+# Only what Python and the system put there is replaced: a program with handlers of its own has plans with them, and what is
+# ignored (as under nohup) stays ignored.
+_DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted after `step` of `steps`. It goes on from the file `checkpoint`; None where there is none."""
+
+    def __init__(self, message: str, step: int, steps: int, checkpoint: Path | None = None) -> None:
+        super().__init__(message)
+        self.step, self.steps, self.checkpoint = step, steps, checkpoint
+
+
+class Watch:
+    """Listens, within `with Watch() as watch`, to the first SIGINT or SIGTERM; only the main thread hears signals.
+
+    `stop` is True from then on. Inside `droppable()` the signal also raises KeyboardInterrupt, and `dropped` is True. The
+    handlers that were there are put back at the end, and by the first signal: the second one does what it always did.
+    """
+
+    def __init__(self) -> None:
+        self.stop = self.dropped = self._droppable = False
+
+    def __enter__(self) -> Watch:
+        if threading.current_thread() is threading.main_thread():
+            for number, default in _DEFAULTS.items():
+                if signal.getsignal(number) == default:
+                    signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, default in _DEFAULTS.items():
+            if signal.getsignal(number) == self._hear:
+                signal.signal(number, default)  # type: ignore[arg-type]
+
+    def _hear(self, *signal_and_frame: object) -> None:
+        self.__exit__()
+        self.stop, self.dropped = True, self._droppable
+        if self._droppable:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def droppable(self) -> Iterator[None]:
+        """Work that can be done again."""
+        self._droppable = True
+        try:
+            yield
+        finally:
+            self._droppable = False
+
 
 class Progress(NamedTuple):
     """How far a run is. Never changed, only replaced, so that an interruption finds either this chunk or the one before."""
 
-    state: Any  # the method's, with a counter `step`
-    records: tuple[dict[str, np.ndarray], ...] = ()  # of the history
+    state: Any  # the method's, a pytree with a counter `step`
+    records: tuple[Arrays, ...] = ()  # of the history
     seconds: float = 0.0
     finished: bool = False  # before the last step, because enough is known
-    memories: Mapping[str, Mapping[str, np.ndarray]] = {}  # of callbacks, by name
+    memories: Mapping[str, Arrays] = {}  # of callbacks, by name
 
     @property
     def step(self) -> int:
         """Steps done."""
         return int(self.state.step)
+
+
+def joined(records: tuple[Arrays, ...]) -> dict[str, np.ndarray]:
+    """Records one after the other, as one history."""
+    return {name: np.concatenate([r[name] for r in records]) for name in records[0]} if records else {}
 
 
 class Checkpoints:
@@ -58,47 +122,35 @@ class Checkpoints:
     def __init__(self, path: str | os.PathLike[str], identity: str, every: float) -> None:
         self.path = npz_path(path)
         self.previous = self.path.with_suffix(".previous.npz")
+        self.latest: Progress | None = None  # what the newest good file holds
         self._identity, self._every = identity, every
-        self._saved_at = time.monotonic()
-        self._latest: Progress | None = None  # what the newest file holds
-        self._failing = False
+        self._saved_at, self._failing = time.monotonic(), False
         if not self.path.parent.is_dir():
             raise FileNotFoundError(
                 f"solve: there is no folder {self.path.parent} for the checkpoint {path}."
             )
-        self._clean()
+        for leftover in self.path.parent.iterdir():  # half written by processes that were killed
+            if re.fullmatch(re.escape(f".{self.path.name}.") + r"\d+\.part", leftover.name):
+                leftover.unlink(missing_ok=True)
         probe = partial_path(self.path)
         try:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # room may be made while it trains
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # there may be space later
                 raise
-
-    def _clean(self) -> None:
-        """Remove what processes that were killed while they wrote left behind."""
-        pattern = re.compile(re.escape(f".{self.path.name}.") + r"\d+\.part")
-        for leftover in self.path.parent.iterdir():
-            if pattern.fullmatch(leftover.name):
-                leftover.unlink(missing_ok=True)
-                _log.info("removed %s, half written by a process that was killed", leftover)
 
     @property
     def due(self) -> bool:
         """Whether the last attempt to save is long enough ago."""
         return time.monotonic() - self._saved_at >= self._every
 
-    @property
-    def latest_step(self) -> int | None:
-        """Steps in the newest good file."""
-        return None if self._latest is None else self._latest.step
-
     def save(self, progress: Progress) -> bool:
         """Write the newest file; whether that succeeded. One warning where it begins to fail."""
-        if progress is self._latest:
+        if progress is self.latest:
             return True
         # A newest file that is damaged must not replace the one before it, which is good.
-        previous = None if self._latest is None else self.previous
+        previous = None if self.latest is None else self.previous
         try:
             write_npz(self.path, _contents(progress, self._identity), previous)
         except OSError as error:
@@ -113,7 +165,7 @@ class Checkpoints:
             return False
         finally:
             self._saved_at = time.monotonic()
-        self._latest, self._failing = progress, False
+        self.latest, self._failing = progress, False
         _log.info("step %d: saved to %s", progress.step, self.path)
         return True
 
@@ -122,34 +174,34 @@ class Checkpoints:
 
         Raises ValueError for the file of another run, of a newer format, or where no file is good.
         """
-        bad: list[str] = []
+        problems = [] if self.path.exists() else [f"the checkpoint {self.path} is missing"]
         for path in (self.path, self.previous):
             if not path.exists():
                 continue
             try:
                 contents = _read(path)
             except Exception as error:
-                bad.append(f"{path} is damaged ({error})")
+                problems.append(f"{path} is damaged ({error})")
                 continue
             progress = self._progress(path, contents, fresh)
             if path == self.path:
-                self._latest = progress
+                self.latest = progress
             else:
                 warnings.warn(
-                    f"solve: {bad[0] if bad else f'the checkpoint {self.path} is missing'}. Going on from the one before it, "
-                    f"{path}, at step {progress.step}; to start again, delete that too.",
+                    f"solve: {problems[0]}. Going on from the one before it, {path}, at step {progress.step}; to start again, "
+                    "delete that too.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
             _log.info("resumed at step %d from %s", progress.step, path)
             return progress
-        if bad:
+        if self.path.exists() or self.previous.exists():
             raise ValueError(
-                f"solve: no checkpoint can be read: {'; '.join(bad)}. Delete what is damaged and start again."
+                f"solve: no checkpoint can be read: {'; '.join(problems)}. Delete what is damaged and start again."
             )
         return None
 
-    def _progress(self, path: Path, contents: Mapping[str, np.ndarray], fresh: Any) -> Progress:
+    def _progress(self, path: Path, contents: Arrays, fresh: Any) -> Progress:
         if "format" in contents and int(contents["format"]) > FORMAT_VERSION:
             raise ValueError(
                 f"solve: the checkpoint {path} has format {contents['format']}, this qspin reads up to {FORMAT_VERSION}: "
@@ -157,9 +209,8 @@ class Checkpoints:
             )
         leaves, structure = jax.tree.flatten(fresh)
         stored = [contents.get(f"state/{i}") for i in range(len(leaves))]
-        if str(contents.get("identity")) != self._identity or any(
-            a is None or a.shape != b.shape for a, b in zip(stored, leaves, strict=True)
-        ):
+        same_shapes = [np.shape(a) for a in stored if a is not None] == [np.shape(b) for b in leaves]
+        if str(contents.get("identity")) != self._identity or not same_shapes:
             raise ValueError(
                 f"solve: the checkpoint {path} belongs to a run with another problem, n_states, method or "
                 "seed. Use the same settings, or another checkpoint file."
@@ -181,25 +232,20 @@ class Checkpoints:
         )
 
 
-def joined(records: tuple[dict[str, np.ndarray], ...]) -> dict[str, np.ndarray]:
-    """Records one after the other, as one history."""
-    return {name: np.concatenate([r[name] for r in records]) for name in records[0]} if records else {}
-
-
 def _contents(progress: Progress, identity: str) -> dict[str, np.ndarray]:
-    contents = {
-        "format": np.array(FORMAT_VERSION),
-        "identity": np.array(identity),
-        "seconds": np.array(progress.seconds),
-        "finished": np.array(progress.finished),
-        **{f"state/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(progress.state))},
-        **{f"history/{name}": values for name, values in joined(progress.records).items()},
-        **{
-            f"callback/{owner}/{key}": np.asarray(values)
-            for owner, memory in progress.memories.items()
-            for key, values in memory.items()
-        },
+    memories = {
+        f"{owner}/{key}": v for owner, memory in progress.memories.items() for key, v in memory.items()
     }
+    named = {
+        "format": FORMAT_VERSION,
+        "identity": identity,
+        "seconds": progress.seconds,
+        "finished": progress.finished,
+        **{f"state/{i}": leaf for i, leaf in enumerate(jax.tree.leaves(progress.state))},
+        **{f"history/{name}": values for name, values in joined(progress.records).items()},
+        **{f"callback/{name}": values for name, values in memories.items()},
+    }
+    contents = {name: np.asarray(values) for name, values in named.items()}
     return {**contents, "digest": np.array(_digest(contents))}
 
 
@@ -219,7 +265,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return contents
 
 
-def _digest(contents: Mapping[str, np.ndarray]) -> str:
+def _digest(contents: Arrays) -> str:
     digest = hashlib.sha256()
     for name, values in sorted(contents.items()):
         digest.update(f"{name} {values.dtype.str} {values.shape} ".encode())
@@ -227,23 +273,23 @@ def _digest(contents: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _under(prefix: str, contents: Arrays) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): values for name, values in contents.items() if name.startswith(prefix)}
 
 
 def identity_of(problem: Problem, n_states: int, method: Method, seed: int) -> str:
     """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
-    rng = np.random.default_rng(0)
     with precision.double_precision():
-        unit = rng.uniform(1e-9, 1 - 1e-9, (64, problem.dim))  # in a box V was found finite there
+        unit = np.random.default_rng(0).uniform(
+            1e-9, 1 - 1e-9, (64, problem.dim)
+        )  # in a box V was found finite there
         points = np.asarray(problem.domain.from_unit(jnp.asarray(unit)))
-    if problem.local_form is not None:
-        values = problem.potential_values(points)
-    else:  # what the operator does to a function, at one half of the points; an integral sums over the other half
-        with precision.double_precision():
-            halves = [Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2)]
-            values = np.asarray(problem.hamiltonian.image(jnp.sin, halves[0].x, halves[1]))
+        if problem.local_form is not None:
+            values = problem.potential_values(points)
+        else:  # what the operator does to a function, at one half of the points; an integral sums over the other half
+            first, second = (Points(jnp.asarray(half), jnp.ones(32)) for half in np.split(points, 2))
+            values = np.asarray(problem.hamiltonian.image(jnp.sin, first.x, second))
     potential = " ".join(f"{v:.6g}" for v in np.ravel(values))
-    asked = f"{n_states} {'largest' if problem.largest else 'lowest'}"
-    text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{asked}|{method}|{seed}"
+    states = f"{n_states} {'largest' if problem.largest else 'lowest'}"
+    text = f"{problem.name}|{problem.domain}|{problem.hamiltonian}|{potential}|{states}|{method}|{seed}"
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()

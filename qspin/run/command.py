@@ -13,8 +13,8 @@ import numpy as np
 from qspin.numerics import precision
 from qspin.run import run_folder
 from qspin.run.arguments import asked, parser, protected
+from qspin.run.checkpoint import Interrupted
 from qspin.run.console import Console
-from qspin.run.interruption import Interrupted
 from qspin.run.problem_file import ProblemFileError, load_problem, shipped_problems
 from qspin.run.settings_file import Job, Settings, job
 from qspin.run.solve import TrainingError, solve

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,8 +21,7 @@ from qspin.numerics.checks import whole
 from qspin.problem.domain import Space
 from qspin.problem.problem import Problem
 from qspin.run.callbacks import Callbacks
-from qspin.run.checkpoint import Checkpoints, Progress, identity_of, joined
-from qspin.run.interruption import Interrupted, Watch, watched
+from qspin.run.checkpoint import Checkpoints, Interrupted, Progress, Watch, identity_of, joined
 from qspin.spectrum.notes import Note
 from qspin.spectrum.phases import with_fixed_phases
 from qspin.spectrum.spectrum import Spectrum
@@ -32,15 +31,6 @@ __all__ = ["TrainingError", "boxed", "default_method", "solve"]
 _MOST_RECORDS = 1000  # rows of history kept
 
 _log = logging.getLogger(__name__)
-
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    SomeProblem = Problem
-    Integer = int
-    SomeMethod = Method
-    Seconds = float
-else:
-    SomeProblem = Integer = SomeMethod = Seconds = Any
 
 
 class TrainingError(RuntimeError):
@@ -53,22 +43,22 @@ class TrainingError(RuntimeError):
 
 
 def solve(
-    problem: SomeProblem,
-    n_states: Integer,
-    method: SomeMethod | None = None,
+    problem: Any,
+    n_states: Any,
+    method: Any = None,
     *,
-    seed: Integer = 0,
+    seed: Any = 0,
     progress: bool | None = None,
     callback: Callable[..., Any] | Sequence[Callable[..., Any]] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: Seconds = 30.0,
+    checkpoint_every: Any = 30.0,
 ) -> Spectrum:
     """The lowest `n_states` states of a problem.
 
     Args:
-        problem: what to solve.
+        problem: the `Problem` to solve.
         n_states: N, at least 1.
-        method: `Ritz(...)`, `SpIN(...)` or `Grid(...)`; by default `default_method(problem, n_states)`.
+        method: settings such as `Ritz(...)`, `SpIN(...)` or `Grid(...)`; by default `default_method(problem, n_states)`.
         seed: one seed in, the same numbers out, on one machine.
         progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
         callback: for methods that train: called after each chunk of steps as callback(step, state, info), info with one
@@ -81,7 +71,7 @@ def solve(
         checkpoint_every: seconds between checkpoints; written between chunks.
 
     Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
-    and raises KeyboardInterrupt, which says how to go on (`interruption.Interrupted`: `step`, `steps`, `checkpoint`); a second
+    and raises KeyboardInterrupt, which says how to go on (`checkpoint.Interrupted`: `step`, `steps`, `checkpoint`); a second
     one stops at once. A disk that is full is a warning. What happens is told to the logger "qspin": INFO for beginnings,
     ends and checkpoints, DEBUG for each chunk.
 
@@ -89,18 +79,8 @@ def solve(
     anything is trained; ValueError where every checkpoint is damaged; `TrainingError` where training breaks down. Time and
     memory: see the method.
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
-    n_states = whole("solve: n_states", n_states)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
-    if method is not None and not isinstance(method, Method):
-        raise TypeError(
-            f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
-        )
-    if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
-        raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
-    callbacks = Callbacks(callback)
+    _check_arguments(problem, n_states, method, seed, checkpoint_every)
+    n_states, seed, callbacks = int(n_states), int(seed), Callbacks(callback)
     problem = boxed(problem, n_states)
     method = default_method(problem, n_states) if method is None else method
     method = method.for_problem(problem)
@@ -110,46 +90,62 @@ def solve(
 
     started = time.perf_counter()
     if isinstance(method, DirectMethod):
-        spectrum = method.solve(problem, n_states, int(seed))
+        spectrum = method.solve(problem, n_states, seed)
     elif isinstance(method, IterativeMethod):
         files = None
         if checkpoint is not None:
             identity = identity_of(problem, n_states, method, seed)
             files = Checkpoints(checkpoint, identity, float(checkpoint_every))
         run = method.bind(problem, n_states)
-        with tqdm(total=run.steps, desc=problem.name, unit="step", disable=_quiet(progress)) as bar:
-            reached, broken = _train(run, int(seed), bar, callbacks, files)
-        try:
-            spectrum = run.finish(reached.state, joined(reached.records))
-        except ValueError as error:  # the input was checked; these are numbers that training left behind
-            raise TrainingError(
-                broken
-                or f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
-                "more steps, or a wider network."
-            ) from error
-        if broken:
-            failure = TrainingError(broken)
-            failure.spectrum = replace(
-                spectrum,
-                notes=(Note("broken", (), broken.rstrip(".")),),
-                converged=np.zeros(n_states, bool),
-                eigenfunctions=with_fixed_phases(spectrum.eigenfunctions),
-                exact=problem.exact_energies(n_states),
-            )
-            raise failure
-        spectrum = replace(spectrum, provenance={**spectrum.provenance, "steps_taken": reached.step})
+        quiet = None if progress is None else not progress  # None: tqdm looks whether stderr is a terminal
+        with tqdm(total=run.steps, desc=problem.name, unit="step", disable=quiet) as bar:
+            reached, failure = _train(run, seed, bar, callbacks, files)
+        spectrum = _finished(run, reached, failure, problem)
     else:
         raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
     if problem.is_boxed_hamiltonian:
         spectrum = noting_walls(problem, survey(problem).noting_missed_wells(spectrum))
-    provenance = {
-        **spectrum.provenance,
-        "seed": int(seed),
-        "seconds": round(time.perf_counter() - started, 3),
-        **precision.describe(),
-    }
+    seconds = round(time.perf_counter() - started, 3)
+    provenance = {**spectrum.provenance, "seed": seed, "seconds": seconds, **precision.describe()}
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
+
+
+def _check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkpoint_every: Any) -> None:
+    if not isinstance(problem, Problem):
+        raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
+    whole("solve: n_states", n_states)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
+    if method is not None and not isinstance(method, Method):
+        raise TypeError(
+            f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
+        )
+    if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
+        raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
+
+
+def _finished(run: Run, reached: Progress, failure: str, problem: Problem) -> Spectrum:
+    """The evaluation of what training left. Raises TrainingError where training or the evaluation broke down."""
+    try:
+        spectrum = run.finish(reached.state, joined(reached.records))
+    except ValueError as error:  # the input was checked; these are numbers that training left behind
+        raise TrainingError(
+            failure
+            or f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
+            "more steps, or a wider network."
+        ) from error
+    if failure:
+        broken = TrainingError(failure)
+        broken.spectrum = replace(
+            spectrum,
+            notes=(Note("broken", (), failure.rstrip(".")),),
+            converged=np.zeros(spectrum.n_states, bool),
+            eigenfunctions=with_fixed_phases(spectrum.eigenfunctions),
+            exact=problem.exact_energies(spectrum.n_states),
+        )
+        raise broken
+    return replace(spectrum, provenance={**spectrum.provenance, "steps_taken": reached.step})
 
 
 def _running(energies: np.ndarray) -> str:
@@ -184,10 +180,6 @@ def boxed(problem: Problem, n_states: int) -> Problem:
     return in_box(problem, n_states)
 
 
-def _quiet(progress: bool | None) -> bool | None:
-    return None if progress is None else not progress  # None: tqdm looks whether stderr is a terminal
-
-
 def _train(
     run: Run, seed: int, bar: Any, callbacks: Callbacks, files: Checkpoints | None
 ) -> tuple[Progress, str]:
@@ -197,22 +189,25 @@ def _train(
         progress = files.restore(progress.state) or progress
         bar.update(progress.step)
     callbacks.start(progress.step, progress.memories)
-    _log.info("training starts at step %d of %d", progress.step, run.steps)
-    with watched() as watch:
+    if progress.finished or progress.step >= run.steps:
+        _log.info("training had ended already, at step %d of %d", progress.step, run.steps)
+    else:
+        _log.info("training starts at step %d of %d", progress.step, run.steps)
+    with Watch() as watch:
         try:
-            while not (watch.asked or progress.finished or failure or progress.step >= run.steps):
+            while not (watch.stop or progress.finished or failure or progress.step >= run.steps):
                 progress, failure = _chunk(run, progress, bar, callbacks, watch)
                 if files is not None and files.due:
                     files.save(progress)
         except KeyboardInterrupt:  # the chunk is dropped; a resumed run does it again
-            if watch.asked and not watch.dropped:
+            if watch.stop and not watch.dropped:
                 raise  # the second one
-            watch.asked = True
+            watch.stop = True
         finally:
             callbacks.end()
         if files is not None:
             files.save(progress)
-        if watch.asked:
+        if watch.stop:
             raise _interrupted(run, progress, files) from None
     if failure and files is not None:
         failure += f" The last good state is in {files.path}."
@@ -255,14 +250,13 @@ def _chunk(
 
 
 def _interrupted(run: Run, progress: Progress, files: Checkpoints | None) -> Interrupted:
-    text = f"solve: interrupted at step {progress.step} of {run.steps}"
+    path, text = None, f"solve: interrupted at step {progress.step} of {run.steps}"
     if files is None:
-        return Interrupted(
-            f"{text}; nothing was saved: no checkpoint was asked for.", progress.step, run.steps
-        )
-    saved = files.latest_step
-    if saved is None:
-        return Interrupted(f"{text}; nothing could be saved to {files.path}.", progress.step, run.steps)
-    text += f". The same call, with checkpoint={str(files.path)!r}, goes on from step {saved}."
-    _log.info(text)
-    return Interrupted(text, progress.step, run.steps, files.path)
+        text += "; nothing was saved: no checkpoint was asked for."
+    elif files.latest is None:
+        text += f"; nothing could be saved to {files.path}."
+    else:
+        path = files.path
+        text += f". The same call, with checkpoint={str(path)!r}, goes on from step {files.latest.step}."
+        _log.info(text)
+    return Interrupted(text, progress.step, run.steps, path)
