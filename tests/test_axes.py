@@ -55,7 +55,7 @@ def test_functions_on_elements_are_polynomials_between_nodes(periodic: bool) -> 
         return np.sin(2 * np.pi * x / 3)
 
     x = np.linspace(0, 3, 50)
-    index, share = axis.local_basis(x)
+    index, share = axis.scheme.local_basis(axis, x)
     np.testing.assert_allclose(np.sum(f(axis.points)[index] * share, axis=1), f(x), atol=2e-7)
 
 

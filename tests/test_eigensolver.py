@@ -11,12 +11,12 @@ from qspin import shapes
 from qspin.methods.grid import eigensolver
 from qspin.methods.grid.axes import differences, dvr, elements
 from qspin.methods.grid.eigensolver import EXTRA, lowest
-from qspin.methods.grid.mesh import Mesh, MeshOperator
+from qspin.methods.grid.mesh import MeshOperator, Resolution
 
 
 def discretised(domain: qspin.Box, shape: tuple[int, ...], scheme, v=lambda x: jnp.sum(x**2)) -> MeshOperator:  # type: ignore[no-untyped-def]
     problem = qspin.Problem(qspin.Kinetic(mass=0.5) + qspin.Potential(v), domain)
-    return Mesh.build(domain, shape, scheme).operator(problem.local)
+    return Resolution(shape, scheme).mesh(domain).operator(problem.local)
 
 
 CASES = {

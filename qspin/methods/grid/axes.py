@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from jaxtyping import Float, Inexact, Int
+from jaxtyping import Float, Inexact, Int, Num
 
 from qspin.numerics.finite_elements import gauss_lobatto, graded_edges, lagrange, stiffness_and_mass
 
@@ -40,6 +40,7 @@ _STENCILS = {
 ORDERS = tuple(_STENCILS)
 
 Basis = tuple[Int[np.ndarray, "p m"], Inexact[np.ndarray, "p m"]]  # which values, and with what weights
+Marks = Sequence[tuple[float, float]]  # (position, smallest element) of centres
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ class Axis:
     matrix: sp.csr_array
     edges: Float[np.ndarray, " edges"] | None = None
 
-    def local_basis(self, x: Float[np.ndarray, " p"]) -> Basis:
-        """Which of the values of a function interpolate it at points, and with what weights."""
-        return self.scheme.local_basis(self, x)
+    @property
+    def sparse(self) -> bool:
+        """Whether points have few neighbours."""
+        return self.matrix.nnz < 20 * len(self.points)
 
     def record(self) -> dict[str, Any]:
         """What `from_record` makes the axis from again, as JSON."""
@@ -108,18 +110,13 @@ class Scheme(ABC):
     def order(self) -> int:
         """Energies converge as spacing to this power, where functions are smooth."""
 
-    @property
     @abstractmethod
-    def neighbours(self) -> int:
-        """Entries in a row of the derivative matrix, about; 0 for all of them."""
-
-    @abstractmethod
-    def axis(self, interval: Interval, n_points: int, marks: Sequence[tuple[float, float]] = ()) -> Axis:
-        """An axis of about `n_points` unknowns; `marks` = [(position, smallest element), …] of centres."""
+    def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
+        """An axis of about `n_points` unknowns, with elements that shrink towards the marks."""
 
     @abstractmethod
     def local_basis(self, axis: Axis, x: Float[np.ndarray, " p"]) -> Basis:
-        """See `Axis.local_basis`."""
+        """Which of the values of a function on an axis interpolate it at points x, and with what weights."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +135,7 @@ class Differences(Scheme):
     def order(self) -> int:
         return self.accuracy
 
-    @property
-    def neighbours(self) -> int:
-        return self.accuracy + 1
-
-    def axis(self, interval: Interval, n_points: int, marks: Sequence[tuple[float, float]] = ()) -> Axis:
+    def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         h, points = interval.equal_spacings(n_points)
         rows, columns, entries = [], [], []
         index = np.arange(n_points)
@@ -189,35 +182,35 @@ class DVR(Scheme):
     def order(self) -> int:
         return 24  # any power; far beyond what three resolutions can tell
 
-    @property
-    def neighbours(self) -> int:
-        return 0
-
-    def axis(self, interval: Interval, n_points: int, marks: Sequence[tuple[float, float]] = ()) -> Axis:
-        n, length, phase = n_points, interval.length, interval.phase
-        h, points = interval.equal_spacings(n)
-        j = np.arange(1, n + 1)
-        if interval.periodic:
-            turns = np.arange(n) - n // 2
-            waves = np.exp(2j * np.pi / n * np.outer(j, turns + phase / (2 * np.pi))) / np.sqrt(n)
-            matrix = (waves * ((2 * np.pi * turns + phase) / length) ** 2) @ waves.conj().T
-            matrix = matrix if phase else matrix.real
-        else:
-            sines = np.sqrt(2 / (n + 1)) * np.sin(np.pi * np.outer(j, j) / (n + 1))
-            matrix = (sines * (np.pi * j / length) ** 2) @ sines
+    def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
+        h, points = interval.equal_spacings(n_points)
+        k, waves = _waves(interval, n_points, np.arange(1, n_points + 1))
+        matrix = (waves * k**2) @ waves.conj().T
         matrix = (matrix + matrix.conj().T) / 2
-        return Axis(interval, self, points, np.full(n, h), sp.csr_array(matrix))
+        matrix = matrix if interval.phase else matrix.real
+        return Axis(interval, self, points, np.full(n_points, h), sp.csr_array(matrix))
 
     def local_basis(self, axis: Axis, x: Float[np.ndarray, " p"]) -> Basis:
         n, place = len(axis.points), axis.interval
-        every = np.broadcast_to(np.arange(n), (len(x), n))
-        if not place.periodic:
-            j = np.arange(1, n + 1)
-            waves = np.sin(np.pi / place.length * np.outer(x - place.lower, j))
-            return every, 2 / (n + 1) * waves @ np.sin(np.pi / (n + 1) * np.outer(j, j))
-        k = (2 * np.pi * (np.arange(n) - n // 2) + place.phase) / place.length
-        waves = np.exp(1j * np.outer(x, k)) @ np.exp(-1j * np.outer(k, axis.points)) / n
-        return every, waves if place.phase else waves.real
+        _, at_points = _waves(place, n, np.arange(1, n + 1))
+        _, at_x = _waves(place, n, (x - axis.points[0]) / axis.weights[0] + 1)
+        shares = at_x @ at_points.conj().T
+        return np.broadcast_to(np.arange(n), (len(x), n)), shares if place.phase else shares.real
+
+
+def _waves(
+    interval: Interval, n: int, places: Num[np.ndarray, " p"]
+) -> tuple[Float[np.ndarray, " n"], Inexact[np.ndarray, "p n"]]:
+    """Wave numbers, and the n sines between walls or plane waves on a ring at places counted in spacings, 1 the first point;
+    orthonormal over the points."""
+    if not interval.periodic:
+        j = np.arange(1, n + 1)
+        return np.pi * j / interval.length, np.sqrt(2 / (n + 1)) * np.sin(
+            np.pi * np.outer(places, j) / (n + 1)
+        )
+    turns = np.arange(n) - n // 2
+    waves = np.exp(2j * np.pi / n * np.outer(places, turns + interval.phase / (2 * np.pi))) / np.sqrt(n)
+    return (2 * np.pi * turns + interval.phase) / interval.length, waves
 
 
 @dataclass(frozen=True)
@@ -239,11 +232,7 @@ class Elements(Scheme):
     def order(self) -> int:
         return 2 * self.degree
 
-    @property
-    def neighbours(self) -> int:
-        return self.degree + 2
-
-    def axis(self, interval: Interval, n_points: int, marks: Sequence[tuple[float, float]] = ()) -> Axis:
+    def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         if interval.phase:
             raise ValueError("elements: no Bloch wave vector on elements; use dvr() or differences(order).")
         if marks and not interval.periodic:

@@ -81,21 +81,14 @@ def _share_inside(
 def singular_multiplication(
     axes: Sequence[Axis],
     centres: Sequence[Centre],
+    points: Float[np.ndarray, "P dim"],
     weights: Float[np.ndarray, " P"],
-    values: Float[np.ndarray, " P"],
     potential: Potential,
 ) -> sp.csr_array:
-    """Multiplication by V on a whole mesh, symmetric sparse (P, P): diagonal, but for the elements that touch a centre.
-
-    Args:
-        axes: of the mesh.
-        centres: where V is infinite.
-        weights: of the mesh's points.
-        values: of V there; what it is at a centre does not matter.
-        potential: V at any points.
-    """
-    regular = np.ones(len(values))  # share of each point's weight in elements away from centres
-    values, rows, columns, entries = values.copy(), [], [], []
+    """Multiplication by V, infinite at the centres, on all of a mesh's points, symmetric sparse (P, P): diagonal, but for the
+    elements that touch a centre."""
+    regular = np.ones(len(points))  # share of each point's weight in elements away from centres
+    values, rows, columns, entries = potential(points), [], [], []
     edges = [axis.edges for axis in axes if axis.edges is not None]
     for centre in centres:
         if len(edges) < len(axes):

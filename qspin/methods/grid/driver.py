@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from qspin.methods.base import DirectMethod
-from qspin.methods.grid.axes import DVR, Scheme
+from qspin.methods.grid.axes import DVR, Axis, Scheme
 from qspin.methods.grid.eigensolver import EXTRA, Eigenpairs, lowest
 from qspin.methods.grid.mesh import GridFunctions, MeshOperator
 from qspin.methods.grid.resolutions import (
@@ -88,22 +89,24 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.Ritz().")
-        scheme, states = self._scheme(problem), n_states + EXTRA
-        family = resolutions(problem, scheme, self._given(problem), states)
-        shapes = sorted((resolution.shape(problem) for resolution in family), key=np.prod)
+        assert isinstance(problem.domain, Box)
+        states = n_states + EXTRA
+        family = resolutions(problem, self._scheme(problem), self._given(problem), states)
+        # Coarsest first, after one more of elements that shrink; the last is the finest.
+        meshes = [resolution.axes(problem.domain) for resolution in (*family[:2], family[-1])]
         inside = problem.domain.area / problem.domain.volume if isinstance(problem.domain, Region) else 1.0
-        fewest = inside * float(np.prod(shapes[0]))
+        fewest = inside * min(prod(len(axis.points) for axis in axes) for axes in meshes)
         if 2 * states > fewest:
             least = int(np.ceil((2 * states / inside) ** (1 / problem.dim) * RATIO**2))
             raise ValueError(
                 f"Grid: n_states = {n_states} is too many for the coarsest of the meshes, {fewest:.0f} points; expected at "
                 f"least {least} points an axis."
             )
-        need = _memory(shapes[-1], scheme, states)
+        need = _memory(meshes[-1], states)
         if need > _MEMORY:
             raise MemoryError(
-                f"Grid: {' x '.join(map(str, shapes[-1]))} points and {n_states} states need about {need / 1e9:.1f} GB, "
-                f"more than {_MEMORY / 1e9:.0f} GB; use fewer points."
+                f"Grid: {' x '.join(str(len(axis.points)) for axis in meshes[-1])} points and {n_states} states need about "
+                f"{need / 1e9:.1f} GB, more than {_MEMORY / 1e9:.0f} GB; use fewer points."
             )
 
     def _scheme(self, problem: Problem) -> Scheme:
@@ -163,11 +166,12 @@ class Grid(DirectMethod):
     ) -> tuple[list[tuple[int, ...]], list[Float[np.ndarray, " N"]], MeshOperator, Eigenpairs]:
         """Shapes and levels of all meshes, and what the last one gave. With a DVR there are no more than it takes until the
         energies stand still."""
+        assert isinstance(problem.domain, Box)
         shift: float | None = None
         shapes: list[tuple[int, ...]] = []
         levels: list[np.ndarray] = []
         for resolution in resolutions(problem, scheme, self._given(problem), n_states + EXTRA):
-            h = resolution.mesh(problem).operator(problem.local)
+            h = resolution.mesh(problem.domain).operator(problem.local)
             if not np.isfinite(h.values).all():
                 problem.potential_values(h.mesh.points)  # raises, and names the point
             pairs = lowest(h, n_states, shift)
@@ -181,17 +185,17 @@ class Grid(DirectMethod):
         return shapes, levels, h, pairs
 
 
-def _memory(shape: tuple[int, ...], scheme: Scheme, states: int) -> float:
+def _memory(axes: Sequence[Axis], states: int) -> float:
     """Bytes that a solve needs, about. Numbers kept a point, measured: fill of the factorisation with its indices; or the
     vectors of conjugate gradients."""
-    dim, size = len(shape), float(np.prod(shape))
-    row = dim * float(scheme.neighbours or size ** (1 / dim))
+    dim, size = len(axes), float(prod(len(axis.points) for axis in axes))
+    row, sparse = sum(axis.matrix.nnz / len(axis.points) for axis in axes), all(axis.sparse for axis in axes)
     if dim == 1:
         fill = 3 * row
-    elif dim == 2 and scheme.neighbours:
+    elif dim == 2 and sparse:
         fill = (6 + 2.5 * row) * np.log2(size + 1)
     else:
-        fill = 1.5 * row * bool(scheme.neighbours) + 30
+        fill = 1.5 * row * sparse + 30
     return float(8 * size * (fill + 4 * states))
 
 

@@ -116,8 +116,9 @@ def _iterated(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs:
         return _second_pass(h, wanted, energies, vectors, inverse(used, 1e-5))
 
     shift = _lower_bound(h) if shift is None else shift
+    operator = spla.LinearOperator(shape, matvec=h.apply, matmat=h.apply, dtype=h.dtype)
     names = ("Lanczos, conjugate gradients", "second pass")
-    return _none_missing(h, h.linear, wanted, shift, inverse, _PRECISION, missing, names)
+    return _none_missing(h, operator, wanted, shift, inverse, _PRECISION, missing, names)
 
 
 def _none_missing(

@@ -7,16 +7,14 @@ equal spacings w is constant, and operators act on plain values just as well: `m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as spla
 from jaxtyping import Float, Inexact, Int
 from scipy.sparse.csgraph import connected_components
 
@@ -29,29 +27,60 @@ from qspin.problem.region import Region
 from qspin.spectrum.domain_record import describe_domain
 from qspin.spectrum.eigenfunctions import Eigenfunctions
 
-__all__ = ["GridFunctions", "Mesh", "MeshOperator", "along", "axes_of"]
+__all__ = ["GridFunctions", "Mesh", "MeshOperator", "Resolution", "along"]
 
 _CORNER = 1e-4  # of the box: the length that a region's corner counts as
 _CHUNK = 4_000_000  # numbers held at a time while interpolating
 
 
-def axes_of(
-    domain: Box, points: Sequence[int], scheme: Scheme, centres: Sequence[Centre] = (), smallest: float = 0.1
-) -> tuple[Axis, ...]:
-    """Axes of about so many points each; elements beside a centre are `smallest` times its length, and beside a region's
-    declared corner that much of 1e-4 box lengths."""
-    wanted = [(centre.position, smallest * centre.length) for centre in centres]
-    if isinstance(domain, Region):
-        wanted += [(corner, smallest * _CORNER * min(domain.lengths)) for corner in domain.corners]
-    axes = []
-    for i, n_points in enumerate(points):
-        interval = Interval(domain.lower[i], domain.upper[i], domain.periodic[i], domain.phases[i])
-        marks: dict[float, float] = {}
-        for place, length in wanted:  # those that share this coordinate count once
-            position = round(place[i], 12)
-            marks[position] = min(length, marks.get(position, np.inf))
-        axes.append(scheme.axis(interval, n_points, sorted(marks.items())))
-    return tuple(axes)
+@dataclass(frozen=True)
+class Resolution:
+    """What a mesh is built from: about how many points an axis, and a scheme. Elements beside a centre are `smallest` times its
+    length, and beside a region's declared corner that much of 1e-4 box lengths; the number of points is then what it takes.
+    """
+
+    points: tuple[int, ...]
+    scheme: Scheme
+    centres: tuple[Centre, ...] = ()
+    smallest: float = 0.1
+
+    def axes(self, domain: Box) -> tuple[Axis, ...]:
+        """The axes of a box, or of the one around a region."""
+        wanted = [(centre.position, self.smallest * centre.length) for centre in self.centres]
+        if isinstance(domain, Region):
+            wanted += [(corner, self.smallest * _CORNER * min(domain.lengths)) for corner in domain.corners]
+        axes = []
+        for i, n_points in enumerate(self.points):
+            interval = Interval(domain.lower[i], domain.upper[i], domain.periodic[i], domain.phases[i])
+            marks: dict[float, float] = {}
+            for place, length in wanted:  # those that share this coordinate count once
+                position = round(place[i], 12)
+                marks[position] = min(length, marks.get(position, np.inf))
+            axes.append(self.scheme.axis(interval, n_points, sorted(marks.items())))
+        return tuple(axes)
+
+    def mesh(self, domain: Box) -> Mesh:
+        """The mesh of a box, or of a region. ValueError where the scheme cannot follow its walls, or no point lies inside."""
+        mesh = Mesh(self.axes(domain), self.centres)
+        if not isinstance(domain, Region):
+            return mesh
+        held = domain.signed(mesh.points) > 1e-12 * domain.scale
+        kept = np.flatnonzero(held)
+        if len(kept) == 0:
+            raise ValueError(
+                f"Region: none of {' x '.join(map(str, mesh.shape))} grid points lies inside; use more points, "
+                "or a box that fits the region."
+            )
+        edges = [axis.edges for axis in mesh.axes if axis.edges is not None]
+        if edges:
+            check_aligned(domain, edges)
+            return replace(mesh, kept=kept)
+        if self.scheme != Differences(2):
+            raise ValueError(
+                "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
+                "on edges of elements (axis-parallel, through declared corners)."
+            )
+        return replace(mesh, kept=kept, cuts=wall_cuts(domain, mesh.axes, held))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,40 +95,6 @@ class Mesh:
     centres: tuple[Centre, ...] = ()
     kept: Int[np.ndarray, " P"] | None = None
     cuts: Float[np.ndarray, "P dim"] | None = None
-
-    @classmethod
-    def build(
-        cls,
-        domain: Box,
-        points: Sequence[int],
-        scheme: Scheme,
-        centres: Sequence[Centre] = (),
-        smallest: float = 0.1,
-    ) -> Mesh:
-        """A mesh of a box, or of a region in it, with the axes of `axes_of`.
-
-        Raises ValueError for a region whose walls the scheme cannot follow, or that holds no point.
-        """
-        mesh = cls(axes_of(domain, points, scheme, centres, smallest), tuple(centres))
-        if not isinstance(domain, Region):
-            return mesh
-        held = domain.signed(mesh.points) > 1e-12 * domain.scale
-        kept = np.flatnonzero(held)
-        if len(kept) == 0:
-            raise ValueError(
-                f"Region: none of {' x '.join(map(str, mesh.shape))} grid points lies inside; use more points, "
-                "or a box that fits the region."
-            )
-        edges = [axis.edges for axis in mesh.axes if axis.edges is not None]
-        if edges:
-            check_aligned(domain, edges)
-            return replace(mesh, kept=kept)
-        if scheme != Differences(2):
-            raise ValueError(
-                "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
-                "on edges of elements (axis-parallel, through declared corners)."
-            )
-        return replace(mesh, kept=kept, cuts=wall_cuts(domain, mesh.axes, held))
 
     @property
     def dim(self) -> int:
@@ -146,20 +141,17 @@ class Mesh:
     def operator(self, form: LocalForm) -> MeshOperator:
         """The operator of this local form. ValueError where it is not plain."""
         evaluate = vectorised(form.potential)
+
+        def potential(x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
+            return evaluated(evaluate, x)
+
         if not self.centres:
-            potential = sp.csr_array(sp.diags_array(evaluated(evaluate, self.points)))
-            return MeshOperator(self, form.coefficients, potential)
-        whole = replace(self, kept=None, cuts=None)
-        potential = singular_multiplication(
-            self.axes,
-            self.centres,
-            whole.weights,
-            evaluated(evaluate, whole.points),
-            lambda x: np.asarray(evaluate(jnp.asarray(x)), dtype=float),
-        )
-        if self.kept is not None:
-            potential = sp.csr_array(potential[self.kept][:, self.kept])
-        return MeshOperator(self, form.coefficients, potential)
+            matrix = sp.csr_array(sp.diags_array(potential(self.points)))
+        else:
+            whole = replace(self, kept=None, cuts=None)
+            matrix = singular_multiplication(self.axes, self.centres, whole.points, whole.weights, potential)
+            matrix = matrix if self.kept is None else sp.csr_array(matrix[self.kept][:, self.kept])
+        return MeshOperator(self, form.coefficients, matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +198,7 @@ class MeshOperator:
     @cached_property
     def sparse(self) -> bool:
         """Whether points have few neighbours."""
-        return all(axis.matrix.nnz < 20 * len(axis.points) for axis in self.mesh.axes)
+        return all(axis.sparse for axis in self.mesh.axes)
 
     @cached_property
     def parts(self) -> int:
@@ -220,13 +212,6 @@ class MeshOperator:
         inner = self.mesh.spread(x)
         total = sum(along(matrix, inner, i) for i, matrix in enumerate(self.axis_matrices))
         return self.mesh.gathered(np.reshape(total, (-1, *x.shape[1:]))) + self.potential @ x
-
-    @property
-    def linear(self) -> spla.LinearOperator:
-        """`apply`, as SciPy wants it."""
-        return spla.LinearOperator(
-            (self.mesh.size,) * 2, matvec=self.apply, matmat=self.apply, dtype=self.dtype
-        )
 
 
 def along(
@@ -277,7 +262,9 @@ class GridFunctions(Eigenfunctions):
         return values
 
     def _interpolated(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
-        widths = [axis.local_basis(x[:1, i])[0].shape[1] for i, axis in enumerate(self.mesh.axes)]
+        widths = [
+            axis.scheme.local_basis(axis, x[:1, i])[0].shape[1] for i, axis in enumerate(self.mesh.axes)
+        ]
         whole = widths == list(self.mesh.shape)
         size = max(_CHUNK // (self.n_states * prod(widths[whole:])), 1)
         part = self._by_series if whole else self._by_neighbours
@@ -285,7 +272,7 @@ class GridFunctions(Eigenfunctions):
 
     def _by_series(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
         """Every value counts: one axis after the other, (points, what is left of the mesh, N)."""
-        first, *others = (axis.local_basis(x[:, i])[1] for i, axis in enumerate(self.mesh.axes))
+        first, *others = (axis.scheme.local_basis(axis, x[:, i])[1] for i, axis in enumerate(self.mesh.axes))
         values = np.tensordot(first, self._everywhere, axes=(1, 0))
         for share in others:
             values = np.einsum("pj,pj...->p...", share, values)
@@ -294,7 +281,7 @@ class GridFunctions(Eigenfunctions):
     def _by_neighbours(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
         places, shares = np.zeros((len(x), 1), int), np.ones((len(x), 1))
         for i, axis in enumerate(self.mesh.axes):
-            index, share = axis.local_basis(x[:, i])
+            index, share = axis.scheme.local_basis(axis, x[:, i])
             places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
             shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
         return np.einsum("pj,pjn->pn", shares, self._everywhere.reshape(-1, self.n_states)[places])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from qspin.methods.grid.axes import DVR, Differences, Elements, Scheme
-from qspin.methods.grid.mesh import Mesh, axes_of
+from qspin.methods.grid.mesh import Resolution
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
@@ -15,7 +15,6 @@ from qspin.problem.region import Region
 __all__ = [
     "FEWEST",
     "RATIO",
-    "Resolution",
     "Series",
     "default_scheme",
     "extrapolated",
@@ -39,28 +38,6 @@ _SHARE, _DOUBT = 0.15, 1.5
 Levels = Float[np.ndarray, " N"]
 
 
-@dataclass(frozen=True)
-class Resolution:
-    """What one mesh is built from; `points` 0 where elements set them."""
-
-    points: tuple[int, ...]
-    scheme: Scheme
-    smallest: float = 0.1
-
-    def mesh(self, problem: Problem) -> Mesh:
-        """The mesh. ValueError for a region whose walls the scheme cannot follow."""
-        assert isinstance(problem.domain, Box)
-        return Mesh.build(problem.domain, self.points, self.scheme, problem.centres, self.smallest)
-
-    def shape(self, problem: Problem) -> tuple[int, ...]:
-        """Points an axis, without building what is costly."""
-        assert isinstance(problem.domain, Box)
-        if all(self.points):
-            return self.points
-        axes = axes_of(problem.domain, self.points, self.scheme, problem.centres, self.smallest)
-        return tuple(len(axis.points) for axis in axes)
-
-
 def _corners(problem: Problem) -> tuple[tuple[float, ...], ...]:
     return problem.domain.corners if isinstance(problem.domain, Region) else ()
 
@@ -76,7 +53,7 @@ def default_scheme(problem: Problem) -> Scheme:
     graded = Elements(_GRADED[problem.dim][0])
     if isinstance(problem.domain, Region):
         try:
-            Resolution((0,) * problem.dim, graded).mesh(problem)
+            Resolution((0,) * problem.dim, graded, problem.centres).mesh(problem.domain)
         except ValueError:
             return Differences(2)
         return graded if _corners(problem) else Differences(2)
@@ -88,16 +65,21 @@ def resolutions(
 ) -> list[Resolution]:
     """Coarsest first. Of a DVR without `given` points as many as it may take until energies stand still; of others three, and
     of elements that shrink before them one like the middle one, of lower degree."""
-    dim = problem.dim
+    dim, domain, centres = problem.dim, problem.domain, problem.centres
+    assert isinstance(domain, Box)
     if isinstance(scheme, Elements) and shrinks(problem, scheme):
-        none, smallest = (0,) * dim, _GRADED[dim][1]
+
+        def about(smallest: float, scheme: Scheme = scheme) -> Resolution:
+            return Resolution((0,) * dim, scheme, centres, smallest)
+
+        smallest = _GRADED[dim][1]
         if given is not None:  # the smallest elements that this many points allow
-            sizes = np.geomspace(1e-4, 10, 60)
-            fits = (s for s in sizes if max(Resolution(none, scheme, s).shape(problem)) <= max(given))
-            smallest = float(next(fits, sizes[-1]))
+            sizes = np.geomspace(1e-4, 10, 60).tolist()
+            largest = (max(len(axis.points) for axis in about(s).axes(domain)) for s in sizes)
+            smallest = next((s for s, n in zip(sizes, largest, strict=False) if n <= max(given)), sizes[-1])
         lower = Elements(max(scheme.degree - 1, 1), scheme.ratio)
-        family = [Resolution(none, scheme, smallest * scheme.ratio**k) for k in (2, 1, 0)]
-        return [Resolution(none, lower, smallest * scheme.ratio), *family]
+        steps = [smallest * scheme.ratio**k for k in (2, 1, 0)]
+        return [about(steps[1], lower), *map(about, steps)]
     least = int(np.ceil(3 * states ** (1 / dim)))
     if given is not None:
         shapes = _coarser(given)
@@ -106,11 +88,11 @@ def resolutions(
         while len(counts) < 3 or counts[-1] * RATIO <= _LAST[dim]:
             counts.append(int(np.ceil(counts[-1] * RATIO)))
         shapes = [(n,) * dim for n in counts]
-    elif isinstance(problem.domain, Region) and 2 * least <= _CUT[dim][-1]:
+    elif isinstance(domain, Region) and 2 * least <= _CUT[dim][-1]:
         shapes = [(n,) * dim for n in _CUT[dim]]
     else:
         shapes = _coarser((max(_LAST[dim], 2 * least),) * dim)
-    return [Resolution(shape, scheme) for shape in shapes]
+    return [Resolution(shape, scheme, centres) for shape in shapes]
 
 
 def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
