@@ -6,12 +6,15 @@ A² = ½⟨∇²V⟩ (in q): the self-consistent harmonic approximation. Several
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from scipy.special import ndtri
 
 from qspin.numerics.points import golden_lattice
@@ -21,6 +24,7 @@ from qspin.problem.problem import Problem
 __all__ = ["Well", "gaussian_wells"]
 
 _POINTS = 512
+_STARTS = 12
 _PASSES = 60
 _STEP = 0.7
 _WIDEST = 1e6  # growth of a width over the first guess at which a direction counts as free
@@ -40,59 +44,56 @@ class Well(NamedTuple):
     energy: float
 
 
-def gaussian_wells(problem: Problem, seed: int = 0, starts: int = 12, rotate: bool = True) -> list[Well]:
+def gaussian_wells(problem: Problem, seed: int = 0, rotate: bool = True) -> list[Well]:
     """Stationary Gaussians of different places, lowest energy first; `rotate=False` keeps to the user's axes.
 
-    Costs starts · 60 · 512 Hessians of V at most. Raises ValueError where V falls without bound, where a direction confines
+    Costs 12 · 60 · 512 Hessians of V at most. Raises ValueError where V falls without bound, where a direction confines
     nothing, or where no start gives finite numbers.
     """
-    c = problem.local.coefficients
-    moments = _moments(problem)
     count = max(_POINTS, 64 * -(-problem.dim // 16))
-    unit = golden_lattice(count // 2, problem.dim)
-    normal = ndtri(unit)
+    normal = ndtri(golden_lattice(count // 2, problem.dim))
     # First and second moments exact: in pairs, and whitened.
     normal = np.concatenate([normal, -normal])
     normal = np.linalg.solve(np.linalg.cholesky(normal.T @ normal / count), normal.T).T
     wells: list[Well] = []
-    for place, width in _starts(problem, seed, starts):
-        well = _settled(problem, moments, normal, c, place, width, rotate)
+    for place, width in _starts(problem, seed, _STARTS):
+        well = _settled(problem, normal, place, width, rotate)
         if well is None:
             continue
-        separate = all(
-            np.linalg.norm(np.linalg.solve(other.axes, well.centre - other.centre)) > _APART
-            and np.linalg.norm(np.linalg.solve(well.axes, well.centre - other.centre)) > _APART
-            for other in wells
-        )
-        if separate:
+        if all(min(_distance(o, well), _distance(well, o)) > _APART for o in wells):
             wells.append(well)
         else:  # the better of two at the same place
-            wells = [
-                well
-                if np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) <= _APART
-                and well.energy < o.energy
-                else o
-                for o in wells
-            ]
+            wells = [well if _distance(o, well) <= _APART and well.energy < o.energy else o for o in wells]
     if not wells:
         raise ValueError(
-            f"Potential of {problem.name}: no Gaussian settles in it from {starts} starts. V must rise in every direction "
+            f"Potential of {problem.name}: no Gaussian settles in it from {_STARTS} starts. V must rise in every direction "
             "(no continuous spectrum) and be finite; scale the coordinates so that states are of order one wide, or give a "
             "qspin.Box."
         )
     return sorted(wells, key=lambda w: w.energy)
 
 
-def _moments(problem: Problem) -> Any:
-    potential = problem.local.potential
+def _distance(of: Well, other: Well) -> float:
+    """How far apart, in the first one's widths."""
+    return float(np.linalg.norm(np.linalg.solve(of.axes, other.centre - of.centre)))
+
+
+def _moments(potential: Callable[..., Array]) -> Callable[..., Any]:
+    """Means over points (P, dim) of V, ∇V and ∇²V, compiled; the same function for equal potentials."""
+    with suppress(TypeError):
+        return _compiled_moments(potential)
+    return _compiled_moments.__wrapped__(potential)
+
+
+@lru_cache(maxsize=16)
+def _compiled_moments(potential: Callable[..., Array]) -> Callable[..., Any]:
     gradient = jax.grad(potential)
 
-    def at(x: Any) -> Any:
+    def at(x: Float[Array, " dim"]) -> tuple[Array, Array, Array]:
         return potential(x), gradient(x), jax.jacfwd(gradient)(x)
 
     @jax.jit
-    def moments(x: Any) -> Any:
-        """Means over points (P, dim) of V, ∇V and ∇²V."""
+    def moments(x: Float[Array, "points dim"]) -> tuple[Array, Array, Array]:
         blocks = x.reshape(-1, min(_BLOCK, len(x)), x.shape[1])
         parts = jax.lax.map(lambda b: jax.tree.map(partial(jnp.mean, axis=0), jax.vmap(at)(b)), blocks)
         return jax.tree.map(partial(jnp.mean, axis=0), parts)
@@ -121,13 +122,13 @@ def _starts(problem: Problem, seed: int, count: int) -> list[tuple[np.ndarray, n
 
 def _settled(
     problem: Problem,
-    moments: Any,
-    normal: np.ndarray,
-    c: np.ndarray,
-    place: np.ndarray,
-    width: np.ndarray,
+    normal: Float[np.ndarray, "points dim"],
+    place: Float[np.ndarray, " dim"],
+    width: Float[np.ndarray, " dim"],
     rotate: bool,
 ) -> Well | None:
+    """Where the iteration from one start ends; None where numbers are not finite."""
+    moments, c = _moments(problem.local.potential), problem.local.coefficients
     root = np.sqrt(c)
     rates, turn, centre = c / (2 * width**2), np.eye(problem.dim), np.array(place, float)
     lower = np.full(problem.dim, -np.inf)
