@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.product_basis.product_basis_functions import hermite_functions
+from qspin.numerics.hermite import hermite_functions
 from qspin.numerics.precision import double_precision
 from qspin.spectrum.phases import phase_factors
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import qspin
+from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
 from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
-from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, product_reference
-from qspin.numerics.points import golden_lattice
+from qspin.methods.sampled.product_reference import product_reference
 from qspin.numerics.precision import double_precision
 
 

@@ -12,8 +12,9 @@ import qspin
 from qspin import exact, potentials
 from qspin.methods.product_basis.driver import ProductBasis
 from qspin.methods.product_basis.oscillator_matrices import position_powers
-from qspin.methods.product_basis.oscillator_products import lowest_products, quanta_below
-from qspin.methods.product_basis.product_basis_functions import hermite_functions, restored_product_basis
+from qspin.methods.product_basis.product_basis_functions import restored_product_basis
+from qspin.numerics.hermite import hermite_functions
+from qspin.numerics.lowest_sums import lowest_products, products_below
 from qspin.numerics.precision import double_precision
 
 
@@ -268,15 +269,17 @@ def test_bad_settings_are_refused(settings: dict[str, Any], said: str) -> None:
 
 def test_sets_of_products() -> None:
     weights = np.array([0.7, 1.0, 1.9])
-    found = {tuple(n) for n in quanta_below(weights, 6.0).tolist()}
-    assert found == {n for n in itertools.product(range(10), repeat=3) if np.dot(weights, n) <= 6.0}
+    ladders = np.outer(weights, np.arange(60))
+    few = {tuple(n) for n in products_below(ladders, 6.0).tolist()}
+    assert few == {n for n in itertools.product(range(10), repeat=3) if np.dot(weights, n) <= 6.0}
     for most in (1, 7, 500):
-        few = lowest_products(weights, most)
-        assert len(few) == most
-        sums = few @ weights
-        assert (np.diff(sums) >= 0).all()
-        assert len(quanta_below(weights, sums[-1] + 1e-6)) >= most  # and none below the last is missing
-        assert most == 1 or len(quanta_below(weights, sums[-1] - 1e-6)) < most
+        quanta, sums = lowest_products(ladders, most)
+        assert len(quanta) >= most and sums == pytest.approx(quanta @ weights)
+        assert (np.diff(sums) >= 0).all() and sums[-1] == pytest.approx(sums[most - 1], rel=1e-6)
+        assert len(products_below(ladders, sums[-1] + 1e-6)) == len(quanta)  # none below the last is missing
+    ladders[0, 2:] = np.inf  # an axis with two functions
+    assert lowest_products(ladders, 100)[0][:, 0].max() == 1
+    assert len(lowest_products(ladders[:1], 100)[0]) == 2
 
 
 def test_powers_of_the_position_by_quadrature() -> None:

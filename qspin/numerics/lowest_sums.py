@@ -3,9 +3,18 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-__all__ = ["half_integers", "separable", "squares_from_one", "squares_in_pairs"]
+__all__ = [
+    "half_integers",
+    "lowest_products",
+    "products_below",
+    "separable",
+    "squares_from_one",
+    "squares_in_pairs",
+]
+
+_DEGENERATE = 1e-6  # of the sum
 
 
 def half_integers(n: int) -> Float[np.ndarray, " n"]:
@@ -40,6 +49,39 @@ def separable(
             alike = _lowest_pair_sums(alike, excitations, n)
         total = _lowest_pair_sums(total, scale * alike, n)
     return scales.sum() * rungs[0] + total
+
+
+def products_below(
+    ladders: Float[np.ndarray, "dim rungs"], highest: float
+) -> Int[np.ndarray, "products dim"]:
+    """All quantum numbers n with Σ_i ladders[i, n_i] ≤ highest, in lexicographic order; each ladder ascends from zero."""
+    quanta, left = np.zeros((1, 0), np.int64), np.array([highest])
+    for ladder in ladders:
+        counts = np.searchsorted(ladder, left, side="right")
+        parents = np.repeat(np.arange(len(left)), counts)
+        new = np.arange(len(parents)) - np.repeat(np.cumsum(counts) - counts, counts)
+        quanta = np.column_stack([quanta[parents], new])
+        left = left[parents] - ladder[new]
+    return quanta
+
+
+def lowest_products(
+    ladders: Float[np.ndarray, "dim rungs"], count: int
+) -> tuple[Int[np.ndarray, "products dim"], Float[np.ndarray, " products"]]:
+    """Quantum numbers and sums of the `count` lowest products, and of all others that are degenerate with the last of them.
+
+    Each ladder ascends from zero, the excitation energies of one axis; infinity stands for a rung that does not exist.
+    """
+    sums = np.zeros(1)
+    for ladder in ladders:
+        sums = _lowest_pair_sums(sums, ladder, count)
+    highest = sums[np.isfinite(sums)][-1]
+    quanta = products_below(ladders, float(highest * (1 + _DEGENERATE)))
+    sums = np.zeros(len(quanta))
+    for ladder, axis in zip(ladders, quanta.T, strict=True):
+        sums = sums + ladder[axis]
+    order = np.argsort(sums, kind="stable")
+    return quanta[order], sums[order]
 
 
 def _lowest_pair_sums(

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qspin.methods.locate.extent import FADED, extent
+from qspin.methods.locate.mean_field import OPEN, mean_field
 from qspin.methods.locate.wells import gaussian_wells
-from qspin.methods.sampled.product_reference import OPEN, product_reference
+from qspin.numerics.lowest_sums import lowest_products
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
@@ -40,10 +41,11 @@ def in_box(problem: Problem, n_states: int) -> Problem:
         for well in gaussian_wells(problem):
             if first is not None and well.energy > highest:
                 break  # they come by energy
-            products = product_reference(problem, well, (OPEN,) * dim, n_states + n_states // 4 + 2)
-            top = well.energy + float(products.energies[n_states - 1])
+            field = mean_field(problem, well, (OPEN,) * dim)
+            levels, sums = lowest_products(field.excitations, n_states + n_states // 4 + 2)
+            top = well.energy + float(sums[n_states - 1])
             first, highest = first or well, max(top, highest)
-            reach = np.sqrt(2 * products.levels.max(0) + 1) + _BEYOND
+            reach = np.sqrt(2 * levels.max(0) + 1) + _BEYOND
             half = np.linalg.norm(well.axes * reach, axis=1)
             lower, upper = np.minimum(lower, well.centre - half), np.maximum(upper, well.centre + half)
         assert first is not None

@@ -6,8 +6,9 @@ import numpy as np
 
 from qspin.methods.product_basis.fitted_polynomial import Polynomial
 from qspin.methods.product_basis.oscillator_matrices import Matrices
-from qspin.methods.product_basis.oscillator_products import Products, lowest_products
+from qspin.methods.product_basis.oscillator_products import Products
 from qspin.numerics.davidson import BLOCK, lowest_states
+from qspin.numerics.lowest_sums import lowest_products
 
 __all__ = ["DOUBT", "SelectedStates", "grown"]
 
@@ -92,7 +93,7 @@ def grown(
         sizes.insert(0, sizes[0] / _GROWTH)
     sizes = [min(max(size, 2.0 * count), float(most)) for size in sizes]
     share = np.where(np.arange(count) < n, 1.0, _GUARD_SHARE)
-    core = lowest_products(rates**2, most)
+    core = lowest_products(np.outer(rates**2, np.arange(most)), most)[0][:most]
     found = SelectedStates.solve(v, rates, core[: int(sizes[0])], count)
     ratio = np.ones(n)
     for size in map(int, sizes):

@@ -2,31 +2,10 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import factorial, prod
 
 import numpy as np
 
-__all__ = ["Products", "lowest_products", "quanta_below"]
-
-
-def quanta_below(weights: np.ndarray, cut: float) -> np.ndarray:
-    """All n (M, dim) ≥ 0 with Σ weights_i n_i ≤ cut, axis by axis."""
-    quanta, left = np.zeros((1, 0), np.int64), np.array([cut])
-    for weight in weights:
-        counts = np.floor(left / weight + 1e-9).astype(int) + 1
-        parent = np.repeat(np.arange(len(left)), counts)
-        new = np.arange(len(parent)) - np.repeat(np.cumsum(counts) - counts, counts)
-        quanta = np.column_stack([quanta[parent], new])
-        left = left[parent] - weight * new
-    return quanta
-
-
-def lowest_products(weights: np.ndarray, most: int) -> np.ndarray:
-    """The `most` n (M, dim) of least Σ weights_i n_i, ascending."""
-    # A simplex of volume `most` holds at least as many corners of unit cubes.
-    cut = (most * factorial(len(weights))) ** (1 / len(weights)) * prod(weights ** (1 / len(weights)))
-    quanta = quanta_below(weights, float(cut))
-    return quanta[np.argsort(quanta @ weights, kind="stable")[:most]]
+__all__ = ["Products"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import ndtri
 
+from qspin.numerics.hermite import hermite_functions
 from qspin.numerics.laplacian import Function
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
@@ -113,16 +114,3 @@ def restored_product_basis(
     """The functions that `record` described."""
     del settings
     return ProductBasisFunctions(**{name: arrays[name] for name in _TABLES}, domain=domain)
-
-
-def hermite_functions(y: Any, most: int) -> Any:
-    """h_0 … h_most at y (...): (most + 1, ...), orthonormal on the line; h_0 = π^(-1/4) exp(-y²/2)."""
-    first = np.pi**-0.25 * jnp.exp(-(y**2) / 2)
-
-    def following(pair: tuple[Any, Any], n: Any) -> tuple[tuple[Any, Any], Any]:
-        before, last = pair
-        new = y * jnp.sqrt(2 / (n + 1)) * last - jnp.sqrt(n / (n + 1)) * before
-        return (last, new), new
-
-    _, others = jax.lax.scan(following, (jnp.zeros_like(first), first), jnp.arange(most, dtype=first.dtype))
-    return jnp.concatenate([first[None], others])

@@ -17,11 +17,12 @@ import jax
 import numpy as np
 
 from qspin.methods.base import IterativeMethod, Run
+from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
 from qspin.methods.locate.wells import gaussian_wells
 from qspin.methods.sampled.directions import MaskedOrder, Order, RitzRotation
 from qspin.methods.sampled.point_sources import PointSource, ReferencePoints
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
-from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, product_reference
+from qspin.methods.sampled.product_reference import product_reference
 from qspin.methods.sampled.sampled_evaluation import Sampled, evaluate_sampled
 from qspin.methods.sampled.sampled_training import State, Training, reference_residuals
 from qspin.methods.sampled.updates import Adam, Update
@@ -59,7 +60,6 @@ class SampledRitz(IterativeMethod):
         optimizer: `Adam()`, or `EnergyMetric()`, conjugate gradients in the energy metric.
         ordering: `RitzRotation()` trains the N lowest combinations of all features; `MaskedOrder()` is SpIN's.
         rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
-        mean_field: whether each axis gets its own functions from the mean field; False leaves Hermite products.
         evaluation_points: fresh points for the final energies, at most.
 
     Time a step ∝ B · (d·w·(d + w) + d³ + 40·d·w + 20·M·w + 4·M²) for B points, d dimensions, M features and hidden layers of
@@ -82,7 +82,6 @@ class SampledRitz(IterativeMethod):
     optimizer: Update = field(default_factory=Adam)
     ordering: Order = field(default_factory=RitzRotation)
     rotate: bool = True
-    mean_field: bool = True
     evaluation_points: int = 1_000_000
     name = "sampled-ritz"
 
@@ -165,15 +164,11 @@ class SampledRitz(IterativeMethod):
             )
             wells = [_fitted(w, kinds, box, problem) for w in wells]
             # A well far above the others holds none of the states asked for.
-            first = product_reference(problem, wells[0], kinds, count, self.mean_field)
+            first = product_reference(problem, wells[0], kinds, count)
             high = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
             kept = _apart([w for w in wells if w.energy <= high])[:_WELLS]
             each = -(-count // len(kept)) + (2 if len(kept) > 1 else 0)
-            found = (
-                [first]
-                if len(kept) == 1
-                else [product_reference(problem, w, kinds, each, self.mean_field) for w in kept]
-            )
+            found = [first] if len(kept) == 1 else [product_reference(problem, w, kinds, each) for w in kept]
         return ProductAnsatz(tuple(found), self.widths)
 
     def bind(self, problem: Problem, n_states: int) -> Run:

@@ -15,7 +15,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.methods.sampled.product_reference import OPEN, PERIODIC, WALLED, Reference, logarithm, series
+from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED, logarithm, series
+from qspin.methods.sampled.product_reference import Reference
 from qspin.numerics.forward_laplacian import Jet, concatenate, seed
 
 __all__ = ["ProductAnsatz"]
