@@ -28,8 +28,10 @@ from qspin.problem.sampling import Clustered, QuasiRandom, Stratified, Uniform  
 from qspin.run import callbacks  # noqa: E402
 from qspin.run.solve import TrainingError, solve  # noqa: E402
 from qspin.spectrum.comparison import Comparison  # noqa: E402
+from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS as _EIGENFUNCTIONS  # noqa: E402
+from qspin.spectrum.spectrum import VIEWS as _VIEWS  # noqa: E402
 from qspin.spectrum.spectrum import Spectrum  # noqa: E402
-from qspin.spectrum.views import VIEWS as _VIEWS  # noqa: E402
+from qspin.spectrum.store import load  # noqa: E402
 
 if _TYPE_CHECKING:
     from qspin.methods.grid.axes import differences as differences
@@ -45,7 +47,6 @@ if _TYPE_CHECKING:
     from qspin.methods.sampled.point_sources import ReferencePoints as ReferencePoints
     from qspin.methods.sampled.updates import Adam as Adam
     from qspin.methods.sampled.updates import EnergyMetric as EnergyMetric
-    from qspin.run.files import load as load
     from qspin.run.validation import validate as validate
 
 __all__ = [
@@ -119,6 +120,16 @@ for _name, _address in {
 }.items():
     _METHODS.register(_name, _address)
 
+for _kind, _address in {
+    "grid": "qspin.methods.grid.mesh:GridFunctions",
+    "ritz": "qspin.methods.ritz.ritz_functions:RitzFunctions",
+    "variational": "qspin.methods.spin.evaluate:VariationalFunctions",
+    "sampled": "qspin.methods.sampled.sampled_functions:SampledFunctions",
+    "product basis": "qspin.methods.product_basis.product_basis_functions:ProductBasisFunctions",
+    "rotated": "qspin.spectrum.rotation:Rotated",
+}.items():
+    _EIGENFUNCTIONS.register(_kind, _address)
+
 _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless somebody listens
 
 # Matplotlib is imported when a picture is wanted.
@@ -138,7 +149,6 @@ for _view, _function in {
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
 _LAZY = {
     "Grid": "qspin.methods.grid.driver",
-    "load": "qspin.run.files",
     "differences": "qspin.methods.grid.axes",
     "dvr": "qspin.methods.grid.axes",
     "elements": "qspin.methods.grid.axes",

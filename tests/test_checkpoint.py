@@ -10,7 +10,7 @@ import pytest
 
 import qspin
 from qspin.run import checkpoint as module
-from qspin.spectrum.atomic_files import write_npz
+from qspin.spectrum.store import write_npz
 from tests.toy import BOX, Stop, Toy, stop_after
 
 WHOLE = 35 * 36 / 2  # energy of 35 steps of the toy

@@ -6,7 +6,7 @@ from known_spectra import spectrum_of
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.spectrum.potential_samples import PotentialSamples, sampled_potential
+from qspin.spectrum.store import PotentialSamples, sampled_potential
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,7 @@ def test_states_that_broke_down_do_not_keep_a_file_from_being_written():
         return np.stack([np.full(len(x), np.nan), np.zeros(len(x))], axis=1)
 
     box = qspin.Box.cube(1.0, dim=2)
-    functions = spectrum_of(broken, [0.0, 1.0], box, 8).eigenfunctions
-    samples = sampled_potential(lambda x: (x**2).sum(-1), box, functions, [[0], [1]])
+    samples = sampled_potential(spectrum_of(broken, [0.0, 1.0], box, 8, potential=lambda x: (x**2).sum(-1)))
     assert samples is not None and np.isfinite(samples.values).all()
 
 

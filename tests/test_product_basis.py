@@ -12,7 +12,6 @@ import qspin
 from qspin import exact, potentials
 from qspin.methods.product_basis.driver import ProductBasis
 from qspin.methods.product_basis.oscillator_matrices import position_powers
-from qspin.methods.product_basis.product_basis_functions import restored_product_basis
 from qspin.numerics.hermite import hermite_functions
 from qspin.numerics.lowest_sums import lowest_products, products_below
 from qspin.numerics.precision import double_precision
@@ -189,11 +188,7 @@ def test_the_ground_state_of_an_oscillator_is_a_gaussian() -> None:
 
 def test_recorded_and_restored_they_are_the_same(quartics: qspin.Spectrum, tmp_path: Path) -> None:
     functions = quartics.eigenfunctions
-    settings, arrays = functions.record()
-    assert settings["kind"] == "product basis"
-    np.savez(tmp_path / "arrays.npz", **arrays)
-    with np.load(tmp_path / "arrays.npz", allow_pickle=False) as file:
-        again = restored_product_basis(settings, dict(file), quartics.domain)
+    again = qspin.load(quartics.save(tmp_path / "quartics.npz")).eigenfunctions
     x = np.random.default_rng(1).uniform(-2, 2, (20, 4))
     assert np.array_equal(functions(x), again(x))
     assert np.array_equal(functions.quadrature()[0], again.quadrature()[0])

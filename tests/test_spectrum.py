@@ -12,10 +12,10 @@ import pytest
 
 import qspin
 from qspin.numerics import precision
-from qspin.spectrum.atomic_files import npz_path, write_npz
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions
 from qspin.spectrum.notes import Note
-from qspin.spectrum.spectrum import FORMAT_VERSION, Spectrum
+from qspin.spectrum.spectrum import Spectrum
+from qspin.spectrum.store import FORMAT_VERSION, npz_path, write_npz
 
 OMEGA = 2.0
 N = 4
@@ -37,6 +37,7 @@ def square_box(x):
     return jnp.stack([s[0, 0] * s[1, 0], s[0, 1] * s[1, 0], s[0, 0] * s[1, 1], s[0, 1] * s[1, 1]]) / 2
 
 
+@EIGENFUNCTIONS("closed")
 class Closed(Eigenfunctions):
     """rotation applied to closed-form functions, with Gauss–Legendre points."""
 
@@ -70,7 +71,7 @@ class Closed(Eigenfunctions):
         return np.asarray(jax.vmap(operator(self._psi))(jnp.asarray(self.quadrature()[0])))
 
     def record(self):
-        return {"kind": "closed"}, {"rotation": self.rotation}
+        return {}, {"rotation": self.rotation}
 
 
 def spectrum_of(function, domain, energies, rotation=None, error=1e-6, **fields: Any):

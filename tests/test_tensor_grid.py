@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.spectrum.tensor_grid import tensor_axes, tensor_points
+from qspin.spectrum.eigenfunctions import tensor_axes, tensor_points
 
 BOX = qspin.Box([0.0, -1.0], [2.0, 1.0], periodic=[False, True])
 

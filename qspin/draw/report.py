@@ -15,10 +15,10 @@ from qspin.draw import html_page, report_pictures
 from qspin.draw.html_page import Cell
 from qspin.draw.style import groups_of
 from qspin.methods.sampled.sampled_functions import SampledFunctions
-from qspin.spectrum.atomic_files import whole_file
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.notes import rendered
 from qspin.spectrum.spectrum import Spectrum
+from qspin.spectrum.store import whole_file
 from qspin.spectrum.tables import decimals
 
 __all__ = ["report"]

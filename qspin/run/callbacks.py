@@ -13,7 +13,7 @@ import numpy as np
 
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
-from qspin.spectrum.atomic_files import partial_path
+from qspin.spectrum.store import partial_path
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
 

@@ -29,7 +29,7 @@ from qspin.methods.base import Method
 from qspin.numerics import precision
 from qspin.numerics.points import Points
 from qspin.problem.problem import Problem
-from qspin.spectrum.atomic_files import npz_path, partial_path, write_npz
+from qspin.spectrum.store import npz_path, partial_path, write_npz
 
 __all__ = ["FORMAT_VERSION", "Checkpoints", "Interrupted", "Progress", "Watch", "identity_of", "joined"]
 

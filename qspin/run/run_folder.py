@@ -21,8 +21,8 @@ from qspin.methods.base import IterativeMethod
 from qspin.numerics import precision
 from qspin.run.console import dumps
 from qspin.run.settings_file import Job, Settings, SettingsError, read_settings, written
-from qspin.spectrum.atomic_files import whole_file
 from qspin.spectrum.spectrum import Spectrum
+from qspin.spectrum.store import whole_file
 
 __all__ = [
     "checkpoint",
@@ -100,7 +100,7 @@ def _write(path: Path, text: bytes) -> None:
 
 def read_spectrum(path: Path) -> tuple[Spectrum, Spectrum | None]:
     """The spectrum of a run folder, with the referee's where another method was judged; or that of a file."""
-    from qspin.run.files import load
+    from qspin.spectrum.store import load
 
     if not path.is_dir():
         return load(path), None

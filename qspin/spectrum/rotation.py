@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Real
@@ -13,9 +13,10 @@ import jax
 import numpy as np
 import scipy.linalg
 
+from qspin.problem.domain import Domain
 from qspin.problem.hamiltonian import Operator, Potential
 from qspin.problem.symmetry import PointMap
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, recorded, restored
 from qspin.spectrum.notes import Note
 from qspin.spectrum.phases import phase_factors
 from qspin.spectrum.spectrum import Spectrum
@@ -64,9 +65,18 @@ class Rotated(Eigenfunctions):
         return Rotated(self.functions, self.matrix * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        settings, arrays = self.functions.record()
+        settings, arrays = recorded(self.functions)
         inner = {f"functions/{name}": array for name, array in arrays.items()}
-        return {"kind": "rotated", "functions": settings}, {"matrix": self.matrix, **inner}
+        return {"functions": settings}, {"matrix": self.matrix, **inner}
+
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> Rotated:
+        inner = {name.removeprefix("functions/"): array for name, array in arrays.items()}
+        functions = restored(settings["functions"], inner, domain)
+        check_shapes(arrays, {"matrix": "functions states"}, functions=functions.n_states)
+        return cls(functions, arrays["matrix"])
 
 
 @dataclass(frozen=True)

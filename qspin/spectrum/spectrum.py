@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -11,26 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Inexact
 
 from qspin.numerics.errors import cuts_a_level, degenerate_groups
-from qspin.problem.domain import Box, Domain, Nodes
+from qspin.numerics.registry import Registry
+from qspin.problem.domain import Domain
 from qspin.problem.hamiltonian import Operator
-from qspin.spectrum.atomic_files import write_npz
-from qspin.spectrum.domain_record import describe_domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import Eigenfunctions, GridValues, tensor_axes, tensor_points
 from qspin.spectrum.notes import Note, rendered
-from qspin.spectrum.potential_samples import PotentialSamples, sampled_potential
-from qspin.spectrum.tensor_grid import GridValues, tensor_axes, tensor_points
-from qspin.spectrum.views import VIEWS
 
 if TYPE_CHECKING:
     from qspin.spectrum.comparison import Comparison
 else:
     Comparison = Any
 
-__all__ = ["Spectrum"]
+__all__ = ["VIEWS", "Spectrum"]
 
-FORMAT_VERSION = 2
+# What draws a `Spectrum`: the functions behind its methods `plot_…`, `animate` and `report`, by the name of the method. They
+# live in layers above this one, which register them; none is imported before it is called.
+VIEWS = Registry("picture", "qspin.views")
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,8 @@ class Spectrum:
             sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: what its
             resolutions leave open. Walls belong to the problem: their shift is not in the
             error.
-        residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1: an eigenvalue lies within this distance of E. For a
-            grid: of the matrix eigenproblem.
+        residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1: an eigenvalue lies within this distance of E. Those of `Grid` are residuals of
+            its matrix: an eigenvalue of the matrix lies that near, and they say nothing of the mesh's own error.
         converged: (N,) bool.
         notes: what the method says beside the numbers, as data (`Note`); `status` is one message made of them.
         eigenfunctions: orthonormal; `spectrum(x)` evaluates them.
@@ -84,10 +82,10 @@ class Spectrum:
         potential: V at points (P, dim) -> (P,), for plots, where it is known; from a file, interpolated between samples.
     """
 
-    energies: np.ndarray
-    errors: np.ndarray
-    residuals: np.ndarray
-    converged: np.ndarray
+    energies: Float[np.ndarray, " states"]
+    errors: Float[np.ndarray, " states"]
+    residuals: Float[np.ndarray, " states"]
+    converged: Bool[np.ndarray, " states"]
     eigenfunctions: Eigenfunctions
     domain: Domain
     notes: tuple[Note, ...] = ()
@@ -96,10 +94,10 @@ class Spectrum:
     method: str = ""
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    exact: np.ndarray | None = None
+    exact: Float[np.ndarray, " levels"] | None = None
     potential: Callable[[np.ndarray], np.ndarray] | None = None
     labels: tuple[str, ...] = ()
-    wall_shifts: np.ndarray | None = None
+    wall_shifts: Float[np.ndarray, " states"] | None = None
 
     @property
     def n_states(self) -> int:
@@ -111,7 +109,7 @@ class Spectrum:
         """One message: whether all states converged, and each note with what to try."""
         return rendered(self.notes, self.converged)
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any) -> Inexact[np.ndarray, "*points states"]:
         """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave vector, or of good angular
         momentum, complex); zero outside hard walls. Raises ValueError for points of another dim."""
         points = np.asarray(x, dtype=float)
@@ -121,7 +119,7 @@ class Spectrum:
         values = self.eigenfunctions(points.reshape(-1, dim))
         return values.reshape(*points.shape[:-1], self.n_states)
 
-    def density(self, x: Any, weights: Any = None) -> np.ndarray:
+    def density(self, x: Any, weights: Any = None) -> Float[np.ndarray, "..."]:
         """|ψ_n|² at points x (..., dim) -> (..., N); with occupations `weights` (N,), their sum Σ_n weights_n |ψ_n|² (...).
 
         In 1/units of x^dim: each integrates to one. Costs what `spectrum(x)` does. Raises ValueError for points of another dim,
@@ -152,7 +150,7 @@ class Spectrum:
         axes = tensor_axes(self.domain, points)
         return GridValues(axes, self(tensor_points(axes)))
 
-    def energies_in(self, unit: Any) -> np.ndarray:
+    def energies_in(self, unit: Any) -> Float[np.ndarray, " states"]:
         """The energies (N,) in another unit: "hartree", "rydberg", "eV", "meV", "cm⁻¹" (also "cm^-1", "cm-1"), "J", "kJ/mol",
         "kcal/mol", "K", "GHz", "THz" and more, `qspin.units.known_units()`.
 
@@ -160,7 +158,7 @@ class Spectrum:
         """
         return self.energies * self._factor("energies_in", unit)
 
-    def errors_in(self, unit: Any) -> np.ndarray:
+    def errors_in(self, unit: Any) -> Float[np.ndarray, " states"]:
         """The errors (N,) in another unit; see `energies_in`."""
         return self.errors * self._factor("errors_in", unit)
 
@@ -190,11 +188,13 @@ class Spectrum:
             )
         return groups
 
-    def expect(self, observable: Operator | Callable[..., Any]) -> np.ndarray:
+    def expect(self, observable: Operator | Callable[..., Any]) -> Inexact[np.ndarray, " states"]:
         """⟨ψ_n|A|ψ_n⟩ (N,), for an operator, or a function of a point x (dim,) -> scalar in jax.numpy."""
         return np.diagonal(self.matrix_element(observable)).copy()
 
-    def matrix_element(self, observable: Operator | Callable[..., Any]) -> np.ndarray:
+    def matrix_element(
+        self, observable: Operator | Callable[..., Any]
+    ) -> Inexact[np.ndarray, "states states"]:
         """⟨ψ_m|A|ψ_n⟩ (N, N) by the eigenfunctions' own quadrature, with their norms on it divided out."""
         from qspin.problem.hamiltonian import Potential
 
@@ -250,7 +250,7 @@ class Spectrum:
 
         return tables.dataset(self, points)
 
-    def overlap(self, reference: Spectrum) -> np.ndarray:
+    def overlap(self, reference: Spectrum) -> Inexact[np.ndarray, "others states"]:
         """⟨reference ψ_m|ψ_n⟩ (M, N) by the reference's quadrature, with the norms on it divided out.
 
         Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
@@ -315,38 +315,9 @@ class Spectrum:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step.
 
-        Of V it holds samples, up to three dimensions, so that the file can be drawn: half a megabyte at most.
+        Of V it holds samples, up to three dimensions, so that the file can be drawn: half a megabyte at most. Raises
+        ValueError, before anything is written, where the class of the eigenfunctions is not registered.
         """
-        settings, arrays = self.eigenfunctions.record()
-        potential = self._sampled_potential()
-        meta = {
-            "format": FORMAT_VERSION,
-            "name": self.name,
-            "units": self.units,
-            "method": self.method,
-            "notes": [note.to_dict() for note in self.notes],
-            "labels": list(self.labels),
-            "provenance": dict(self.provenance),
-            "domain": describe_domain(self.domain),
-            "eigenfunctions": settings,
-        }
-        contents = {
-            "meta": np.array(json.dumps(meta, default=str)),
-            "energies": self.energies,
-            "errors": self.errors,
-            "residuals": self.residuals,
-            "converged": self.converged,
-            **{f"history/{key}": np.asarray(value) for key, value in self.history.items()},
-            **{f"eigenfunctions/{key}": np.asarray(value) for key, value in arrays.items()},
-            **({} if self.exact is None else {"exact": self.exact}),
-            **({} if self.wall_shifts is None else {"wall_shifts": self.wall_shifts}),
-            **({"domain/features": self.domain.features} if isinstance(self.domain, Nodes) else {}),
-            **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
-        }
-        return write_npz(path, contents)
+        from qspin.spectrum import store
 
-    def _sampled_potential(self) -> PotentialSamples | None:
-        if self.potential is None or not isinstance(self.domain, Box):
-            return None
-        groups = degenerate_groups(self.energies, self.errors)
-        return sampled_potential(self.potential, self.domain, self.eigenfunctions, groups)
+        return store.save(self, path)

@@ -24,8 +24,7 @@ from qspin.numerics.precision import double_precision, evaluated, vectorised
 from qspin.problem.domain import Box, Centre, Domain
 from qspin.problem.hamiltonian import LocalForm, Operator
 from qspin.problem.region import Region
-from qspin.spectrum.domain_record import describe_domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes
 
 __all__ = ["GridFunctions", "Mesh", "MeshOperator", "Resolution", "along"]
 
@@ -304,8 +303,6 @@ class GridFunctions(Eigenfunctions):
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {
-            "kind": "grid",
-            "domain": describe_domain(self.domain),
             "axes": [axis.record() for axis in self.mesh.axes],
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.mesh.centres],
         }
@@ -318,6 +315,14 @@ class GridFunctions(Eigenfunctions):
     ) -> GridFunctions:
         """What `record` gave, read back."""
         assert isinstance(domain, Box)
+        kept, rows = arrays.get("kept"), len(arrays["values"])
+        check_shapes(arrays, {"values": "points states", **({} if kept is None else {"kept": "points"})})
+        most = rows if kept is None else 100 * rows  # of an axis: no more memory than the values explain
+        if any(axis.get("points", 0) > most for axis in settings["axes"]):
+            raise ValueError("the axes have more points than the entry 'values' has rows.")
         centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
         axes = tuple(Axis.from_record(axis) for axis in settings["axes"])
-        return cls(Mesh(axes, centres, arrays.get("kept"), arrays.get("cuts")), arrays["values"], domain)
+        mesh = Mesh(axes, centres, kept, arrays.get("cuts"))
+        if mesh.size != rows or (kept is not None and not 0 <= kept.min() <= kept.max() < prod(mesh.shape)):
+            raise ValueError("the entries 'values' and 'kept' do not fit the axes.")
+        return cls(mesh, arrays["values"], domain)

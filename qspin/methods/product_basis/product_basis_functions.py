@@ -16,15 +16,17 @@ from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Domain
 from qspin.problem.hamiltonian import Operator
-from qspin.spectrum.domain_record import describe_domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes
 
-__all__ = ["ProductBasisFunctions", "restored_product_basis"]
+__all__ = ["ProductBasisFunctions"]
 
 _POINTS = 8192  # of the quadrature
 _HELD = 8_000_000  # numbers held at a time while evaluating
 _WIDENING = 1.15  # of the sample's deviations over the states' own, so that weights stay bounded in the tails
-_TABLES = ("centre", "axes", "quanta", "coefficients", "spread")
+_SHAPES = {
+    "centre": "dim", "axes": "dim dim", "quanta": "functions dim", "coefficients": "functions states", "spread": "dim",
+}  # fmt: skip
+_MOST_QUANTA = 10_000  # more than any basis has; a file that says more would only fill memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,8 @@ class ProductBasisFunctions(Eigenfunctions):
     def _mapped(self, function: Function, points: np.ndarray, copies: int) -> np.ndarray:
         """At points (P, dim), in batches; `copies` of all products are held for each point."""
         if len(points) == 0:
-            return np.zeros((0, self.n_states))
+            shape = jax.eval_shape(function, jax.ShapeDtypeStruct(points.shape[1:], float)).shape
+            return np.zeros((0, *shape))
         size = int(np.clip(_HELD // (copies * len(self.quanta)), 1, len(points)))
         compiled = jax.jit(lambda x: jax.lax.map(function, x, batch_size=size))
         return np.asarray(compiled(jnp.asarray(points, float)))
@@ -104,13 +107,15 @@ class ProductBasisFunctions(Eigenfunctions):
         return replace(self, coefficients=self.coefficients * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        settings = {"kind": "product basis", "domain": describe_domain(self.domain)}
-        return settings, {name: np.asarray(getattr(self, name)) for name in _TABLES}
+        return {}, {name: np.asarray(getattr(self, name)) for name in _SHAPES}
 
-
-def restored_product_basis(
-    settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
-) -> ProductBasisFunctions:
-    """The functions that `record` described."""
-    del settings
-    return ProductBasisFunctions(**{name: arrays[name] for name in _TABLES}, domain=domain)
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> "ProductBasisFunctions":
+        """What `record` gave, read back."""
+        del settings
+        check_shapes(arrays, _SHAPES, dim=domain.dim)
+        if arrays["quanta"].dtype.kind != "i" or not 0 <= arrays["quanta"].max(initial=0) <= _MOST_QUANTA:
+            raise ValueError(f"the entry 'quanta' must be integers from 0 to {_MOST_QUANTA}.")
+        return cls(**{name: arrays[name] for name in _SHAPES}, domain=domain)

@@ -1,18 +1,25 @@
 """Eigenfunctions of `Ritz`: combinations of neurons, evaluated anywhere, saved and loaded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from qspin.methods.locate.survey import Jump
 from qspin.methods.ritz.features import Coordinates, Frame, Neurons
-from qspin.methods.spin.evaluate import PointwiseFunctions
 from qspin.numerics.laplacian import Function
-from qspin.spectrum.domain_record import describe_domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.problem.domain import Box, Centre, Domain
+from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, check_shapes
+from qspin.spectrum.store import check_region, describe_domain
 
 __all__ = ["RitzFunctions"]
+
+_SHAPES = {
+    "mean": "dim", "whiten": "dim dim", "decay": "", "lengths": "centres", "hidden": "features inputs", "biases": "features",
+    "combination": "features states", "points": "points dim", "weights": "points",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,6 @@ class RitzFunctions(PointwiseFunctions):
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {
-            "kind": "ritz",
             "domain": describe_domain(self.coordinates.domain),
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.coordinates.centres],
             "jumps": [list(jump) for jump in self.coordinates.jumps],
@@ -61,3 +67,19 @@ class RitzFunctions(PointwiseFunctions):
             "points": self.points, "weights": self.weights,
         }  # fmt: skip
         return settings, {name: np.asarray(value) for name, value in arrays.items()}
+
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> "RitzFunctions":
+        """What `record` gave, read back. Raises ValueError where the region's walls are not in the file."""
+        assert isinstance(domain, Box)
+        check_region(settings["domain"], domain)
+        check_shapes(arrays, _SHAPES, dim=domain.dim)
+        centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
+        return cls(
+            Coordinates(domain, centres, tuple(Jump(*jump) for jump in settings.get("jumps", ()))),
+            Frame(*(arrays[name] for name in ("mean", "whiten", "decay", "lengths"))),
+            Neurons(arrays["hidden"], arrays["biases"]),
+            *(arrays[name] for name in ("combination", "points", "weights")),
+        )

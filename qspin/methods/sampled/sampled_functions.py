@@ -9,11 +9,9 @@ import numpy as np
 
 from qspin.methods.sampled.product_ansatz import ProductAnsatz
 from qspin.methods.sampled.product_reference import Reference
-from qspin.methods.spin.evaluate import PointwiseFunctions
 from qspin.numerics.laplacian import Function
 from qspin.problem.domain import Domain
-from qspin.spectrum.domain_record import describe_domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, check_shapes
 
 __all__ = ["SampledFunctions"]
 
@@ -49,8 +47,6 @@ class SampledFunctions(PointwiseFunctions):
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {
-            "kind": "sampled",
-            "domain": describe_domain(self.domain),
             "kinds": [list(r.kinds) for r in self.ansatz.references],
             "widths": list(self.ansatz.widths),
         }
@@ -61,21 +57,18 @@ class SampledFunctions(PointwiseFunctions):
                 arrays |= {f"layer/{w}/{i}/matrix": matrix, f"layer/{w}/{i}/bias": bias}
         return settings, {name: np.asarray(value) for name, value in arrays.items()}
 
-
-def restored(settings: Mapping[str, Any], arrays: Any, domain: Domain) -> SampledFunctions:
-    """The functions that `record` described."""
-    references, params = [], []
-    layers = len(settings["widths"]) + 2
-    for w, kinds in enumerate(settings["kinds"]):
-        tables = {name: np.asarray(arrays[f"reference/{w}/{name}"]) for name in _TABLES}
-        references.append(Reference(tuple(kinds), **tables))
-        params.append(
-            [
-                tuple(np.asarray(arrays[f"layer/{w}/{i}/{part}"]) for part in ("matrix", "bias"))
-                for i in range(layers)
-            ]
-        )
-    ansatz = ProductAnsatz(tuple(references), tuple(settings["widths"]))
-    return SampledFunctions(
-        ansatz, params, arrays["combination"], domain, arrays["points"], arrays["weights"]
-    )
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> "SampledFunctions":
+        """What `record` gave, read back."""
+        shapes = {"combination": "functions states", "points": "points dim", "weights": "points"}
+        check_shapes(arrays, shapes, dim=domain.dim)
+        references, params = [], []
+        for w, kinds in enumerate(settings["kinds"]):
+            tables = {name: arrays[f"reference/{w}/{name}"] for name in _TABLES}
+            references.append(Reference(tuple(kinds), **tables))
+            layers = range(len(settings["widths"]) + 2)
+            params.append([(arrays[f"layer/{w}/{i}/matrix"], arrays[f"layer/{w}/{i}/bias"]) for i in layers])
+        ansatz = ProductAnsatz(tuple(references), tuple(settings["widths"]))
+        return cls(ansatz, params, arrays["combination"], domain, arrays["points"], arrays["weights"])

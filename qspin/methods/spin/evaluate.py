@@ -1,6 +1,6 @@
 """Final evaluation of trained wavefunctions: fresh points, Rayleigh–Ritz, an error for each energy."""
 
-from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -9,18 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qspin.methods.spin import networks
 from qspin.methods.spin.wavefunction import Wavefunction
 from qspin.numerics.laplacian import Function
 from qspin.numerics.pencil import moment, rayleigh_ritz
 from qspin.numerics.points import Points
 from qspin.numerics.precision import double_precision
+from qspin.problem import sampling
+from qspin.problem.domain import Centre, Cloud, Domain
 from qspin.problem.hamiltonian import Operator
 from qspin.problem.problem import Problem
 from qspin.problem.sampling import Sampler
-from qspin.spectrum.domain_record import describe_domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, in_batches
+from qspin.spectrum.store import check_region, describe_domain, named
 
-__all__ = ["Evaluation", "PointwiseFunctions", "VariationalFunctions", "evaluate", "in_batches"]
+__all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
 
 _BATCH = 1024  # points held at a time
 _MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
@@ -47,28 +50,6 @@ class _Moments(NamedTuple):
     sigma: Any
     pi: Any
     square: Any
-
-
-class PointwiseFunctions(Eigenfunctions):
-    """Functions given point by point, with the points (P, dim) and weights (P,) that inner products are taken on."""
-
-    points: np.ndarray
-    weights: np.ndarray
-
-    @abstractmethod
-    def psi(self) -> Function:
-        """All functions at one point, x (dim,) -> (N,)."""
-
-    @double_precision()
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        return in_batches(self.psi(), points)
-
-    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.points, self.weights
-
-    @double_precision()
-    def image(self, operator: Operator) -> np.ndarray:
-        return in_batches(operator.exact()(self.psi()), self.points)
 
 
 @dataclass(frozen=True)
@@ -129,7 +110,6 @@ class VariationalFunctions(Eigenfunctions):
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         network, centres = self.wavefunction.network, self.wavefunction.centres
         settings = {
-            "kind": "variational",
             "network": {
                 "class": type(network).__name__,
                 "hidden": getattr(network, "hidden", None),
@@ -145,6 +125,49 @@ class VariationalFunctions(Eigenfunctions):
         leaves = {f"params/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(self.params))}
         return settings, {"rotation": self.rotation, **leaves}
 
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> "VariationalFunctions":
+        """What `record` gave, read back. Raises ValueError for a class that is not known, or walls that are not in the file."""
+        check_region(settings["domain"], domain)
+        check_shapes(arrays, {"rotation": "functions states"})
+        network = named(
+            "network",
+            settings["network"]["class"],
+            networks.MLP,
+            networks.BlockSparseMLP,
+            networks.SeparateMLPs,
+        )(tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"]))
+        centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
+        cloud = settings["cloud"] and Cloud(
+            tuple(settings["cloud"]["mean"]), tuple(map(tuple, settings["cloud"]["covariance"]))
+        )
+        rotation = arrays["rotation"]
+        wavefunction = Wavefunction(network, domain, len(rotation), centres, cloud, settings["input_range"])
+        with double_precision():
+            shape = jax.eval_shape(wavefunction.init, jax.random.key(0))
+        leaves, structure = jax.tree.flatten(shape)
+        params = [arrays[f"params/{i}"] for i in range(len(leaves))]
+        for i, (leaf, given) in enumerate(zip(leaves, params, strict=True)):
+            if given.shape != leaf.shape:
+                raise ValueError(f"the entry 'params/{i}' has shape {given.shape}, expected {leaf.shape}.")
+        sampler = _sampler(settings["sampler"])
+        return cls(wavefunction, jax.tree.unflatten(structure, params), rotation, sampler, settings["seed"])
+
+
+def _activation(name: str) -> Callable[..., Any]:
+    activation = getattr(networks, name, None) or getattr(jnp, name, None) or getattr(jax.nn, name, None)
+    if not callable(activation):
+        raise ValueError(f"unknown activation {name!r}; it must be a function of jax.numpy or jax.nn.")
+    return activation
+
+
+def _sampler(record: Mapping[str, Any]) -> Sampler:
+    settings = {k: _sampler(v) if isinstance(v, dict) else v for k, v in record["settings"].items()}
+    kinds = (sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered)
+    return named("sampler", record["class"], *kinds)(**settings)
+
 
 def _sampler_record(sampler: Sampler) -> dict[str, Any]:
     """Class name and settings; a sampler within a sampler likewise."""
@@ -155,19 +178,6 @@ def _sampler_record(sampler: Sampler) -> dict[str, Any]:
         "class": type(sampler).__name__,
         "settings": {k: _sampler_record(v) if isinstance(v, Sampler) else v for k, v in settings.items()},
     }
-
-
-def in_batches(function: Any, points: np.ndarray) -> np.ndarray:
-    """A function of one point at points (B, dim): (B, ...). Memory of one batch, whatever B is."""
-    if len(points) == 0:
-        shape = jax.eval_shape(function, jax.ShapeDtypeStruct(points.shape[1:], jnp.float64)).shape
-        return np.zeros((0, *shape))
-    # One compiled shape: the last batch is filled up with copies of the last point.
-    size = min(_BATCH, 1 << (len(points) - 1).bit_length())
-    padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % size, axis=0)])
-    compiled = jax.jit(lambda x: jax.lax.map(jax.vmap(function), x))
-    values = compiled(jnp.asarray(padded, float).reshape(-1, size, points.shape[1]))
-    return np.asarray(values).reshape(len(padded), *values.shape[2:])[: len(points)]
 
 
 @double_precision()

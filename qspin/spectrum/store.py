@@ -1,0 +1,397 @@
+"""Files of spectra: `save` and `load`, and writing that leaves a whole file at every moment.
+
+A file is an .npz of arrays and one JSON record, "meta". Nothing in it is ever run, and nothing of it is used unchecked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from jaxtyping import Float
+
+from qspin.numerics.errors import degenerate_groups
+from qspin.problem import shapes
+from qspin.problem.domain import Box, Domain, Gaussian, Nodes, PolynomialMask, SquareRootMask
+from qspin.problem.region import Region
+from qspin.spectrum.eigenfunctions import check_shapes, recorded, restored, tensor_points
+from qspin.spectrum.notes import Note
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = [
+    "FORMAT_VERSION",
+    "PotentialSamples",
+    "check_region",
+    "describe_domain",
+    "load",
+    "named",
+    "npz_path",
+    "partial_path",
+    "restored_domain",
+    "sampled_potential",
+    "save",
+    "whole_file",
+    "write_npz",
+]
+
+FORMAT_VERSION = 2
+_MOST_BYTES = 4 * 2**30  # of all arrays of a file
+_MOST_PACKED = 20  # times the bytes of the file: `save` packs nothing, other programs may
+
+# What a file holds. Arrays: the kind of their numbers, and their shape. Of "meta": the type of each entry.
+_ARRAYS = {"energies": "f", "errors": "f", "residuals": "f", "converged": "b"}
+_OPTIONAL = {
+    "wall_shifts": ("f", "states"),
+    "exact": ("f", "levels"),
+    "domain/features": ("f", "nodes features"),
+}
+_META: dict[str, type] = {
+    "name": str, "units": str, "method": str, "notes": list, "labels": list, "provenance": dict, "domain": dict,
+    "eigenfunctions": dict,
+}  # fmt: skip
+
+
+def save(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:
+    """What `Spectrum.save` documents."""
+    settings, arrays = recorded(spectrum.eigenfunctions)
+    potential = sampled_potential(spectrum)
+    meta = {
+        "format": FORMAT_VERSION,
+        "name": spectrum.name,
+        "units": spectrum.units,
+        "method": spectrum.method,
+        "notes": [note.to_dict() for note in spectrum.notes],
+        "labels": list(spectrum.labels),
+        "provenance": dict(spectrum.provenance),
+        "domain": describe_domain(spectrum.domain),
+        "eigenfunctions": settings,
+    }
+    contents = {
+        **{name: getattr(spectrum, name) for name in _ARRAYS},
+        **{f"history/{key}": np.asarray(value) for key, value in spectrum.history.items()},
+        **{f"eigenfunctions/{key}": value for key, value in arrays.items()},
+        **({} if spectrum.exact is None else {"exact": spectrum.exact}),
+        **({} if spectrum.wall_shifts is None else {"wall_shifts": spectrum.wall_shifts}),
+        **({"domain/features": spectrum.domain.features} if isinstance(spectrum.domain, Nodes) else {}),
+        **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
+    }
+    with _refused("save"):
+        _check(meta, contents)
+    return write_npz(path, {"meta": np.array(json.dumps(meta, default=str)), **contents})
+
+
+def load(path: str | os.PathLike[str]) -> Spectrum:
+    """The spectrum that `Spectrum.save` wrote.
+
+    Reads numbers and JSON only; no code in a file is ever run. Raises FileNotFoundError; ValueError, with the file and the
+    entry, for a file that is not a qspin spectrum, is of a newer format, has an entry that is missing or cannot be used (of
+    the wrong shape, not numbers, nan in its eigenfunctions), holds a class that is not registered, or would fill more than
+    4 GB of memory, or 20 times its own bytes.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"load: there is no file {path}.")
+    with _refused(f"load: {path} is not a qspin spectrum"):
+        contents = _read(Path(path))
+        meta = json.loads(str(contents.pop("meta")))
+        version = int(meta["format"])
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"load: {path} has format {version}, this qspin reads up to {FORMAT_VERSION}: update qspin."
+        )
+    with _refused(f"load: {path}"):
+        _check(meta, contents)
+        n = len(contents["energies"])
+    with _refused(f"load: {path}: the domain cannot be read"):
+        domain = restored_domain(meta["domain"], contents.get("domain/features"))
+    with _refused(f"load: {path}: the eigenfunctions cannot be read"):
+        functions = restored(meta["eigenfunctions"], _under("eigenfunctions/", contents), domain)
+        nowhere = np.zeros((0, domain.dim))  # at no points values cost nothing, and still show all shapes
+        check_shapes(
+            {"values": functions(nowhere)}, {"values": "points states"}, states=len(contents["energies"])
+        )
+    with _refused(f"load: {path}: the notes, labels or potential cannot be read"):
+        notes = tuple(Note.from_dict(record) for record in meta["notes"])
+        if len(meta["labels"]) not in (0, n) or any(not 0 <= k < n for note in notes for k in note.states):
+            raise ValueError(f"labels or notes are not about {n} states.")
+        samples = _under("potential/", contents)
+        potential = PotentialSamples.restored(samples, domain.dim) if samples else None
+    return Spectrum(
+        energies=contents["energies"],
+        errors=contents["errors"],
+        residuals=contents["residuals"],
+        converged=contents["converged"],
+        eigenfunctions=functions,
+        domain=domain,
+        notes=notes,
+        name=meta["name"],
+        units=meta["units"],
+        method=meta["method"],
+        history=_under("history/", contents),
+        provenance=meta["provenance"],
+        exact=contents.get("exact"),
+        potential=potential,
+        labels=tuple(map(str, meta["labels"])),
+        wall_shifts=contents.get("wall_shifts"),
+    )
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Whatever a broken entry breaks becomes a ValueError that names the file and the entry."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{what}: {reason}") from error
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, after a look at the sizes that it declares."""
+    contents, total = {}, 0
+    most = min(_MOST_BYTES, _MOST_PACKED * path.stat().st_size)
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                major, _ = np.lib.format.read_magic(file)
+                read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+                shape, _, dtype = read[major](file)
+            total += int(np.prod(shape, dtype=object)) * dtype.itemsize
+            if total > most:
+                raise ValueError(
+                    f"its arrays would fill more than {most} bytes; at most 4 GB are read, and {_MOST_PACKED} times the bytes "
+                    "of the file."
+                )
+            with archive.open(entry) as file:
+                name = entry.filename.removesuffix(".npy")
+                contents[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return contents
+
+
+def _check(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError, by name, for an entry that is missing, of the wrong type, or of the wrong shape."""
+    for name, kind in _META.items():
+        if not isinstance(meta.get(name), kind):
+            raise ValueError(f"the entry {name!r} of meta must be a {kind.__name__}, got {meta.get(name)!r}.")
+    there = {name: spec for name, spec in _OPTIONAL.items() if name in arrays}
+    expected = {**{name: (kind, "states") for name, kind in _ARRAYS.items()}, **there}
+    check_shapes(arrays, {name: shape for name, (_, shape) in expected.items()})
+    for name, array in arrays.items():
+        kinds = expected[name][0] if name in expected else "biufc"
+        if array.dtype.kind not in kinds:
+            raise ValueError(
+                f"the entry {name!r} holds {array.dtype}, expected {_KINDS.get(kinds, 'numbers')}."
+            )
+        if (name == "energies" or name.startswith("eigenfunctions/")) and np.isnan(array).any():
+            raise ValueError(f"the entry {name!r} is not a number in places.")
+
+
+_KINDS = {"f": "real floating-point numbers", "b": "truth values"}
+
+
+def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in contents.items() if name.startswith(prefix)}
+
+
+# --- domains
+
+_SHAPES = (shapes.Disk, shapes.Ring, shapes.Polygon)
+
+
+def describe_domain(domain: Domain) -> dict[str, Any]:
+    """A domain as JSON: of a box corners, periodic axes, and its mask by class name; of a region also its shape, if it is of
+    `qspin.shapes` (a function of the user's own cannot be written). The features of nodes are not in it; a spectrum's file
+    holds them as an array."""
+    if isinstance(domain, Gaussian):
+        return {"kind": "Gaussian", **asdict(domain)}
+    if not isinstance(domain, Box):
+        return {"kind": type(domain).__name__}
+    box = {
+        "lower": domain.lower,
+        "upper": domain.upper,
+        "periodic": domain.periodic,
+        "mask": type(domain.mask).__name__,
+        **({"wave_vector": domain.wave_vector} if any(domain.wave_vector) else {}),
+    }
+    if not isinstance(domain, Region):
+        return box
+    inside: Any = domain.inside
+    known = isinstance(inside, _SHAPES)
+    shape = {"class": type(inside).__name__, "settings": asdict(inside)} if known else None
+    return {"kind": "Region", **box, "corners": domain.corners, "inside": shape}
+
+
+def restored_domain(record: Mapping[str, Any], features: np.ndarray | None) -> Domain:
+    """The inverse of `describe_domain`, with the features of nodes; a region whose function is lost comes back as its box.
+    Raises ValueError for a domain that is not known."""
+    kind = record.get("kind", "Box")
+    if kind == "Gaussian":
+        return Gaussian(record["mean"], record["deviation"])
+    if kind == "Nodes" and features is not None:
+        return Nodes(features)
+    if kind not in ("Box", "Region"):
+        raise ValueError(f"unknown domain {kind!r}; known are Box, Region, Gaussian, Nodes.")
+    mask = named("mask", record["mask"], SquareRootMask, PolynomialMask)()
+    box = Box(record["lower"], record["upper"], record["periodic"], mask, record.get("wave_vector", 0.0))
+    if kind == "Box" or record["inside"] is None:
+        return box  # functions on a mesh vanish outside the region by themselves
+    shape = named("shape", record["inside"]["class"], *_SHAPES)
+    settings = {name: _tuples(value) for name, value in record["inside"]["settings"].items()}
+    return Region(shape(**settings), box, record["corners"])
+
+
+def check_region(record: Mapping[str, Any], domain: Domain) -> None:
+    """Raise ValueError where `record` describes a region, and `domain` is not that, as its function is not in the file."""
+    if record.get("kind") == "Region" and not isinstance(domain, Region):
+        raise ValueError(
+            "these wavefunctions end at a region's walls, and its function, the user's own, is not in the file; "
+            "use a shape of qspin.shapes, or solve again."
+        )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def named(what: str, name: object, *classes: type) -> Any:
+    """The one of the classes that has this name. Raises ValueError."""
+    for known in classes:
+        if known.__name__ == name:
+            return known
+    raise ValueError(f"unknown {what} {name!r}; known are {', '.join(c.__name__ for c in classes)}.")
+
+
+# --- V, so that a spectrum that was loaded can still be drawn over it
+
+_NODES = {1: 1001, 2: 256, 3: 40}  # an axis, by dimension: half a megabyte at most
+_MOST_POINTS = 20_000  # at which densities are looked at
+_EVEN = 0.25  # share of the nodes that is spread evenly over the box
+
+
+@dataclass(frozen=True, eq=False)
+class PotentialSamples:
+    """V between the nodes of a tensor grid, linear along each axis, constant beyond.
+
+    Attributes:
+        axes: of each coordinate its nodes, (n_i,), ascending.
+        values: V there, (n_0, …, n_{dim-1}), in units of energy.
+    """
+
+    axes: tuple[Float[np.ndarray, " _"], ...]
+    values: Float[np.ndarray, "*shape"]
+
+    def __call__(self, points: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, " points"]:
+        """V at points (P, dim) -> (P,)."""
+        from scipy.interpolate import RegularGridInterpolator  # takes a third of a second to import
+
+        inside = np.clip(points, *np.transpose([(axis[0], axis[-1]) for axis in self.axes]))
+        return RegularGridInterpolator(self.axes, self.values)(inside)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `restored` makes it from."""
+        return {"values": self.values, **{f"axis{i}": axis for i, axis in enumerate(self.axes)}}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, np.ndarray], dim: int) -> PotentialSamples:
+        """The inverse of `arrays`. Raises ValueError for entries that are missing or do not fit."""
+        axes = [f"axis{i}" for i in range(dim)]
+        check_shapes(arrays, {**{name: name for name in axes}, "values": " ".join(axes)})
+        return cls(tuple(arrays[name] for name in axes), arrays["values"])
+
+
+def sampled_potential(spectrum: Spectrum) -> PotentialSamples | None:
+    """V at nodes that stand close where the states live, each degenerate level counting as much as another.
+
+    None where V is not known, past three dimensions, and where V is not finite on the grid. Cost: the states at 20,000 points
+    of their quadrature, and V at up to 65,536 nodes.
+    """
+    potential, box = spectrum.potential, spectrum.domain
+    if isinstance(potential, PotentialSamples):
+        return potential
+    if potential is None or not isinstance(box, Box) or box.dim not in _NODES:
+        return None
+    points, weights = spectrum.eigenfunctions.quadrature()
+    some = slice(None, None, -(-len(points) // _MOST_POINTS))
+    density = np.abs(weights[some])[:, None] * np.abs(spectrum.eigenfunctions(points[some])) ** 2
+    density = np.nan_to_num(density / np.maximum(density.sum(axis=0), 1e-300))  # of what broke down, nothing
+    groups = degenerate_groups(spectrum.energies, spectrum.errors)
+    share = np.sum([density[:, group].mean(axis=1) for group in groups], axis=0) / len(groups)
+    axes = tuple(_nodes(box, axis, points[some][:, axis], share) for axis in range(box.dim))
+    edge = 1e-9 * np.asarray(box.lengths)
+    at = np.clip(tensor_points(axes), box.lower + edge, box.upper - edge).reshape(-1, box.dim)
+    for nudge in (0.0, 1e-6 * np.asarray(box.lengths) / np.sqrt(2)):  # off a centre, where V is not finite
+        try:
+            values = potential(np.minimum(at + nudge, box.upper - edge))
+        except ValueError:
+            continue
+        return PotentialSamples(axes, np.asarray(values, dtype=float).reshape([len(axis) for axis in axes]))
+    return None
+
+
+def _nodes(box: Box, axis: int, x: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Ascending coordinates from wall to wall, as many to each equal part of the density, and some evenly."""
+    low, high = box.lower[axis], box.upper[axis]
+    places, which = np.unique(x, return_inverse=True)
+    edges = np.concatenate(
+        [[low], (places[1:] + places[:-1]) / 2, [high]]
+    )  # of the surroundings of each place
+    below = np.concatenate([[0.0], np.cumsum(np.bincount(which, share))])
+    cumulated = _EVEN * (edges - low) / (high - low) + (1 - _EVEN) * below / max(below[-1], 1e-300)
+    nodes = np.interp(np.linspace(0, 1, _NODES[box.dim]), cumulated, edges)
+    return np.unique(np.concatenate([[low], nodes[1:-1], [high]]))
+
+
+# --- writing
+
+
+def npz_path(path: str | os.PathLike[str]) -> Path:
+    """The path with the ending .npz, appended where it is missing."""
+    target = Path(path)
+    return target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+
+
+def partial_path(target: Path) -> Path:
+    """Where this process writes what is to become `target`."""
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+@contextmanager
+def whole_file(target: Path, previous: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write into, that takes its place at the end, so that a reader never sees half, not even after a power cut.
+
+    A file that was there is kept as `previous`, where that is given: at every moment one of the two is whole. Where writing
+    fails, `target` stays as it was.
+    """
+    partial = partial_path(target)
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and target.exists():
+            os.replace(target, previous)
+        os.replace(partial, target)
+        with suppress(OSError):  # the names; systems that do not let a folder be opened see to it themselves
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_npz(
+    path: str | os.PathLike[str], contents: Mapping[str, np.ndarray], previous: Path | None = None
+) -> Path:
+    """Write arrays by `whole_file`; returns the path."""
+    target = npz_path(path)
+    with whole_file(target, previous) as file:
+        np.savez(file, **contents)  # type: ignore[arg-type, unused-ignore]
+    return target
