@@ -367,7 +367,7 @@ def test_asking_for_fewer_than_one_level_or_a_fraction(spectrum):
         with pytest.raises(ValueError, match=f"at least 1, got {n}"):
             spectrum(n)
     for n in (2.0, "3", None, True, [3]):
-        with pytest.raises(TypeError):
+        with pytest.raises(ValueError, match="n must be an integer of at least 1, got"):
             spectrum(n)
 
 
@@ -396,11 +396,11 @@ def test_asking_for_fewer_than_one_level_or_a_fraction(spectrum):
     ],
 )
 def test_every_parameter_is_a_positive_number(make):
-    for value in (0.0, -1.0, math.nan, math.inf, [], [[1.0]]):
+    for value in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="must be"):
             make(value)
-    for value in ("1.0", None, 1j, True, object()):
-        with pytest.raises(TypeError):
+    for value in ("1.0", None, 1j, True, object(), [[1.0]]):
+        with pytest.raises(TypeError, match="must be"):
             make(value)
 
 
@@ -408,27 +408,32 @@ def test_every_parameter_is_a_positive_number(make):
     "make", [exact.hydrogen_2d, exact.hydrogen_3d, exact.poschl_teller, exact.ring, exact.hooke_atom]
 )
 def test_one_number_means_one(make):
-    with pytest.raises(ValueError, match="must be one number, got 2 of them"):
-        make([1.0, 2.0])
+    for value in ([], [1.0, 2.0]):
+        with pytest.raises(TypeError, match="must be a real number, got"):
+            make(value)
 
 
 def test_sizes_must_agree():
     with pytest.raises(ValueError, match="box: lengths has 2 entries, mass has 3 entries"):
         exact.box((1.0, 2.0), mass=(1.0, 2.0, 3.0))
-    with pytest.raises(ValueError, match="dim is 3, but omega has 2 entries"):
+    with pytest.raises(ValueError, match="omega must be one number or 3 of them"):
         exact.harmonic((1.0, 2.0), dim=3)
-    with pytest.raises(ValueError, match="dim must be an integer of at least 1, got 0"):
-        exact.harmonic(1.0, dim=0)
-    with pytest.raises(TypeError):
-        exact.harmonic(1.0, dim=2.0)
+    with pytest.raises(ValueError, match="lengths must not be empty"):
+        exact.box([])
+    for dim in (0, 2.0):
+        with pytest.raises(ValueError, match=f"dim must be an integer of at least 1, got {dim}"):
+            exact.harmonic(1.0, dim=dim)
 
 
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
-        ([[1.0, 2.0]], r"shape \(dim, dim\), got \(1, 2\)"),
-        ([1.0, 2.0], r"shape \(dim, dim\), got \(2,\)"),
+        ([[1.0, 2.0]], r"finite real numbers of shape \(dim, dim\), got"),
+        ([1.0, 2.0], r"shape \(dim, dim\), got"),
         ([], "shape"),
+        ([["a", "b"], ["c", "d"]], "finite real numbers"),
+        ([[1.0], [1.0, 2.0]], "finite real numbers"),
+        (np.eye(2) * 1j, "finite real numbers"),
         ([[1.0, 0.5], [0.4, 1.0]], r"symmetric, .* reaches 0\.1"),
         ([[1.0, 2.0], [2.0, 1.0]], "positive definite, its lowest eigenvalue is -1"),
         ([[1.0, 1.0], [1.0, 1.0]], "positive definite"),
@@ -445,17 +450,14 @@ def test_moshinsky_wants_particles_that_are_bound():
         exact.moshinsky(3, 2, omega=1.0, k=-0.5)
     with pytest.raises(ValueError, match="must be positive"):
         exact.moshinsky(3, 2, omega=0.3, k=-0.03)  # free, but for rounding
-    for value in (math.nan, math.inf, [], [1.0, 2.0]):
+    for value in (math.nan, math.inf):
         with pytest.raises(ValueError, match="k must be"):
             exact.moshinsky(3, 2, 1.0, value)
-    for value in ("1.0", None, 1j, True):
-        with pytest.raises(TypeError):
+    for value in ("1.0", None, 1j, True, [], [1.0, 2.0]):
+        with pytest.raises(TypeError, match="k must be"):
             exact.moshinsky(3, 2, 1.0, value)
-    for counts in ((0, 2), (3, -1)):
+    for counts in ((0, 2), (3, -1), (3.0, 2), (3, None), (True, 2)):
         with pytest.raises(ValueError, match="must be an integer of at least 1"):
-            exact.moshinsky(*counts, omega=1.0, k=1.0)
-    for counts in ((3.0, 2), (3, None), (True, 2)):
-        with pytest.raises(TypeError):
             exact.moshinsky(*counts, omega=1.0, k=1.0)
 
 
@@ -464,9 +466,3 @@ def test_hooke_atom_names_the_frequencies_it_knows():
         exact.hooke_atom(0.25)
     with pytest.raises(TypeError, match="relative must be True or False, got 'yes'"):
         exact.hooke_atom(relative="yes")
-
-
-def test_coupled_oscillators_want_numbers():
-    for matrix in ([["a", "b"], ["c", "d"]], [[1.0], [1.0, 2.0]], np.eye(2) * 1j):
-        with pytest.raises(TypeError):
-            exact.coupled_oscillators(matrix)

@@ -1,5 +1,6 @@
 """Ready-made potentials: values, derivatives, dtypes, levels against closed forms, bad input."""
 
+import dataclasses
 import doctest
 import itertools
 import math
@@ -126,7 +127,7 @@ def test_derivatives_agree_with_differences(v, point):
     np.testing.assert_allclose(hessian(x), differences, rtol=1e-6, atol=1e-7 * scale)
 
 
-@potential_and_point([case for case in SMOOTH if not isinstance(case[0], potentials.Coulomb)])
+@potential_and_point([case for case in SMOOTH if "coulomb" not in repr(case[0])])
 def test_two_derivatives_are_finite_at_the_origin_and_far_out(v, point):
     every_order = jax.jit(lambda x: (v(x), jax.grad(v)(x), jax.hessian(v)(x)))
     for x in (np.zeros(len(point)), np.full(len(point), 100.0)):
@@ -135,8 +136,8 @@ def test_two_derivatives_are_finite_at_the_origin_and_far_out(v, point):
 
 @potential_and_point(EVERY)
 def test_hashable_equal_to_a_twin_and_frozen(v, point):
-    twin = type(v)(*(getattr(v, name) for name in v.__dataclass_fields__ if name != "dim"))
-    assert v == twin and hash(v) == hash(twin) and type(v).__name__ in repr(v)
+    twin = dataclasses.replace(v)
+    assert v == twin and hash(v) == hash(twin)
     assert jax.eval_shape(jax.jit(lambda v, x: v(x), static_argnums=0), v, jnp.array(point)).shape == ()
     with pytest.raises(AttributeError):
         v.depth = 1.0
@@ -226,7 +227,7 @@ def test_square_well_is_a_cuboid():
 def test_coulomb_centres_and_singularities():
     v = potentials.coulomb(1.0, centres=np.array([[0.0, 0.0, -0.7], [0.0, 0.0, 0.7]]))
     x = np.array([0.3, 0.2, 0.1])
-    expected = -sum(1 / np.linalg.norm(x - centre) for centre in v.centres)
+    expected = -sum(1 / np.linalg.norm(x - centre) for centre in v.singularities)
     np.testing.assert_allclose(v(jnp.array(x)), expected, rtol=1e-14)
     assert v.singularities == ((0.0, 0.0, -0.7), (0.0, 0.0, 0.7)) and v.dim == 3
     assert potentials.coulomb().singularities is None and potentials.coulomb().dim is None
@@ -387,32 +388,31 @@ GOOD = {
         ({"terms": None}, "expected the key 'terms'"),
         ({"mode": "3"}, "expected the keys units, modes, frequencies, terms, got also mode"),
         ({"frequencies": "[1.0, 2.0"}, "not TOML"),
-        ({"frequencies": "3.0"}, "expected a list of positive numbers, got 3.0"),
-        ({"frequencies": "[]"}, r"expected a list of positive numbers, got \[\]"),
-        ({"frequencies": '[1.0, "2.0"]'}, "expected positive numbers, got '2.0' for mode 2"),
-        ({"frequencies": "[true, 2.0]"}, "expected positive numbers, got True for mode 1"),
-        ({"frequencies": "[1.0, 0.0]"}, "expected positive numbers, got 0.0 for mode 2"),
-        ({"frequencies": "[1.0, -2.0]"}, "got -2.0 for mode 2"),
-        ({"frequencies": "[1.0, nan]"}, "got nan for mode 2"),
-        ({"frequencies": "[inf, 1.0]"}, "got inf for mode 1"),
-        ({"terms": "5"}, r"terms: expected a list of \[powers, force constant\], got 5"),
-        ({"terms": "[[[3, 0], 1.0], 5]"}, r"term 2: expected \[powers, force constant\], got 5"),
-        ({"terms": "[[[3, 0]]]"}, r"term 1: expected \[powers, force constant\]"),
-        ({"terms": "[[3, 0]]"}, r"term 1: expected \[powers, force constant\]"),
-        ({"terms": "[[[3, 0], 1.0], [[3, 0, 0], 1.0]]"}, r"term 2: expected 2 powers, .*got \[3, 0, 0\]"),
-        ({"terms": "[[[3], 1.0]]"}, "term 1: expected 2 powers"),
-        ({"terms": "[[[3, -1], 1.0]]"}, r"integers of at least 0, got \[3, -1\]"),
-        ({"terms": "[[[3, 1.0], 1.0]]"}, r"integers of at least 0, got \[3, 1.0\]"),
-        ({"terms": "[[[3, true], 1.0]]"}, r"integers of at least 0, got \[3, True\]"),
-        ({"terms": '[[[3, 0], "1.0"]]'}, "expected a finite number as force constant, got '1.0'"),
-        ({"terms": "[[[3, 0], true]]"}, "force constant, got True"),
-        ({"terms": "[[[3, 0], nan]]"}, "force constant, got nan"),
-        ({"terms": "[[[3, 0], -inf]]"}, "force constant, got -inf"),
+        ({"frequencies": "3.0"}, "frequencies must be a list, got 3.0"),
+        ({"frequencies": "[]"}, "frequencies must not be empty"),
+        ({"frequencies": '[1.0, "2.0"]'}, "frequencies must be a real number, got '2.0'"),
+        ({"frequencies": "[true, 2.0]"}, "frequencies must be a real number, got True"),
+        ({"frequencies": "[1.0, 0.0]"}, "frequencies must be positive, got 0.0"),
+        ({"frequencies": "[1.0, nan]"}, "must be positive, got nan"),
+        ({"frequencies": "[inf, 1.0]"}, "must be positive, got inf"),
+        ({"terms": "5"}, "terms must be a list, got 5"),
+        ({"terms": "[[[3, 0], 1.0], 5]"}, r"term 2 must be \[2 powers, force constant\], got 5"),
+        ({"terms": "[[[3, 0]]]"}, r"term 1 must be \[2 powers, force constant\]"),
+        ({"terms": "[[3, 0]]"}, r"term 1 must be \[2 powers, force constant\]"),
+        ({"terms": "[[[3, 0], 1.0], [[3, 0, 0], 1.0]]"}, r"term 2 must be \[2 powers, .*got \[\[3, 0, 0\]"),
+        ({"terms": "[[[3], 1.0]]"}, r"term 1 must be \[2 powers"),
+        ({"terms": "[[[3, -1], 1.0]]"}, "term 1: each power must be an integer of at least 0, got -1"),
+        ({"terms": "[[[3, 1.0], 1.0]]"}, "integer of at least 0, got 1.0"),
+        ({"terms": "[[[3, true], 1.0]]"}, "integer of at least 0, got True"),
+        ({"terms": '[[[3, 0], "1.0"]]'}, "term 1: force constant must be a real number, got '1.0'"),
+        ({"terms": "[[[3, 0], true]]"}, "force constant must be a real number, got True"),
+        ({"terms": "[[[3, 0], nan]]"}, "force constant must be finite, got nan"),
+        ({"terms": "[[[3, 0], -inf]]"}, "force constant must be finite, got -inf"),
         ({"terms": "[[[3, 0], 1.0], [[0, 3], 1.0], [[3, 0], 2.0]]"}, r"once, got \[3, 0\] 2 times"),
-        ({"modes": '["a"]'}, "expected 2 names, one per frequency, got 1"),
-        ({"modes": '["a", 2]'}, "expected a list of names"),
-        ({"modes": '"ab"'}, "expected a list of names, got 'ab'"),
-        ({"units": "3"}, "units: expected a string, got 3"),
+        ({"modes": '["a"]'}, r"modes must be 2 names, one per frequency, got \['a'\]"),
+        ({"modes": '["a", 2]'}, "modes must be 2 names"),
+        ({"modes": '"ab"'}, "modes must be 2 names, one per frequency, got 'ab'"),
+        ({"units": "3"}, "units must be a string, got 3"),
     ],
 )
 def test_malformed_files(tmp_path, change, message):
@@ -487,19 +487,21 @@ def test_parameters_are_finite_numbers(make):
     [
         (lambda: potentials.harmonic((1.0, 2.0), mass=(1.0,) * 3), "omega has 2 entries, mass has 3 entries"),
         (lambda: potentials.harmonic((1.0, 2.0), centre=(1.0,)), "omega has 2 entries, centre has 1 entries"),
-        (lambda: potentials.harmonic(()), "omega is empty"),
-        (lambda: potentials.coulomb((1.0, 2.0)), "charge has 2 entries for 1 centres"),
-        (lambda: potentials.coulomb(1.0, centres=[]), "centres is empty"),
-        (lambda: potentials.coulomb(1.0, centres=[0.0, 1.0]), r"must have shape \(n, dim\)"),
-        (lambda: potentials.coulomb(1.0, centres=[(0.0, 1.0), (1.0,)]), "as many coordinates"),
-        (lambda: potentials.gaussian_wells(1.0, [(0.0,)], (1.0, 2.0)), "widths has 2 entries for 1 centres"),
+        (lambda: potentials.harmonic(()), "omega must not be empty"),
+        (lambda: potentials.coulomb((1.0, 2.0)), "charge must be one number or 1 of them"),
+        (lambda: potentials.coulomb(1.0, centres=[]), r"must be a list of at least 1 points \(n, dim\)"),
+        (lambda: potentials.coulomb(1.0, centres=1.0), "must be a list of at least 1 points"),
+        (lambda: potentials.coulomb(1.0, centres=[0.0, 1.0]), "must be a list of at least 1 points"),
+        (
+            lambda: potentials.coulomb(1.0, centres=[(0.0, 1.0), (1.0,)]),
+            "must be a list of at least 1 points",
+        ),
+        (
+            lambda: potentials.gaussian_wells(1.0, [(0.0,)], (1.0, 2.0)),
+            "widths must be one number or 1 of them",
+        ),
     ],
 )
 def test_sizes_must_agree(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-def test_centres_are_a_sequence():
-    with pytest.raises(TypeError, match=r"coulomb: centres must be a sequence of points, got 1\.0"):
-        potentials.coulomb(1.0, centres=1.0)

@@ -1,125 +1,150 @@
-"""What arguments are checked for at once, with a message that says what was expected and what came."""
+"""Checks of arguments: each returns the value in plain form, or says what was expected and what came.
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+The first argument names the owner and the argument, as "Box: lower". A value of the wrong kind raises TypeError, one that
+cannot be raises ValueError; `whole` raises ValueError for both.
+"""
 
+from collections.abc import Callable, Sequence
+from math import isfinite
+from numbers import Real
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 __all__ = [
-    "like",
-    "one_each",
-    "one_point",
-    "one_size",
+    "check_function",
+    "check_kind",
+    "check_sizes",
     "points_of",
-    "positive_number",
     "real_number",
     "real_numbers",
+    "traced",
+    "vector",
     "whole",
 ]
 
 Point = tuple[float, ...]
-
-# Checked by value: a run-time check of types would come first.
-if TYPE_CHECKING:
-    Count = int
-else:
-    Count = Any
+Bound = float | int | None
 
 
-def whole(what: str, number: Count, least: int = 1) -> int:
-    """The number, where it is an integer (no bool) of at least `least`; else ValueError: "what must be an integer …"."""
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-        raise ValueError(f"{what} must be an integer of at least {least}, got {number!r}.")
-    return int(number)
+def whole(what: str, number: object, least: int = 1, most: int | None = None) -> int:
+    """The number, where it is an integer (no bool) of at least `least` and at most `most`."""
+    integer = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not integer or number < least or (most is not None and number > most):  # type: ignore[operator]
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{what} must be an integer {bounds}, got {number!r}.")
+    return int(number)  # type: ignore[call-overload]
 
 
-def one_point(owner: str, x: Float[Array, " dim"], dim: int | None = None) -> Float[Array, " dim"]:
-    """x, after checking that it is one floating-point point of `dim` coordinates (None: any number)."""
-    x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{owner}: a point must be floating-point, got dtype {x.dtype}.")
-    if x.ndim != 1 or x.shape[0] != (dim or x.shape[0]):
-        expected = "(dim,)" if dim is None else f"({dim},)"
-        raise ValueError(
-            f"{owner}: expected one point of shape {expected}, got {x.shape}; use jax.vmap for many."
-        )
-    return x
-
-
-def like(x: Array, value: Any) -> Any:
-    """Numbers as an array in the dtype of x; a single number stays one, as it takes any dtype."""
-    return jnp.asarray(value, x.dtype) if isinstance(value, tuple) else value
-
-
-def real_number(owner: str, name: str, value: Any) -> float:
-    """The value as a float, where it is one finite real number. Raises TypeError, ValueError."""
+def real_number(
+    what: str,
+    value: Any,
+    above: Bound = None,
+    least: Bound = None,
+    most: Bound = None,
+) -> float:
+    """The value as a float, where it is one finite real number (no bool) within the bounds."""
     if hasattr(value, "tolist"):  # NumPy and JAX scalars; jnp.asarray would round a float64 to 32 bits
         value = value.tolist()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{owner}: {name} must be a real number, got {value!r}.")
-    if not math.isfinite(value):
-        raise ValueError(f"{owner}: {name} must be finite, got {value!r}.")
-    return float(value)
-
-
-def positive_number(owner: str, name: str, value: Any) -> float:
-    """`real_number`, where it is positive."""
-    number = real_number(owner, name, value)
-    if number <= 0:
-        raise ValueError(f"{owner}: {name} must be positive, got {number}.")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what} must be a real number, got {value!r}.")
+    number = float(value)
+    too_low = (above is not None and number <= above) or (least is not None and number < least)
+    if not isfinite(number) or too_low or (most is not None and number > most):
+        raise ValueError(f"{what} must be {_bounds(above, least, most)}, got {value!r}.")
     return number
 
 
-def _entries(owner: str, name: str, value: Any) -> Sequence[Any] | None:
+def _bounds(above: Bound, least: Bound, most: Bound) -> str:
+    if most is not None:
+        low = (
+            f"in ({above:g},"
+            if above is not None
+            else f"from {least:g} to"
+            if least is not None
+            else "at most"
+        )
+        return f"{low} {most:g}" + ("]" if above is not None else "")
+    if least is not None:
+        return f"at least {least:g}"
+    return "finite" if above is None else "positive" if above == 0 else f"above {above:g}"
+
+
+def _entries(what: str, value: Any) -> Sequence[Any] | None:
     """The entries of a sequence or array, None for what is not one; an empty one is refused."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return None
     if not value:
-        raise ValueError(f"{owner}: {name} is empty.")
+        raise ValueError(f"{what} must not be empty.")
     return value
 
 
-def real_numbers(owner: str, name: str, value: Any, positive: bool = False) -> float | Point:
+def real_numbers(what: str, value: Any, above: Bound = None) -> float | Point:
     """One number, or a tuple of them where a sequence was given."""
-    check = positive_number if positive else real_number
-    entries = _entries(owner, name, value)
+    entries = _entries(what, value)
     if entries is None:
-        return check(owner, name, value)
-    return tuple(check(owner, name, entry) for entry in entries)
+        return real_number(what, value, above)
+    return tuple(real_number(what, entry, above) for entry in entries)
 
 
-def one_each(owner: str, name: str, value: Any, count: int, positive: bool = False) -> Point:
-    """`count` numbers, one for each centre; a single one is for all."""
-    numbers = real_numbers(owner, name, value, positive)
+def vector(what: str, value: Any, count: int | None = None, above: Bound = None) -> Point:
+    """A tuple of numbers, `count` of them (None: any). One number stands for all, or for one where `count` is None."""
+    numbers = real_numbers(what, value, above)
     if not isinstance(numbers, tuple):
-        return (numbers,) * count
-    if len(numbers) != count:
-        raise ValueError(f"{owner}: {name} has {len(numbers)} entries for {count} centres.")
+        return (numbers,) * (count or 1)
+    if count is not None and len(numbers) != count:
+        raise ValueError(f"{what} must be one number or {count} of them, got {value!r}.")
     return numbers
 
 
-def points_of(owner: str, name: str, value: Any) -> tuple[Point, ...]:
-    """Points (n, dim) as tuples."""
-    rows = _entries(owner, name, value)
-    if rows is None:
-        raise TypeError(f"{owner}: {name} must be a sequence of points, got {value!r}.")
-    given = [real_numbers(owner, name, row) for row in rows]
-    points = tuple(point for point in given if isinstance(point, tuple))
-    if len(points) < len(given):
-        raise ValueError(f"{owner}: {name} must have shape (n, dim), as in [(0.0, 0.0)], got {value!r}.")
-    if len({len(point) for point in points}) > 1:
-        raise ValueError(f"{owner}: {name} must all have as many coordinates, got {value!r}.")
-    return points
+def points_of(what: str, value: Any, dim: int | None = None, least: int = 0) -> tuple[Point, ...]:
+    """At least so many points (n, dim) as tuples; dim None: of as many coordinates as the first."""
+    rows = value.tolist() if hasattr(value, "tolist") else value
+    listed = isinstance(rows, Sequence) and all(isinstance(row, Sequence) or np.ndim(row) for row in rows)
+    if listed and len(rows) >= least:
+        points = tuple(vector(what, row) for row in rows)
+        if len({dim or len(points[0]), *map(len, points)} if points else ()) <= 1:
+            return points
+    number = f"at least {least} points" if least else "points"
+    raise ValueError(
+        f"{what} must be a list of {number} (n, {dim or 'dim'}), such as [(0.0, 0.0)], got {value!r}."
+    )
 
 
-def one_size(owner: str, **values: float | Point) -> None:
-    """Raise ValueError where those that are sequences differ in length."""
+def check_sizes(owner: str, **values: float | Point) -> int:
+    """The common length of those that are sequences, 1 where none is; ValueError where they differ."""
     sizes = {name: len(value) for name, value in values.items() if isinstance(value, tuple)}
     if len(set(sizes.values())) > 1:
         counted = ", ".join(f"{name} has {size} entries" for name, size in sizes.items())
         raise ValueError(f"{owner}: {counted}.")
+    return max(sizes.values(), default=1)
+
+
+def check_kind(what: str, value: object, kind: Any, expected: str) -> None:
+    """TypeError where the value is no instance of `kind`, which the message calls `expected`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} must be {expected}, got {value!r}.")
+
+
+def check_function(what: str, value: object, of: str) -> None:
+    """TypeError where the value is no function `of`, such as "of a point x (dim,) -> scalar"."""
+    if not callable(value):
+        raise TypeError(f"{what} must be a function {of}, got {value!r}.")
+
+
+def traced(what: str, function: Callable[..., Any], *dims: int) -> Any:
+    """Shape and dtype of the function at points of so many coordinates; TypeError where JAX cannot trace it."""
+    try:
+        return jax.eval_shape(
+            function, *(jax.ShapeDtypeStruct((dim,), jnp.result_type(float)) for dim in dims)
+        )
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        raise TypeError(
+            f"{what} cannot be traced by JAX: it turns x into a Python number or branches on it. Write it with jax.numpy: "
+            "jnp.sqrt(x[0]) for math.sqrt(x[0]) or float(x[0]), jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. "
+            f"JAX said: {str(error).splitlines()[0]}"
+        ) from error

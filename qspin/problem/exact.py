@@ -2,32 +2,24 @@
 
 Every factory returns a `ClosedForm`. All use H = -∇²/(2 mass) + V with ħ = 1, so mass=1 is atomic units and
 mass=0.5 is -∇² + V. Separable spectra are merged axis by axis and keep n sums throughout, so sixty-four axes
-cost no more than a few.
+cost no more than a few. Every factory raises TypeError for what is not a number, and ValueError for a number that is not
+finite or, where nothing else is said, not positive.
 
 >>> hydrogen_2d()(4) * 9
 array([-9., -1., -1., -1.])
 """
 
-import functools
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from qspin.numerics.checks import check_kind, check_sizes, real_number, real_numbers, vector, whole
 from qspin.numerics.lowest_sums import half_integers, separable, squares_from_one, squares_in_pairs
-
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    Number = float
-    Flag = bool
-else:
-    ArrayLike = Number = Flag = Any
 
 __all__ = [
     "ClosedForm",
@@ -44,16 +36,18 @@ __all__ = [
     "torus",
 ]
 
+Levels = Callable[[int], Float[np.ndarray, " n"]]
+
 
 @dataclass(frozen=True)
 class ClosedForm:
     """A spectrum known in closed form: `exact(n)` is its lowest n energies, degenerate levels repeated.
 
-    `exact(n)` returns shape (n,), float64, ascending, in the units of the Hamiltonian. It raises TypeError
-    where n is not an integer, and ValueError where n < 1 or where fewer than n bound states exist.
+    `exact(n)` returns shape (n,), float64, ascending, in the units of the Hamiltonian. It raises ValueError where n is not
+    an integer of at least 1, and where fewer than n bound states exist or are known.
 
-    Fields: `name` is the call that made it, `formula` the equation in words of the field, `capacity` the
-    number of bound states (None: as many as asked for), and `levels` the function n -> energies behind it.
+    Fields: `name` is the call that made it, `formula` the equation in words of the field, `levels` the function
+    n -> energies behind it, and `capacity` the number of bound states (None: infinitely many).
 
     >>> ring(length=2 * math.pi)(3)
     array([0. , 0.5, 0.5])
@@ -61,73 +55,70 @@ class ClosedForm:
 
     name: str
     formula: str
-    levels: Callable[[int], Float[np.ndarray, " n"]] = field(repr=False)
+    levels: Levels = field(repr=False)
     capacity: int | None = None
 
-    def __call__(self, n: SupportsIndex) -> Float[np.ndarray, " n"]:
-        n = _count(self.name, n)
+    def __call__(self, n: Any) -> Float[np.ndarray, " n"]:
+        n = whole(f"{self.name}: n", n)
         if self.capacity is not None and n > self.capacity:
             raise ValueError(f"{self.name}: {self.capacity} bound states exist, {n} were asked for.")
         return self.levels(n)
 
 
-def box(lengths: ArrayLike, mass: ArrayLike = 1.0) -> ClosedForm:
+def box(lengths: Any, mass: Any = 1.0) -> ClosedForm:
     """Particle between hard walls, V = 0 inside: E = Σ_i (π n_i / L_i)² / (2 m_i), n_i = 1, 2, 3, …
 
-    `lengths` and `mass` are positive, each one number or one per axis (a number is shared by all axes; two
-    numbers are one axis). Energies come in 1/(mass·length²), hartree where lengths are in bohr and mass in
-    electron masses. Raises TypeError for what is not a number, ValueError for a length or mass that is not
-    positive or for two sequences of different size. Source: any textbook, e.g. Griffiths, Introduction to
-    Quantum Mechanics, section 2.2.
+    `lengths` and `mass` are each one number or one per axis (a number is shared by all axes; two numbers are one axis).
+    Energies come in 1/(mass·length²), hartree where lengths are in bohr and mass in electron masses. Raises ValueError also
+    for two sequences of different size. Source: Griffiths, Introduction to Quantum Mechanics, section 2.2.
 
     >>> box(lengths=(math.pi, math.pi), mass=0.5)(4)
     array([2., 5., 5., 8.])
     """
-    lengths, mass = _per_axis("box", lengths=lengths, mass=mass)
+    lengths, mass = _one_per_axis("box", lengths=lengths, mass=mass)
+    levels = partial(separable, (np.pi / lengths) ** 2 / (2 * mass), squares_from_one)
     return ClosedForm(
-        name=_call("box", lengths=lengths, mass=mass),
-        formula="E = Σ (π n_i/L_i)²/(2 m_i), n_i = 1, 2, …",
-        levels=functools.partial(separable, (np.pi / lengths) ** 2 / (2 * mass), squares_from_one),
+        _call("box", lengths=lengths, mass=mass), "E = Σ (π n_i/L_i)²/(2 m_i), n_i = 1, 2, …", levels
     )
 
 
-def harmonic(omega: ArrayLike, dim: SupportsIndex | None = None) -> ClosedForm:
+def harmonic(omega: Any, dim: Any = None) -> ClosedForm:
     """Harmonic oscillator: E = Σ_i ω_i (n_i + 1/2), n_i = 0, 1, 2, …
 
-    `omega` is one positive angular frequency for all `dim` axes (dim=None: one axis), or one per axis;
-    energies come in its units. The mass does not enter. Raises TypeError for what is not a number, ValueError
-    for a frequency that is not positive or a `dim` that is not the number of frequencies. Source: Griffiths,
-    section 2.3.
+    `omega` is one angular frequency for all `dim` axes (dim=None: one axis), or one per axis; energies come in its
+    units. The mass does not enter. Raises ValueError also for a `dim` that is not the number of frequencies. Source:
+    Griffiths, section 2.3.
 
     >>> harmonic(1.0, dim=2)(6)
     array([1., 2., 2., 3., 3., 3.])
     """
-    omega = _positive("harmonic", "omega", omega)
-    if dim is not None:
-        dim = _count("harmonic", dim, "dim")
-        if omega.ndim == 1 and omega.size != dim:
-            raise ValueError(f"harmonic: dim is {dim}, but omega has {omega.size} entries.")
-    omega = np.broadcast_to(omega, (dim or omega.size,))
+    dim = None if dim is None else whole("harmonic: dim", dim)
+    frequencies = np.array(vector("harmonic: omega", omega, dim, above=0))
     return ClosedForm(
-        name=_call("harmonic", omega=omega),
-        formula="E = Σ ω_i (n_i + 1/2), n_i = 0, 1, …",
-        levels=functools.partial(separable, omega, half_integers),
+        _call("harmonic", omega=frequencies),
+        "E = Σ ω_i (n_i + 1/2), n_i = 0, 1, …",
+        _oscillators(frequencies),
     )
 
 
-def coupled_oscillators(matrix: ArrayLike) -> ClosedForm:
+def coupled_oscillators(matrix: Any) -> ClosedForm:
     """Unit masses in V = ½ qᵀ A q: harmonic, with the square roots of the eigenvalues of A as frequencies.
 
-    `matrix` is A, real, symmetric and positive definite, shape (dim, dim), in energy per length². Raises
-    TypeError for what is not a matrix of numbers, ValueError where it is not square, finite, symmetric or
+    `matrix` is A, shape (dim, dim), in energy per length². Raises ValueError where it is not real, finite, symmetric and
     positive definite. Source: normal modes, Goldstein, Classical Mechanics, chapter 6.
 
     >>> coupled_oscillators([[2.5, 1.5], [1.5, 2.5]])(3)    # frequencies 1 and 2
     array([1.5, 2.5, 3.5])
     """
-    given = _numbers("coupled_oscillators", "matrix", matrix)
-    if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
-        raise ValueError(f"coupled_oscillators: matrix must have shape (dim, dim), got {given.shape}.")
+    try:
+        given = np.asarray(matrix)
+    except ValueError:  # rows of different length
+        given = np.empty(0)
+    real = given.dtype.kind in "iuf" and np.isfinite(given).all()
+    if not real or given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
+        raise ValueError(
+            f"coupled_oscillators: matrix must be finite real numbers of shape (dim, dim), got {matrix!r}."
+        )
     a, dim = given.astype(float), len(given)
     # The rounding of the caller's own dtype: a float32 matrix is symmetric to float32 only.
     eps = np.finfo(given.dtype).eps if given.dtype.kind == "f" else np.finfo(float).eps
@@ -137,44 +128,39 @@ def coupled_oscillators(matrix: ArrayLike) -> ClosedForm:
         raise ValueError(f"coupled_oscillators: matrix must be symmetric, |A - Aᵀ| reaches {asymmetry:.3g}.")
     squares = np.linalg.eigvalsh((a + a.T) / 2)
     if squares[0] <= rounding:
-        lowest = f"its lowest eigenvalue is {squares[0]:.3g}"
-        raise ValueError(f"coupled_oscillators: matrix must be positive definite, {lowest}.")
-    return ClosedForm(
-        name=f"coupled_oscillators(dim={dim})",
-        formula="E = Σ ω_i (n_i + 1/2), ω_i² the eigenvalues of A",
-        levels=functools.partial(separable, np.sqrt(squares), half_integers),
-    )
+        raise ValueError(
+            f"coupled_oscillators: matrix must be positive definite, its lowest eigenvalue is {squares[0]:.3g}."
+        )
+    formula = "E = Σ ω_i (n_i + 1/2), ω_i² the eigenvalues of A"
+    return ClosedForm(f"coupled_oscillators(dim={dim})", formula, _oscillators(np.sqrt(squares)))
 
 
-def moshinsky(particles: SupportsIndex, space: SupportsIndex, omega: Number, k: Number) -> ClosedForm:
+def moshinsky(particles: Any, space: Any, omega: Any, k: Any) -> ClosedForm:
     """Particles in a harmonic well, joined by springs: V = ½ ω² Σ_i r_i² + ½ k Σ_{i<j} (r_i - r_j)², mass 1.
 
     The N = `particles` particles are distinguishable and move in D = `space` dimensions. Their centre of mass
     oscillates at ω (D modes), their relative motion at Ω = √(ω² + N k) (D (N - 1) modes): E = ω Σ (n_i + ½) +
-    Ω Σ (m_i + ½). `omega` is an angular frequency, positive; `k`, in units of ω², may be negative (the particles
-    repel) as long as ω² + N k > 0. Raises TypeError for what is not a number, ValueError for fewer
-    than one particle or dimension, or where the particles are not bound. Source: M. Moshinsky, Am. J. Phys. 36,
-    52 (1968), doi:10.1119/1.1974410, with N = 2 and D = 3.
+    Ω Σ (m_i + ½). `omega` is an angular frequency; `k`, in units of ω², may be negative (the particles
+    repel) as long as ω² + N k > 0. Raises ValueError also for fewer than one particle or dimension, or where the particles
+    are not bound. Source: M. Moshinsky, Am. J. Phys. 36, 52 (1968), doi:10.1119/1.1974410, with N = 2 and D = 3.
 
     >>> moshinsky(particles=2, space=1, omega=1.0, k=1.5)(4)    # frequencies 1 and 2
     array([1.5, 2.5, 3.5, 3.5])
     """
-    particles, space = (
-        _count("moshinsky", count, name) for count, name in ((particles, "particles"), (space, "space"))
-    )
-    omega, k = _positive_number("moshinsky", "omega", omega), _number("moshinsky", "k", k)
+    particles, space = whole("moshinsky: particles", particles), whole("moshinsky: space", space)
+    omega, k = real_number("moshinsky: omega", omega, above=0), real_number("moshinsky: k", k)
     square = omega**2 + particles * k
     if particles > 1 and square <= 8 * np.finfo(float).eps * omega**2:
         raise ValueError(f"moshinsky: omega² + particles·k must be positive, got {square:.6g}.")
     relative = [math.sqrt(square)] * (space * (particles - 1)) if particles > 1 else []
     return ClosedForm(
-        name=_call("moshinsky", particles=particles, space=space, omega=omega, k=k),
-        formula="E = ω Σ (n_i + 1/2) + √(ω² + N k) Σ (m_i + 1/2), D and D (N - 1) modes",
-        levels=functools.partial(separable, np.array([omega] * space + relative), half_integers),
+        _call("moshinsky", particles=particles, space=space, omega=omega, k=k),
+        "E = ω Σ (n_i + 1/2) + √(ω² + N k) Σ (m_i + 1/2), D and D (N - 1) modes",
+        _oscillators(np.array([omega] * space + relative)),
     )
 
 
-def hooke_atom(omega: Number = 0.5, relative: Flag = False) -> ClosedForm:
+def hooke_atom(omega: Any = 0.5, relative: Any = False) -> ClosedForm:
     """Two electrons in a harmonic well, V = ½ ω² (r₁² + r₂²) + 1/|r₁ - r₂|: the ground state at ω = 1/2 and 1/10.
 
     E = 3ω/2 + E_rel in hartree, for mass 1 and `omega` in hartree. The centre of mass holds 3ω/2; relative motion,
@@ -183,155 +169,92 @@ def hooke_atom(omega: Number = 0.5, relative: Flag = False) -> ClosedForm:
     `relative=True` is E_rel alone.
 
     Series end in this way at special frequencies only, and never for all levels at once: calling the result with
-    n > 1 raises ValueError. Raises TypeError for what is not a number or, for `relative`, a bool; ValueError for
-    another frequency. Source: M. Taut, Phys. Rev. A 48, 3561 (1993), doi:10.1103/PhysRevA.48.3561.
+    n > 1 raises ValueError, and so does another frequency. Source: M. Taut, Phys. Rev. A 48, 3561 (1993),
+    doi:10.1103/PhysRevA.48.3561.
 
     >>> hooke_atom(omega=0.5)(1), hooke_atom(omega=0.5, relative=True)(1)
     (array([2.]), array([1.25]))
     """
-    omega = _positive_number("hooke_atom", "omega", omega)
-    if not isinstance(relative, bool):
-        raise TypeError(f"hooke_atom: relative must be True or False, got {relative!r}.")
+    omega = real_number("hooke_atom: omega", omega, above=0)
+    check_kind("hooke_atom: relative", relative, bool, "True or False")
     degree = next((p for known, p in ((0.5, 1), (0.1, 2)) if math.isclose(omega, known, rel_tol=1e-12)), None)
     if degree is None:
         raise ValueError(
             f"hooke_atom: omega must be 1/2 or 1/10, where a closed form is known, got {omega:.6g}."
         )
-    energy = omega * (degree + 1.5) + (0.0 if relative else 1.5 * omega)
     return ClosedForm(
-        name=f"hooke_atom(omega={omega:.6g}, relative={relative})",
-        formula=f"E = ω (p + {'3/2' if relative else '3'}), p = {degree}, the ground state",
-        levels=functools.partial(_ground_state, "hooke_atom", energy),
+        f"hooke_atom(omega={omega:.6g}, relative={relative})",
+        f"E = ω (p + {'3/2' if relative else '3'}), p = {degree}, the ground state",
+        partial(_ground_state, omega * (degree + 1.5) + (0.0 if relative else 1.5 * omega)),
     )
 
 
-def hydrogen_2d(charge: Number = 1.0, mass: Number = 0.5) -> ClosedForm:
+def _ground_state(energy: float, n: int) -> Float[np.ndarray, " n"]:
+    if n > 1:
+        raise ValueError(
+            f"hooke_atom: only the ground state is known in closed form, {n} levels were asked for."
+        )
+    return np.array([energy])
+
+
+def hydrogen_2d(charge: Any = 1.0, mass: Any = 0.5) -> ClosedForm:
     """Hydrogen in the plane, V = -Z/|x|: E = -2 m Z²/(2n + 1)², each 2n + 1 times, n = 0, 1, 2, …
 
-    The default mass 0.5 is -∇² - 1/|x| with levels -1/(2n + 1)². Free space: walls raise every level. Raises
-    TypeError for what is not a number, ValueError for a charge or mass that is not positive. Source: X. L.
+    The default mass 0.5 is -∇² - 1/|x| with levels -1/(2n + 1)². Free space: walls raise every level. Source: X. L.
     Yang et al., Phys. Rev. A 43, 1186 (1991), doi:10.1103/PhysRevA.43.1186.
 
     >>> hydrogen_2d(mass=1.0)(2)
     array([-2.        , -0.22222222])
     """
-    z, m = _positive_number("hydrogen_2d", "charge", charge), _positive_number("hydrogen_2d", "mass", mass)
+    numbers = _positive("hydrogen_2d", charge=charge, mass=mass)
+    levels = partial(_hydrogen_2d, 2 * numbers["mass"] * numbers["charge"] ** 2)
     return ClosedForm(
-        name=_call("hydrogen_2d", charge=z, mass=m),
-        formula="E = -2 m Z²/(2n + 1)², 2n + 1 times, n = 0, 1, …",
-        levels=functools.partial(_coulomb_2d, 2 * m * z**2),
+        _call("hydrogen_2d", **numbers), "E = -2 m Z²/(2n + 1)², 2n + 1 times, n = 0, 1, …", levels
     )
 
 
-def hydrogen_3d(charge: Number = 1.0, mass: Number = 1.0) -> ClosedForm:
+def _hydrogen_2d(unit: float, n: int) -> Float[np.ndarray, " n"]:
+    """-unit/(2k + 1)², 2k + 1 times: K shells hold K² states."""
+    odd = 2.0 * np.arange(math.isqrt(n - 1) + 1) + 1
+    return np.repeat(-unit / odd**2, odd.astype(int))[:n]
+
+
+def hydrogen_3d(charge: Any = 1.0, mass: Any = 1.0) -> ClosedForm:
     """Hydrogen in space, V = -Z/|x|: E = -m Z²/(2 n²), each n² times (no spin), n = 1, 2, 3, …
 
-    With mass 1 energies are in hartree. Free space: walls raise every level. Raises TypeError for what is not
-    a number, ValueError for a charge or mass that is not positive. Source: Griffiths, section 4.2.
+    With mass 1 energies are in hartree. Free space: walls raise every level. Source: Griffiths, section 4.2.
 
     >>> hydrogen_3d()(5)
     array([-0.5  , -0.125, -0.125, -0.125, -0.125])
     """
-    z, m = _positive_number("hydrogen_3d", "charge", charge), _positive_number("hydrogen_3d", "mass", mass)
-    return ClosedForm(
-        name=_call("hydrogen_3d", charge=z, mass=m),
-        formula="E = -m Z²/(2 n²), n² times, n = 1, 2, …",
-        levels=functools.partial(_coulomb_3d, m * z**2 / 2),
-    )
+    numbers = _positive("hydrogen_3d", charge=charge, mass=mass)
+    levels = partial(_hydrogen_3d, numbers["mass"] * numbers["charge"] ** 2 / 2)
+    return ClosedForm(_call("hydrogen_3d", **numbers), "E = -m Z²/(2 n²), n² times, n = 1, 2, …", levels)
 
 
-def morse(depth: Number, a: Number, mass: Number = 1.0) -> ClosedForm:
+def _hydrogen_3d(unit: float, n: int) -> Float[np.ndarray, " n"]:
+    """-unit/k², k² times: K shells hold K(K + 1)(2K + 1)/6 > K³/3 states."""
+    k = np.arange(1, math.ceil((3 * n) ** (1 / 3)) + 1)
+    return np.repeat(-unit / k**2.0, k**2)[:n]
+
+
+def morse(depth: Any, a: Any, mass: Any = 1.0) -> ClosedForm:
     """Morse well V = D (1 - exp(-a (x - x₀)))²: E = D - (a²/2m)(Λ - n - ½)², Λ = √(2mD)/a, 0 ≤ n < Λ - ½.
 
     The minimum of V is 0 and the continuum starts at D = `depth`; E is the familiar ω(n + ½) - (a²/2m)(n +
-    ½)² with ω = a √(2D/m). `capacity` counts the bound states, none where Λ ≤ ½. Raises TypeError for what is
-    not a number, ValueError for one that is not positive; calling the result with n > capacity raises
-    ValueError. Source: P. M. Morse, Phys. Rev. 34, 57 (1929), doi:10.1103/PhysRev.34.57.
+    ½)² with ω = a √(2D/m). `capacity` counts the bound states, none where Λ ≤ ½; calling the result with n > capacity
+    raises ValueError. Source: P. M. Morse, Phys. Rev. 34, 57 (1929), doi:10.1103/PhysRev.34.57.
 
     >>> well = morse(depth=8.0, a=1.0)
     >>> well.capacity, well(4)
     (4, array([1.875, 4.875, 6.875, 7.875]))
     """
-    d, a, m = (_positive_number("morse", k, v) for k, v in (("depth", depth), ("a", a), ("mass", mass)))
+    numbers = _positive("morse", depth=depth, a=a, mass=mass)
+    d, a, m = numbers.values()
     quanta = math.sqrt(2 * m * d) / a
-    return ClosedForm(
-        name=_call("morse", depth=d, a=a, mass=m),
-        formula="E = D - (a²/2m)(√(2mD)/a - n - 1/2)², n = 0, 1, …",
-        levels=functools.partial(_morse, a**2 / (2 * m), quanta),
-        capacity=_integers_below(quanta - 0.5),
-    )
-
-
-def poschl_teller(lam: Number, a: Number = 1.0, mass: Number = 1.0) -> ClosedForm:
-    """Pöschl-Teller well V = -a² λ(λ + 1)/(2m cosh²(a x)): E = -(a²/2m)(λ - n)², 0 ≤ n < λ.
-
-    V vanishes far away, so bound states lie below 0; `capacity` counts them, λ of them for an integer λ.
-    `lam` is λ, a pure number; 1/a is a length. Raises TypeError for what is not a number, ValueError for one
-    that is not positive; calling the result with n > capacity raises ValueError. Source: G. Pöschl, E.
-    Teller, Z. Phys. 83, 143 (1933), doi:10.1007/BF01331132.
-
-    >>> poschl_teller(lam=3)(3)
-    array([-4.5, -2. , -0.5])
-    """
-    lam, a, m = (_positive_number("poschl_teller", k, v) for k, v in (("lam", lam), ("a", a), ("mass", mass)))
-    return ClosedForm(
-        name=_call("poschl_teller", lam=lam, a=a, mass=m),
-        formula="E = -(a²/2m)(λ - n)², n = 0, 1, …",
-        levels=functools.partial(_poschl_teller, a**2 / (2 * m), lam),
-        capacity=_integers_below(lam),
-    )
-
-
-def ring(length: Number, mass: Number = 1.0) -> ClosedForm:
-    """Particle on a ring, one periodic axis with V = 0: E = (2π k/L)²/(2m), k = 0, ±1, ±2, …
-
-    `length` is the circumference. Raises TypeError for what is not a number, ValueError for one that is not
-    positive. Source: any textbook.
-
-    >>> ring(length=2 * math.pi, mass=0.5)(5)
-    array([0., 1., 1., 4., 4.])
-    """
-    length, m = _positive_number("ring", "length", length), _positive_number("ring", "mass", mass)
-    return ClosedForm(
-        name=_call("ring", length=length, mass=m),
-        formula="E = (2π k/L)²/(2m), k = 0, ±1, …",
-        levels=functools.partial(separable, _rotor(np.array([length]), np.array([m])), squares_in_pairs),
-    )
-
-
-def torus(lengths: ArrayLike, mass: ArrayLike = 1.0) -> ClosedForm:
-    """Particle on periodic axes with V = 0: E = Σ_i (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, ±2, …
-
-    `lengths` and `mass` as in `box`, and so are the errors. Source: any textbook.
-
-    >>> torus(lengths=(2 * math.pi, math.pi))(4)
-    array([0. , 0.5, 0.5, 2. ])
-    """
-    lengths, mass = _per_axis("torus", lengths=lengths, mass=mass)
-    return ClosedForm(
-        name=_call("torus", lengths=lengths, mass=mass),
-        formula="E = Σ (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, …",
-        levels=functools.partial(separable, _rotor(lengths, mass), squares_in_pairs),
-    )
-
-
-# Ladders: the lowest n rungs of one axis, in its own unit of energy: (half-)integers, whose sums are exact.
-
-
-def _rotor(lengths: Float[np.ndarray, " dim"], mass: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " dim"]:
-    return (2 * np.pi / lengths) ** 2 / (2 * mass)
-
-
-def _coulomb_2d(rydberg: float, n: int) -> Float[np.ndarray, " n"]:
-    """-rydberg/(2k + 1)², 2k + 1 times: K shells hold K² states."""
-    odd = 2.0 * np.arange(math.isqrt(n - 1) + 1) + 1
-    return np.repeat(-rydberg / odd**2, odd.astype(int))[:n]
-
-
-def _coulomb_3d(rydberg: float, n: int) -> Float[np.ndarray, " n"]:
-    """-rydberg/k², k² times: K shells hold K(K + 1)(2K + 1)/6 > K³/3 states."""
-    k = np.arange(1, math.ceil((3 * n) ** (1 / 3)) + 1)
-    return np.repeat(-rydberg / k**2.0, k**2)[:n]
+    formula = "E = D - (a²/2m)(√(2mD)/a - n - 1/2)², n = 0, 1, …"
+    levels = partial(_morse, a**2 / (2 * m), quanta)
+    return ClosedForm(_call("morse", **numbers), formula, levels, _integers_below(quanta - 0.5))
 
 
 def _morse(unit: float, quanta: float, n: int) -> Float[np.ndarray, " n"]:
@@ -340,16 +263,57 @@ def _morse(unit: float, quanta: float, n: int) -> Float[np.ndarray, " n"]:
     return unit * above * (2 * quanta - above)
 
 
+def poschl_teller(lam: Any, a: Any = 1.0, mass: Any = 1.0) -> ClosedForm:
+    """Pöschl-Teller well V = -a² λ(λ + 1)/(2m cosh²(a x)): E = -(a²/2m)(λ - n)², 0 ≤ n < λ.
+
+    V vanishes far away, so bound states lie below 0; `capacity` counts them, λ of them for an integer λ, and calling the
+    result with n > capacity raises ValueError. `lam` is λ, a pure number; 1/a is a length. Source: G. Pöschl, E.
+    Teller, Z. Phys. 83, 143 (1933), doi:10.1007/BF01331132.
+
+    >>> poschl_teller(lam=3)(3)
+    array([-4.5, -2. , -0.5])
+    """
+    numbers = _positive("poschl_teller", lam=lam, a=a, mass=mass)
+    lam, a, m = numbers.values()
+    levels = partial(_poschl_teller, a**2 / (2 * m), lam)
+    name, formula = _call("poschl_teller", **numbers), "E = -(a²/2m)(λ - n)², n = 0, 1, …"
+    return ClosedForm(name, formula, levels, _integers_below(lam))
+
+
 def _poschl_teller(unit: float, lam: float, n: int) -> Float[np.ndarray, " n"]:
     return -unit * (lam - np.arange(n)) ** 2
 
 
-def _ground_state(owner: str, energy: float, n: int) -> Float[np.ndarray, " n"]:
-    if n > 1:
-        raise ValueError(
-            f"{owner}: only the ground state is known in closed form, {n} levels were asked for."
-        )
-    return np.array([energy])
+def ring(length: Any, mass: Any = 1.0) -> ClosedForm:
+    """Particle on a ring, one periodic axis with V = 0: E = (2π k/L)²/(2m), k = 0, ±1, ±2, …
+
+    `length` is the circumference. Source: any textbook.
+
+    >>> ring(length=2 * math.pi, mass=0.5)(5)
+    array([0., 1., 1., 4., 4.])
+    """
+    numbers = _positive("ring", length=length, mass=mass)
+    levels = torus(*numbers.values()).levels
+    return ClosedForm(_call("ring", **numbers), "E = (2π k/L)²/(2m), k = 0, ±1, …", levels)
+
+
+def torus(lengths: Any, mass: Any = 1.0) -> ClosedForm:
+    """Particle on periodic axes with V = 0: E = Σ_i (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, ±2, …
+
+    `lengths` and `mass` as in `box`, and so are the errors. Source: any textbook.
+
+    >>> torus(lengths=(2 * math.pi, math.pi))(4)
+    array([0. , 0.5, 0.5, 2. ])
+    """
+    lengths, mass = _one_per_axis("torus", lengths=lengths, mass=mass)
+    levels = partial(separable, (2 * np.pi / lengths) ** 2 / (2 * mass), squares_in_pairs)
+    return ClosedForm(
+        _call("torus", lengths=lengths, mass=mass), "E = Σ (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, …", levels
+    )
+
+
+def _oscillators(omega: Float[np.ndarray, " dim"]) -> Levels:
+    return partial(separable, omega, half_integers)
 
 
 def _integers_below(top: float) -> int:
@@ -357,67 +321,21 @@ def _integers_below(top: float) -> int:
     return max(0, math.ceil(top - 8 * np.finfo(float).eps * (abs(top) + 1)))
 
 
-def _count(owner: str, n: SupportsIndex, name: str = "n") -> int:
-    try:
-        count = operator.index(n)
-    except TypeError:
-        count = None
-    if count is None or isinstance(n, bool):
-        raise TypeError(f"{owner}: {name} must be an integer of at least 1, got {n!r}.")
-    if count < 1:
-        raise ValueError(f"{owner}: {name} must be an integer of at least 1, got {count}.")
-    return count
+def _positive(owner: str, **values: Any) -> dict[str, float]:
+    return {name: real_number(f"{owner}: {name}", value, above=0) for name, value in values.items()}
 
 
-def _numbers(owner: str, name: str, value: ArrayLike) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # ragged nesting
-        raise TypeError(f"{owner}: {name} must hold real numbers, got {value!r}.") from error
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{owner}: {name} must hold real numbers, got {value!r}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{owner}: {name} must be finite, got {value!r}.")
-    return array
-
-
-def _positive(owner: str, name: str, value: ArrayLike) -> Float[np.ndarray, "..."]:
-    array = _numbers(owner, name, value).astype(float)
-    if array.ndim > 1 or array.size == 0:
-        raise ValueError(f"{owner}: {name} must be one number or one per axis, got shape {array.shape}.")
-    if not (array > 0).all():
-        raise ValueError(f"{owner}: {name} must be positive, got {value!r}.")
-    return array
-
-
-def _positive_number(owner: str, name: str, value: ArrayLike) -> float:
-    array = _positive(owner, name, value)
-    if array.ndim:
-        raise ValueError(f"{owner}: {name} must be one number, got {array.size} of them.")
-    return float(array)
-
-
-def _number(owner: str, name: str, value: ArrayLike) -> float:
-    array = _numbers(owner, name, value)
-    if array.ndim:
-        raise ValueError(f"{owner}: {name} must be one number, got shape {array.shape}.")
-    return float(array)
-
-
-def _per_axis(owner: str, **values: ArrayLike) -> list[Float[np.ndarray, " dim"]]:
+def _one_per_axis(owner: str, **values: Any) -> list[Float[np.ndarray, " dim"]]:
     """Each value as one entry per axis; a single number is shared by all axes."""
-    arrays = {name: _positive(owner, name, value) for name, value in values.items()}
-    sizes = {name: array.size for name, array in arrays.items() if array.ndim}
-    if len(set(sizes.values())) > 1:
-        counted = ", ".join(f"{name} has {size} entries" for name, size in sizes.items())
-        raise ValueError(f"{owner}: {counted}.")
-    return [np.broadcast_to(array, (max(sizes.values(), default=1),)) for array in arrays.values()]
+    numbers = {name: real_numbers(f"{owner}: {name}", value, above=0) for name, value in values.items()}
+    size = check_sizes(owner, **numbers)
+    return [np.broadcast_to(value, (size,)) for value in numbers.values()]
 
 
-def _call(owner: str, **values: float | int | np.ndarray) -> str:
+def _call(owner: str, **values: Any) -> str:
     """The call as a reader would write it."""
 
-    def written(value: float | int | np.ndarray) -> str:
+    def written(value: Any) -> str:
         entries = [f"{entry:.6g}" for entry in np.atleast_1d(value).tolist()]
         if len(entries) == 1:
             return entries[0]
