@@ -49,7 +49,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
         [method]
         name = "grid"
         points = [40, 50]
-        scheme = { name = "Differences", accuracy = 4 }
+        scheme = { name = "Differences", order = 4 }
         [run]
         states = 5
         seed = 3

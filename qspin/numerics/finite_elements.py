@@ -12,6 +12,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Float
 
 __all__ = [
     "corner_quadrature",
@@ -26,21 +27,20 @@ __all__ = [
 
 
 @lru_cache
-def gauss_lobatto(degree: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights (degree + 1,) on [-1, 1], both ends included; exact to degree 2·degree - 1."""
+def gauss_lobatto(degree: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """degree + 1 nodes and weights on [-1, 1], both ends included; exact to degree 2·degree - 1."""
     legendre = np.polynomial.legendre.Legendre.basis(degree)
     inner = np.sort(legendre.deriv().roots().real)
     nodes = np.concatenate([[-1.0], (inner - inner[::-1]) / 2, [1.0]])
     return nodes, 2 / (degree * (degree + 1) * legendre(nodes) ** 2)
 
 
-def _barycentric(nodes: np.ndarray) -> np.ndarray:
-    differences = nodes[:, None] - nodes + np.eye(len(nodes))
-    return 1 / differences.prod(1)
+def _barycentric(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return 1 / (nodes[:, None] - nodes + np.eye(len(nodes))).prod(1)
 
 
-def lagrange(nodes: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The polynomials that are 1 at one node and 0 at the others, at points (P,): (P, nodes)."""
+def lagrange(nodes: Float[np.ndarray, " n"], x: Float[np.ndarray, " p"]) -> Float[np.ndarray, "p n"]:
+    """The polynomials that are 1 at one node and 0 at the others, at points x."""
     offsets = x[:, None] - nodes
     at_node = np.abs(offsets) < 1e-14
     weights = _barycentric(nodes) / np.where(at_node, 1.0, offsets)
@@ -48,7 +48,7 @@ def lagrange(nodes: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(at_node.any(1, keepdims=True), at_node, values)
 
 
-def differentiation(nodes: np.ndarray) -> np.ndarray:
+def differentiation(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:
     """D with D @ f(nodes) = f'(nodes) for polynomials of degree below the number of nodes."""
     weights = _barycentric(nodes)
     d = (weights / weights[:, None]) / (nodes[:, None] - nodes + np.eye(len(nodes)))
@@ -57,9 +57,9 @@ def differentiation(nodes: np.ndarray) -> np.ndarray:
 
 
 def stiffness_and_mass(
-    edges: np.ndarray, degree: int, periodic: bool
-) -> tuple[np.ndarray, sp.csr_array, np.ndarray]:
-    """Nodes (n,), ∫ φ_i' φ_j' (n, n) and the diagonal of ∫ φ_i φ_j (n,) on the elements between `edges`.
+    edges: Float[np.ndarray, " edges"], degree: int, periodic: bool
+) -> tuple[Float[np.ndarray, " n"], sp.csr_array, Float[np.ndarray, " n"]]:
+    """Nodes, ∫ φ_i' φ_j' and the diagonal of ∫ φ_i φ_j on the elements between `edges`.
 
     Neighbours share a node. The ends of the axis are nodes too; on a periodic axis they are one node, the first.
     """
@@ -83,24 +83,19 @@ def stiffness_and_mass(
 
 def graded_edges(
     lower: float, upper: float, marks: Sequence[tuple[float, float]], ratio: float
-) -> np.ndarray:
+) -> Float[np.ndarray, " edges"]:
     """Edges of elements on [lower, upper] that reach each mark (position, smallest): there is an edge on the mark, the
     elements beside it are no longer than `smallest`, and others about `ratio` times their neighbour towards it.
     """
     inside = sorted(mark for mark in marks if lower <= mark[0] <= upper)
     stops = sorted({lower, upper, *(position for position, _ in inside)})
 
-    def count(x: np.ndarray) -> np.ndarray:
-        """Elements from the nearest mark to x."""
-        sizes = np.stack([h + (ratio - 1) * np.abs(x - c) for c, h in inside])
-        return 1 / sizes.min(0)
-
     edges = [np.array([lower])]
     for a, b in pairwise(stops):
         # Dense towards both ends; between two samples the density changes by little.
         s = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 4000)])
         x = np.unique(np.concatenate([a + (b - a) * s, b - (b - a) * s]))
-        density = count(x)
+        density = 1 / np.min([h + (ratio - 1) * np.abs(x - c) for c, h in inside], axis=0)  # of elements
         total = np.concatenate([[0.0], np.cumsum(np.diff(x) * (density[1:] + density[:-1]) / 2)])
         total *= (ratio - 1) / np.log(ratio)
         n = max(int(np.ceil(total[-1] - 1e-9)), 1)
@@ -109,8 +104,8 @@ def graded_edges(
     return np.concatenate(edges)
 
 
-def corner_quadrature(dim: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points t (dim · n^dim, dim) of the unit cube and weights, for integrands that are as singular as 1/|t| at its corner 0.
+def corner_quadrature(dim: int, n: int) -> tuple[Float[np.ndarray, "p dim"], Float[np.ndarray, " p"]]:
+    """dim · n^dim points t of the unit cube and weights, for integrands that are as singular as 1/|t| at its corner 0.
 
     The cube is the union of one pyramid an axis with its tip at the corner, t = ξ on that axis and ξη on the others, whose
     Jacobian ξ^(dim - 1) cancels the singularity.
@@ -119,25 +114,19 @@ def corner_quadrature(dim: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     g, w = (g + 1) / 2, w / 2
     cube = np.stack(np.meshgrid(*[g] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
     weights = np.stack(np.meshgrid(*[w] * dim, indexing="ij"), axis=-1).reshape(-1, dim).prod(1)
-    points = []
-    for axis in range(dim):
-        t = cube[:, [axis]] * cube
-        t[:, axis] = cube[:, axis]
-        points.append(t)
-    all_weights = np.concatenate([weights * cube[:, axis] ** (dim - 1) for axis in range(dim)])
-    return np.concatenate(points), all_weights
+    tips = [np.where(np.arange(dim) == axis, cube, cube[:, [axis]] * cube) for axis in range(dim)]
+    return np.concatenate(tips), np.concatenate([weights * cube[:, axis] ** (dim - 1) for axis in range(dim)])
 
 
 def singular_products(
-    potential: Callable[[np.ndarray], np.ndarray], corner: np.ndarray, sides: np.ndarray, degree: int, n: int
-) -> np.ndarray:
-    """∫ V φ_i φ_j over one element that has the singular point at a corner, (m, m) with m = (degree + 1)^dim.
-
-    Args:
-        potential: V at points (P, dim) -> (P,).
-        corner: the singular point (dim,).
-        sides: from there to the opposite corner, (dim,), with signs.
-        n: quadrature points an axis.
+    potential: Callable[[Float[np.ndarray, "p dim"]], Float[np.ndarray, " p"]],
+    corner: Float[np.ndarray, " dim"],
+    sides: Float[np.ndarray, " dim"],
+    degree: int,
+    n: int,
+) -> Float[np.ndarray, "m m"]:
+    """∫ V φ_i φ_j over one element that has the singular point at a corner, m = (degree + 1)^dim functions; `sides` lead from
+    there to the opposite corner, with signs; `n` quadrature points an axis.
 
     The functions are numbered with the last axis fastest, on each axis from the lower node to the upper.
     """
@@ -152,7 +141,7 @@ def singular_products(
     return functions.T @ (values[:, None] * functions)
 
 
-def touching(edges: Sequence[np.ndarray], corner: Sequence[float]) -> list[tuple[int, ...]]:
+def touching(edges: Sequence[Float[np.ndarray, "..."]], corner: Sequence[float]) -> list[tuple[int, ...]]:
     """Elements (one index an axis) of a tensor product of axes that have a point as one of their corners."""
     choices = []
     for axis_edges, position in zip(edges, corner, strict=True):

@@ -121,25 +121,23 @@ class Scheme(ABC):
 
 @dataclass(frozen=True)
 class Differences(Scheme):
-    """See `differences`. At walls the stencil is completed by ψ's odd reflection, which is exact as far as V is even about the
-    wall, and good wherever ψ is small there. Interpolation is by the polynomial through the order + 2 points about x.
+    """Central differences of order 2, 4, 6 or 8 on equally spaced points: sparse, O(h^order) for smooth ψ.
+
+    At walls the stencil is completed by ψ's odd reflection, which is exact as far as V is even about the wall, and good
+    wherever ψ is small there. Interpolation is by the polynomial through the order + 2 points about x.
     """
 
-    accuracy: int = 8
+    order: int = 8
 
     def __post_init__(self) -> None:
-        if self.accuracy not in _STENCILS:
-            raise ValueError(f"differences: order must be one of {ORDERS}, got {self.accuracy!r}.")
-
-    @property
-    def order(self) -> int:
-        return self.accuracy
+        if self.order not in _STENCILS:
+            raise ValueError(f"differences: order must be one of {ORDERS}, got {self.order!r}.")
 
     def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         h, points = interval.equal_spacings(n_points)
         rows, columns, entries = [], [], []
         index = np.arange(n_points)
-        for reach, weight in enumerate(_STENCILS[self.accuracy]):
+        for reach, weight in enumerate(_STENCILS[self.order]):
             for shift in {reach, -reach}:
                 place, factor = _continued(interval, n_points, index + shift)
                 kept = factor != 0
@@ -151,7 +149,7 @@ class Differences(Scheme):
         return Axis(interval, self, points, np.full(n_points, h), matrix)
 
     def local_basis(self, axis: Axis, x: Float[np.ndarray, " p"]) -> Basis:
-        width, steps = self.accuracy + 2, (x - axis.points[0]) / axis.weights[0]
+        width, steps = self.order + 2, (x - axis.points[0]) / axis.weights[0]
         first = np.floor(steps).astype(int) - (width // 2 - 1)
         share = lagrange(np.arange(float(width)), steps - first)
         place, factor = _continued(axis.interval, len(axis.points), first[:, None] + np.arange(width))
@@ -174,13 +172,14 @@ def _continued(
 
 @dataclass(frozen=True)
 class DVR(Scheme):
-    """See `dvr`. Interpolation is by the whole series."""
+    """Sine or Fourier collocation (a discrete-variable representation) on equally spaced points: dense along each axis,
+    error below any power of h for smooth ψ that is small at the walls (Colbert and Miller 1992).
 
+    Interpolation is by the whole series.
+    """
+
+    order = 24  # any power; far beyond what three resolutions can tell
     caution = -0.3  # spectral: each step is a small part of the one before
-
-    @property
-    def order(self) -> int:
-        return 24  # any power; far beyond what three resolutions can tell
 
     def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         h, points = interval.equal_spacings(n_points)
@@ -215,7 +214,11 @@ def _waves(
 
 @dataclass(frozen=True)
 class Elements(Scheme):
-    """See `elements`. At walls the end nodes are no unknowns. Interpolation is by each element's own polynomial."""
+    """DVR elements of a degree up to 16: O(h^(2 degree)) for smooth ψ, up to the walls. Towards declared centres they
+    shrink by about `ratio` from one to the next.
+
+    At walls the end nodes are no unknowns. Interpolation is by each element's own polynomial.
+    """
 
     degree: int = 8
     ratio: float = 2.2
@@ -261,18 +264,4 @@ class Elements(Scheme):
         return np.where(known, index - 1, 0), np.where(known, share, 0.0)
 
 
-def differences(order: int = 8) -> Differences:
-    """Central differences of order 2, 4, 6 or 8 on equally spaced points: sparse, O(h^order) for smooth ψ."""
-    return Differences(order)
-
-
-def dvr() -> DVR:
-    """Sine or Fourier collocation (a discrete-variable representation) on equally spaced points: dense along each axis,
-    error below any power of h for smooth ψ that is small at the walls (Colbert and Miller 1992)."""
-    return DVR()
-
-
-def elements(degree: int = 8, ratio: float = 2.2) -> Elements:
-    """DVR elements of a degree up to 16: O(h^(2 degree)) for smooth ψ, up to the walls. Towards declared centres they
-    shrink by about `ratio` from one to the next."""
-    return Elements(degree, ratio)
+differences, dvr, elements = Differences, DVR, Elements  # as users write them

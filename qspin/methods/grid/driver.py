@@ -19,8 +19,8 @@ from qspin.methods.grid.resolutions import (
     RATIO,
     Series,
     default_scheme,
+    extrapolated,
     resolutions,
-    series_of,
     shrinks,
 )
 from qspin.numerics.errors import energy_scale
@@ -127,7 +127,7 @@ class Grid(DirectMethod):
         shapes, levels, h, pairs = self._solve_meshes(problem, scheme, n_states)
         wrong = h.apply(pairs.vectors) - pairs.vectors * pairs.energies
         residuals = np.linalg.norm(wrong, axis=0)[:n_states]
-        series = series_of(problem, scheme, shapes, levels, residuals)
+        series = extrapolated(problem, scheme, shapes, levels, residuals)
         unseen = () if shrinks(problem, scheme) else _unseen_centre(problem, h)
         if unseen:  # no bracket would hold
             series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))

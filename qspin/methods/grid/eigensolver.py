@@ -83,11 +83,8 @@ def _factorised(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs
     if shift is None:  # a rough eigenvalue from a safe bound, which may lie very far below
         bound = _lower_bound(h)
         start = np.ones(h.mesh.size, matrix.dtype)
-        rough = float(
-            spla.eigsh(
-                matrix, 1, sigma=bound, OPinv=inverse(bound), v0=start, tol=1e-3, return_eigenvectors=False
-            )[0]
-        )
+        options = {"sigma": bound, "OPinv": inverse(bound), "v0": start, "tol": 1e-3}
+        rough = float(spla.eigsh(matrix, 1, return_eigenvectors=False, **options)[0])
         shift = rough - 0.05 * max(rough - bound, 1e-6 * abs(bound))
     return _none_missing(h, matrix, wanted, shift, inverse, 0.0, missing, ("Lanczos, factorised", "inertia"))
 

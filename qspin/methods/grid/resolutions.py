@@ -19,7 +19,6 @@ __all__ = [
     "default_scheme",
     "extrapolated",
     "resolutions",
-    "series_of",
     "shrinks",
 ]
 
@@ -117,45 +116,29 @@ class Series:
     expected: float
 
 
-def series_of(
+def extrapolated(
     problem: Problem,
     scheme: Scheme,
     shapes: Sequence[tuple[int, ...]],
     levels: Sequence[Levels],
     residuals: Levels,
 ) -> Series:
-    """What the levels on meshes of these shapes say, the last three of `resolutions` or of those that were solved."""
-    if not (isinstance(scheme, Elements) and shrinks(problem, scheme)):
-        spacings = [1 / (shape[0] + 1) for shape in shapes[-3:]]
-        none = np.zeros(len(residuals))
-        return extrapolated(
-            levels[-3:], spacings, (1.0, float(scheme.order)), scheme.caution, residuals, none
-        )
-    # At a cusp the error falls as (smallest element)^dim, at a reentrant corner no faster.
-    orders = (1.0 if problem.centres else 0.5, float(max(problem.dim, 2)))
-    spacings = [scheme.ratio**j for j in (2, 1, 0)]
-    smooth = np.abs(levels[0] - levels[2])  # by one degree less
-    return extrapolated(levels[-3:], spacings, orders, scheme.caution, residuals, smooth)
-
-
-def extrapolated(
-    levels: Sequence[Levels],
-    spacings: Sequence[float],
-    orders: tuple[float, float],
-    caution: float,
-    residuals: Levels,
-    smooth: Levels,
-) -> Series:
-    """E(h) = E + C h^p through three spacings gives p; extrapolated where least ≤ p ≤ 1.75·order, with p at most the order.
+    """E(h) = E + C h^p through the last three of the `levels`, on meshes of these shapes, gives p; extrapolated where
+    least ≤ p ≤ 1.75·order, with p at most the order.
 
     The error of an extrapolated energy is 1.5 times what it matters whether the observed or the expected power is used, and at
     least 0.15 of the distance to the finest mesh's energy. Beyond order 8 nothing is extrapolated: meshes this coarse are
     seldom on the asymptote, and their steps shrink unevenly. The error is then the last step times (step before / last
     step)^caution.
-    `smooth` is an error that does not depend on h: steps smaller than it need not follow a power.
     """
-    coarse, middle, fine = levels
-    least, order = orders
+    least, order, smooth = 1.0, float(scheme.order), np.zeros(len(residuals))
+    spacings = [1 / (shape[0] + 1) for shape in shapes[-3:]]
+    if isinstance(scheme, Elements) and shrinks(problem, scheme):
+        # At a cusp the error falls as (smallest element)^dim, at a reentrant corner no faster. What one degree less changes
+        # does not depend on h: steps smaller than it need not follow a power.
+        least, order = 1.0 if problem.centres else 0.5, float(max(problem.dim, 2))
+        spacings, smooth = [scheme.ratio**j for j in (2, 1, 0)], np.abs(levels[0] - levels[2])
+    coarse, middle, fine = levels[-3:]
     ratio = spacings[1] / spacings[2]
     first, second = coarse - middle, middle - fine
     floor = 1e-11 * np.abs(fine).max() + residuals
@@ -171,7 +154,7 @@ def extrapolated(
     if order > 8:
         settled = tiny | (last <= np.abs(first))
         tiny = settled
-        last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** caution
+        last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** scheme.caution
 
     def beyond(power: Levels | float) -> Levels:
         """From the finest mesh to spacing zero, by that power."""
