@@ -135,13 +135,13 @@ _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless
 # Matplotlib is imported when a picture is wanted.
 for _view, _function in {
     "plot_orbitals": "qspin.draw.orbitals:orbitals",
-    "plot_isosurfaces": "qspin.draw.isosurfaces:isosurfaces",
+    "plot_isosurfaces": "qspin.draw.surfaces:isosurfaces",
     "plot_levels": "qspin.draw.levels:levels",
-    "plot_marginals": "qspin.draw.marginals:marginals",
+    "plot_marginals": "qspin.draw.orbitals:marginals",
     "plot_history": "qspin.draw.history:history",
     "plot_errors": "qspin.draw.history:history_errors",
-    "plot_overlap": "qspin.draw.overlap:overlap",
-    "animate": "qspin.draw.animation:animate",
+    "plot_overlap": "qspin.draw.levels:overlap",
+    "animate": "qspin.draw.film:animate",
     "report": "qspin.draw.report:report",
 }.items():
     _VIEWS.register(_view, _function)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from qspin.draw import plot
+from qspin.draw import history, save_all
 from qspin.draw import style as plot_style
 from qspin.problem.domain import Box
 from qspin.problem.region import Region
@@ -213,7 +213,7 @@ def test_own_axes():
     ],
 )
 def test_wrong_input_for_orbitals(options):
-    with pytest.raises(ValueError, match=r"^(orbitals|plot): "):
+    with pytest.raises(ValueError, match=r"^orbitals: "):
         oscillator(3, 1).plot_orbitals(**options)
 
 
@@ -247,12 +247,13 @@ def test_numbers_with_errors(energy, error, text):
     assert plot_style.with_error(energy, error) == text
 
 
-def test_spread_moves_as_little_as_it_must():
-    assert plot_style.spread_out(np.array([3.0, 1.0]), 1.0).tolist() == [3.0, 1.0]
-    assert plot_style.spread_out(np.array([1.0, 1.0, 1.0]), 1.0) == pytest.approx([0, 1, 2])
-    assert plot_style.spread_out(np.array([1.0, 1.0, 1.0]), 1.0, (0.5, 9.0)) == pytest.approx([0.5, 1.5, 2.5])
-    placed = plot_style.spread_out(np.random.default_rng(0).normal(size=30), 0.3)
-    assert np.diff(np.sort(placed)).min() > 0.3 - 1e-12
+def test_labels_move_to_be_apart():
+    """Pushed up and down in equal parts; labels that are apart stay, none leaves the axes."""
+    assert plot_style.spread_out(np.array([0.9, 0.1]), 0.1).tolist() == [0.9, 0.1]
+    assert plot_style.spread_out(np.array([0.5, 0.5, 0.5]), 0.1) == pytest.approx([0.4, 0.5, 0.6])
+    assert plot_style.spread_out(np.zeros(3), 0.1) == pytest.approx([0, 0.1, 0.2])
+    placed = plot_style.spread_out(np.random.default_rng(0).uniform(size=30), 0.03)
+    assert np.diff(np.sort(placed)).min() > 0.03 - 1e-12 and placed.min() >= 0 and placed.max() <= 1
 
 
 def test_the_colours_are_apart_for_the_colour_blind():
@@ -373,7 +374,7 @@ def test_no_history(history):
 def test_save_all(tmp_path, dim):
     spectrum = trained(oscillator, 4, dim)
     energies, history = spectrum.energies.copy(), {k: v.copy() for k, v in spectrum.history.items()}
-    paths = plot.save_all(spectrum, tmp_path / "run" / "pictures", reference=oscillator(4, dim))
+    paths = save_all(spectrum, tmp_path / "run" / "pictures", reference=oscillator(4, dim))
     assert [p.name for p in paths] == ["orbitals.png", "levels.png", "history.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
     assert not plt.get_fignums()
@@ -382,7 +383,7 @@ def test_save_all(tmp_path, dim):
 
 
 def test_save_all_without_history(tmp_path):
-    paths = plot.save_all(oscillator(2, 1), str(tmp_path))
+    paths = save_all(oscillator(2, 1), str(tmp_path))
     assert [p.name for p in paths] == ["orbitals.png", "levels.png"]
 
 
@@ -460,13 +461,13 @@ def test_errors_of_training_against_a_reference():
 
 
 def test_save_all_in_three_dimensions(tmp_path):
-    paths = plot.save_all(oscillator(2, 3), tmp_path)
+    paths = save_all(oscillator(2, 3), tmp_path)
     assert [p.name for p in paths] == ["orbitals.png", "levels.png", "isosurfaces.png"]
 
 
 def test_training_has_a_panel_of_errors_where_something_is_known():
     spectrum = trained(oscillator, 2, 1)
-    assert len(plot.draw_training(spectrum)) == 1
-    assert len(plot.draw_training(spectrum, [oscillator(2, 1), [0.5, 1.5]])) == 1
-    upper, lower = plot.draw_training(spectrum, oscillator(2, 1))
+    assert len(history.training(spectrum)) == 1
+    assert len(history.training(spectrum, reference=[oscillator(2, 1), [0.5, 1.5]])) == 1
+    upper, lower = history.training(spectrum, reference=oscillator(2, 1))
     assert upper.get_xlim() == lower.get_xlim() and lower.get_yscale() == "log"

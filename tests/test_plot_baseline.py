@@ -1,18 +1,15 @@
 """Every picture looks as it did when somebody last looked at it: against stored ones, without their text."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from known_spectra import hermite, oscillator, spectrum_of, trained, well
+from known_spectra import oscillator, spectrum_of, trained
 from matplotlib import pyplot as plt
 from stored_pictures import BASELINE, difference
 
-import qspin.draw.animation
-import qspin.draw.marginals
-from qspin.draw import plot
+from qspin.draw import history
 from qspin.problem.domain import Box
 from qspin.problem.region import Region
 from qspin.problem.shapes import Disk
@@ -57,49 +54,14 @@ def levels(errors=0.12):
     return unsure.plot_levels(reference=[oscillator(6, 2), [1.1, 2.05, 2.05]])
 
 
-def film(spectrum, coefficients, monkeypatch, folder):
-    """The last frame of a film, as Axes."""
-    kept = []
-
-    class Keeper:
-        @contextmanager
-        def saving(self, figure, path, dpi):
-            kept.append(figure)
-            yield
-
-        def grab_frame(self):
-            pass
-
-    monkeypatch.setattr(qspin.draw.animation, "_writer", lambda target, fps: Keeper())
-    spectrum.animate(coefficients, folder / "x.gif", frames=4)
-    return kept[0].axes
-
-
-def in_many_dimensions(pair, monkeypatch):
-    """Densities of oscillator states in four dimensions, in closed form in place of sampled ones."""
-
-    def marginal(spectrum, axes, bins, points):
-        edges = np.linspace(-3, 3, bins + 1)
-        x = (edges[1:] + edges[:-1]) / 2
-        along = [np.stack([hermite(int(k == axis + 1), x) ** 2 for k in range(3)], axis=1) for axis in axes]
-        density = along[0] if len(axes) == 1 else along[0][:, None] * along[1][None]
-        return [edges] * len(axes), density
-
-    monkeypatch.setattr(qspin.draw.marginals, "marginal", marginal)
-    return oscillator(3, 4).plot_marginals(pair=pair)
-
-
 PICTURES = {
     "orbitals_1d": lambda: oscillator(4, 1).plot_orbitals(),
-    "densities_1d_walls": lambda: well(3).plot_orbitals(density=True),
     "orbitals_2d": lambda: oscillator(4, 2).plot_orbitals(contours=5, points=60),
-    "densities_2d": lambda: oscillator(4, 2).plot_orbitals(contours=5, points=60, density=True),
-    "orbitals_region": lambda: drum().plot_orbitals(points=80),
+    "orbitals_region": lambda: drum().plot_orbitals(points=80, density=True),
     "slices_3d": lambda: oscillator(4, 3).plot_orbitals(points=40),
     "isosurfaces": lambda: oscillator(4, 3).plot_isosurfaces(points=24),
     "levels": levels,
-    "history": lambda: training().plot_history(),
-    "training": lambda: plot.draw_training(training()),
+    "training": lambda: history.training(training()),
     "overlap": lambda: turned(oscillator(6, 2)).plot_overlap(oscillator(6, 2)),
 }
 
@@ -109,24 +71,10 @@ def test_picture(name, tmp_path):
     assert difference(PICTURES[name](), name, tmp_path) is None
 
 
-def test_frames_of_films(tmp_path, monkeypatch):
-    for name, spectrum, coefficients in (
-        ("film_1d", oscillator(3, 1), [1, 1, 0.5j]),
-        ("film_2d", oscillator(3, 2), [1, 1, 1j]),
-    ):
-        drawn = film(spectrum, coefficients, monkeypatch, tmp_path)
-        assert difference(drawn, name, tmp_path) is None
-
-
-@pytest.mark.parametrize(("name", "pair"), [("marginals", None), ("marginals_pair", (0, 1))])
-def test_densities_in_many_dimensions(name, pair, tmp_path, monkeypatch):
-    assert difference(in_many_dimensions(pair, monkeypatch), name, tmp_path) is None
-
-
 def test_stored_pictures_are_small_and_used():
     stored = {path.stem: path.stat().st_size for path in BASELINE.glob("*")}
     assert max(stored.values()) < 30_000
-    assert stored.keys() == PICTURES.keys() | {"film_1d", "film_2d", "marginals", "marginals_pair"}
+    assert stored.keys() == PICTURES.keys()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +84,7 @@ def test_stored_pictures_are_small_and_used():
         ("orbitals_2d", lambda: oscillator(4, 2).plot_orbitals(points=60, states=[0, 2, 1, 3])),
         ("levels", lambda: oscillator(6, 2).plot_levels(reference=[oscillator(6, 2)])),
         ("levels", lambda: levels(errors=0.02)),
-        ("history", lambda: training(exact=None).plot_history()),
+        ("training", lambda: history.training(training(), reference=np.arange(4) + 0.6)),
         ("overlap", lambda: oscillator(6, 2).plot_overlap(oscillator(6, 2))),
         ("isosurfaces", lambda: oscillator(4, 3).plot_isosurfaces(points=24, states=[0, 2, 1, 3])),
     ],

@@ -15,18 +15,14 @@ COARSE = {"points": 24}
 class Recorded(Poly3DCollection):
     """Keeps the corners and colours it was given: Matplotlib sorts its own by depth."""
 
-    def __init__(self, corners, **settings):
-        self.corners = corners
-        super().__init__(corners, **settings)
-
-    def set_facecolor(self, shades):
-        self.shades = shades
-        super().set_facecolor(shades)
+    def __init__(self, corners, facecolors, **settings):
+        self.corners, self.shades = corners, np.asarray(facecolors)
+        super().__init__(corners, facecolors=facecolors, **settings)
 
 
 @pytest.fixture(autouse=True)
 def close_figures(monkeypatch) -> Iterator[None]:
-    monkeypatch.setattr("qspin.draw.isosurfaces.Poly3DCollection", Recorded)
+    monkeypatch.setattr("qspin.draw.surfaces.Poly3DCollection", Recorded)
     yield
     for number in plt.get_fignums():
         plt.figure(number).canvas.draw()

@@ -15,7 +15,7 @@ from known_spectra import hydrogen, oscillator, trained
 from matplotlib import pyplot as plt
 
 import qspin
-from qspin.draw import html_page, report_pictures
+import qspin.draw.report
 from qspin.draw.report import report
 from qspin.problem.domain import Nodes
 from qspin.run import run_folder
@@ -206,22 +206,11 @@ def test_functions_that_live_in_no_box(tmp_path):
 
 
 def test_of_very_many_states_the_first_are_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(report_pictures, "MOST_STATES", 2)
+    monkeypatch.setattr(qspin.draw.report, "MOST_STATES", 2)
     page = read(oscillator(4, 1).report(tmp_path / "many.html"))
     check_alone(page)
     assert "The first 2 of 4 states are drawn." in page.all("main")[0]["text"]
     assert len(page.all("a")) == 2 and len(page.all("img")) == 1 + 2 + 1
-
-
-def test_functions_are_evaluated_once_at_each_set_of_points():
-    calls = []
-    spectrum = oscillator(2, 1)
-    inner = spectrum.eigenfunctions.function
-    spectrum.eigenfunctions.function = lambda x: calls.append(len(x)) or inner(x)
-    once = report_pictures.Remembered(spectrum.eigenfunctions)
-    for points in (np.zeros((3, 1)), np.zeros((3, 1)), np.ones((3, 1))):
-        assert (once(points) == inner(points)).all()
-    assert calls == [3, 3] and once.n_states == 2 and once.dim == 1
 
 
 def test_wrong_folders(tmp_path, run):
@@ -236,11 +225,6 @@ def test_wrong_folders(tmp_path, run):
     (tmp_path / "settings.toml").write_text("[problem")
     with pytest.raises(ValueError, match=r"report: .*settings.toml cannot be read"):
         run_folder.report(tmp_path)
-
-
-def test_a_table_with_a_row_of_another_length():
-    with pytest.raises(ValueError, match="table: 2 columns, but a row of 1 cells"):
-        html_page.table("c", ["a", "b"], [[html_page.Cell(1)]])
 
 
 # --- in a browser
@@ -296,13 +280,3 @@ def test_it_runs_in_a_browser(run, tmp_path):
         "up": "0,1,2",
         "down": "2,1,0descending",
     }
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_a_script_that_fails_or_loads_something_would_be_heard(tmp_path):
-    path = tmp_path / "broken.html"
-    body = "<script>missing.call()</script><img src='https://example.org/x.png' alt='x'>"
-    path.write_text(html_page.page("broken", body), encoding="utf-8")
-    _, said = browse(path, tmp_path / "profile")
-    assert any("ReferenceError" in line for line in said)
-    assert any("Content Security Policy" in line for line in said), "the page forbids it"

@@ -1,28 +1,20 @@
-"""Training history: running energies against steps, and how far they are from known ones."""
+"""Training: running energies against steps, and how far they were from known ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
+from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 
-from qspin.draw.levels import exact_column, reference_columns
-from qspin.draw.style import (
-    colour_of,
-    distinct_levels,
-    energy_label,
-    error_bar,
-    finish,
-    label_right,
-    one_axes,
-    with_bars,
-)
+from qspin.draw.levels import Column, exact_columns, reference_columns
+from qspin.draw.style import blank_figure, colour_of, finish, groups_of, label_levels, limits, one_axes
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["history", "history_errors"]
+__all__ = ["has_history", "history", "history_errors", "training"]
+
+_DASHES = ((0, (5, 3)), (0, (1, 2)), (0, (5, 2, 1, 2)))
 
 
 def history(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
@@ -33,48 +25,39 @@ def history(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
     transient may leave the picture.
 
     Args:
+        ax: an Axes; None makes a new figure, an empty `Figure` is filled.
         reference: a `Spectrum` or an array of energies; the exact energies by default, where known.
 
     Returns the Axes. Raises ValueError where the spectrum has no history (a grid, for instance).
     """
-    return draw_history(spectrum, ax, plt.figure, reference)
-
-
-def draw_history(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], reference: Any) -> Any:
-    """`history`, on a new figure of that maker's."""
     steps, running = _training("history", spectrum)
-    n = min(spectrum.n_states, running.shape[1])
-    columns = reference_columns(reference, "history")
-    if reference is None and spectrum.exact is not None:
-        columns = [exact_column(spectrum)]
-    lines = [column._replace(energies=column.energies[: spectrum.n_states]) for column in columns]
-
-    ax = one_axes(ax, make_figure)
-    last = float(steps[-1])
+    columns = _columns("history", spectrum, reference)
+    n, last = spectrum.n_states, float(steps[-1])
+    ax = one_axes("history", ax)
     ax.set_xlim(min(0.0, float(steps[0])), last * 1.05 if last > 0 else 1.0)
-    known = np.concatenate(
-        [with_bars(spectrum.energies, spectrum.errors), *(line.energies for line in lines)]
-    )
-    ax.set_ylim(*_history_limits(known, running[:, :n]))
+    known = np.concatenate([spectrum.energies, *(column.energies[:n] for column in columns)])
+    errors = np.concatenate([spectrum.errors, np.zeros(len(known) - n)])
+    ax.set_ylim(*_history_limits(known, errors, running[:, :n]))
     for k in range(n):
-        ax.plot(
-            steps,
-            running[:, k],
-            color=colour_of(k),
-            lw=1.1,
-            zorder=2,
-            marker="." if len(steps) == 1 else None,
-        )
-    for k in range(spectrum.n_states):
-        error_bar(ax, last * 1.025, spectrum.energies[k], spectrum.errors[k], colour_of(k), marker="o")
-    for i, line in enumerate(lines):
-        style = ((0, (5, 3)), (0, (1, 2)), (0, (5, 2, 1, 2)))[i % 3]
-        for j, energy in enumerate(distinct_levels(line.energies)):
-            ax.axhline(energy, color="k", lw=0.8, ls=style, zorder=3, label=line.label if j == 0 else None)
-    label_right(ax, spectrum.energies, [str(k) for k in range(spectrum.n_states)], merge=True)
+        if k < running.shape[1]:
+            ax.plot(steps, running[:, k], color=colour_of(k), lw=1.1, zorder=2, marker=_marker(steps))
+        ax.errorbar(
+            last * 1.025, spectrum.energies[k], spectrum.errors[k] if np.isfinite(spectrum.errors[k]) else None,
+            color=colour_of(k), marker="o", ms=4, mec="k", mew=0.5, elinewidth=1.0, capsize=2.5, zorder=4,
+        )  # fmt: skip
+    for i, column in enumerate(columns):
+        for group in column.groups:
+            if group[0] < n:
+                label = column.label if group[0] == 0 else None
+                energy = column.energies[group[0]]
+                ax.axhline(energy, color="k", lw=0.8, ls=_DASHES[i % len(_DASHES)], zorder=3, label=label)
+    groups = groups_of(spectrum)
+    texts = [f"{group[0]}–{group[-1]}" if len(group) > 1 else str(group[0]) for group in groups]
+    heights = [float(spectrum.energies[group].mean()) for group in groups]
+    label_levels(ax, 1.0, heights, texts, ["0.25"] * len(texts))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set_xlabel("step")
-    finish(ax, spectrum, ylabel=energy_label(spectrum))
+    finish(ax, spectrum, "energy")
     return ax
 
 
@@ -85,72 +68,67 @@ def history_errors(spectrum: Spectrum, ax: Any = None, reference: Any = None) ->
     one, the bar reaches up to the claimed error. A dot above its bar is an error that was claimed too small.
 
     Args:
+        ax: an Axes; None makes a new figure, an empty `Figure` is filled.
         reference: a `Spectrum` or an array of energies; the exact energies by default.
 
     Returns the Axes. Raises ValueError where the spectrum has no history, or nothing is known to compare it with.
     """
-    return draw_errors(spectrum, ax, plt.figure, reference)
-
-
-def draw_errors(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], reference: Any) -> Any:
-    """`history_errors`, on a new figure of that maker's."""
     steps, running = _training("history_errors", spectrum)
-    columns = reference_columns(reference, "history_errors")
-    if reference is None and spectrum.exact is not None:
-        columns = [exact_column(spectrum)]
+    columns = _columns("history_errors", spectrum, reference)
     if len(columns) != 1:
         raise ValueError(
             f"history_errors: needs one reference to measure from, a Spectrum or energies, got {len(columns)}."
         )
     (column,) = columns
     n = min(spectrum.n_states, running.shape[1], column.known)
-    known, final = column.energies[:n], spectrum.energies[:n]
+    known = column.energies[:n]
     floor = np.finfo(float).eps * max(float(np.abs(known).max()), 1e-300)  # a zero has no place on this axis
-    off, left = (np.maximum(np.abs(e - known), floor) for e in (running[:, :n], final))
+    off, left = (np.maximum(np.abs(e - known), floor) for e in (running[:, :n], spectrum.energies[:n]))
     claimed = np.where(np.isfinite(spectrum.errors[:n]), np.maximum(spectrum.errors[:n], floor), np.nan)
 
-    ax = one_axes(ax, make_figure)
+    ax = one_axes("history_errors", ax)
     ax.set_yscale("log")
-    every = np.concatenate([off[np.isfinite(off)], left, claimed[np.isfinite(claimed)]])
-    ax.set_ylim(0.4 * every.min(), 2.5 * every.max())
-    last = float(steps[-1])
-    room = 0.04 + 0.022 * min(n, 15)
-    ax.set_xlim(min(0.0, float(steps[0])), last * (1 + room) if last > 0 else 1.0)
-    places = last * (1 + room * (np.arange(n) + 1) / (n + 1))
-    for k in range(n):
-        colour, place = colour_of(k), places[k]
-        ax.plot(steps, off[:, k], color=colour, lw=1.1, zorder=2, marker="." if len(steps) == 1 else None)
+    every = np.concatenate([off.ravel(), left, claimed])
+    ax.set_ylim(0.4 * np.nanmin(every), 2.5 * np.nanmax(every[np.isfinite(every)]))
+    last = max(float(steps[-1]), 1.0)
+    width = last * (0.04 + 0.022 * min(n, 15))  # of the columns
+    ax.set_xlim(min(0.0, float(steps[0])), last + width)
+    for k, place in enumerate(last + width * (np.arange(n) + 1) / (n + 1)):
+        colour = colour_of(k)
+        ax.plot(steps, off[:, k], color=colour, lw=1.1, zorder=2, marker=_marker(steps))
         ax.plot([place] * 2, [ax.get_ylim()[0], claimed[k]], color=colour, lw=2.2, alpha=0.35, zorder=2.5)
-        ax.plot(
-            [place], [left[k]], "o", color=colour, ms=4, markeredgecolor="k", markeredgewidth=0.5, zorder=4
-        )
-        if k % -(-n // 7):  # there is room for seven numbers
-            continue
-        ax.annotate(
-            str(k), (place, 1.0), (0, 2), xycoords=ax.get_xaxis_transform(), textcoords="offset points",
-            ha="center", fontsize=7, color=colour, annotation_clip=False,
-        )  # fmt: skip
-    mark_steps(ax, last)
+        ax.plot([place], [left[k]], "o", color=colour, ms=4, mec="k", mew=0.5, zorder=4)
+        if k % -(-n // 7) == 0:  # seven numbers fit
+            ax.text(
+                place, 1.01, str(k), transform=ax.get_xaxis_transform(), ha="center", fontsize=7, color=colour
+            )
+    _mark_steps(ax, last)
     ax.set_xlabel("step")
-    units = f" [{spectrum.units}]" if spectrum.units else ""
-    finish(ax, spectrum, ylabel=f"|energy − {column.label}|{units}")
+    finish(ax, spectrum, f"|energy − {column.label}|")
     return ax
 
 
-def mark_steps(ax: Any, last: float) -> None:
-    """Numbers of steps below the axis, none past the last one, where final energies stand."""
-    marks = MaxNLocator(6, integer=True).tick_values(ax.get_xlim()[0], max(last, 1.0))
-    ax.set_xticks([mark for mark in marks if ax.get_xlim()[0] <= mark <= max(last, 1.0)])
+def training(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> np.ndarray:
+    """Draw the history, and below it the errors where there is one thing to measure them from.
 
+    Args:
+        ax: an empty `Figure`, or None for a new one.
+        reference: as `history` takes it.
 
-def _training(caller: str, spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray]:
-    """Steps (T,) and energies (T, n). Raises ValueError where there are none."""
-    if not has_history(spectrum):
-        raise ValueError(
-            f"{caller}: the spectrum of {spectrum.name} by {spectrum.method or 'an unnamed method'} has no "
-            "history of training. Methods without steps, such as a grid, have none: draw levels instead."
-        )
-    return np.asarray(spectrum.history["step"]), np.asarray(spectrum.history["energies"], dtype=float)
+    Returns an array of one or two Axes. Raises ValueError where the spectrum has no history.
+    """
+    known = len(_columns("history", spectrum, reference)) == 1
+    figure = blank_figure(ax, 6.4, 7.6 if known else 4.4)
+    if figure is None:
+        raise ValueError(f"training: ax must be a Matplotlib Figure or None, got {ax!r}.")
+    axes = np.ravel(figure.subplots(2 if known else 1, 1, squeeze=False))
+    history(spectrum, axes[0], reference)
+    if known:
+        history_errors(spectrum, axes[1], reference)
+        axes[0].set_xlim(axes[1].get_xlim())
+        _mark_steps(axes[0], float(spectrum.history["step"][-1]))
+        axes[1].set_title("", loc="left")
+    return axes
 
 
 def has_history(spectrum: Spectrum) -> bool:
@@ -161,13 +139,46 @@ def has_history(spectrum: Spectrum) -> bool:
     return energies.ndim == 2 and energies.size > 0 and len(steps) == len(energies)
 
 
-def _history_limits(known: np.ndarray, running: np.ndarray) -> tuple[float, float]:
+def _training(
+    caller: str, spectrum: Spectrum
+) -> tuple[Float[np.ndarray, " records"], Float[np.ndarray, "records states"]]:
+    """Steps and running energies. Raises ValueError where there are none."""
+    if not has_history(spectrum):
+        raise ValueError(
+            f"{caller}: the spectrum of {spectrum.name} by {spectrum.method or 'an unnamed method'} has no "
+            "history of training. Methods without steps, such as a grid, have none: draw levels instead."
+        )
+    return np.asarray(spectrum.history["step"], float), np.asarray(spectrum.history["energies"], float)
+
+
+def _columns(caller: str, spectrum: Spectrum, reference: Any) -> list[Column]:
+    return exact_columns(spectrum) if reference is None else reference_columns(caller, reference)
+
+
+def _marker(steps: Float[np.ndarray, " records"]) -> str:
+    """A single record is a dot, as no line can be drawn."""
+    return "." if len(steps) == 1 else ""
+
+
+def _mark_steps(ax: Any, last: float) -> None:
+    """Numbers of steps below the axis, none past the last one, where final energies stand."""
+    marks = MaxNLocator(6, integer=True).tick_values(ax.get_xlim()[0], max(last, 1.0))
+    ax.set_xticks([mark for mark in marks if ax.get_xlim()[0] <= mark <= max(last, 1.0)])
+
+
+def _history_limits(
+    known: Float[np.ndarray, " n"],
+    errors: Float[np.ndarray, " n"],
+    running: Float[np.ndarray, "records states"],
+) -> tuple[float, float]:
     """The levels fill half the height or more; the rest shows training, its first fifth left out."""
-    low, high = float(known.min()), float(known.max())
-    span = high - low if high - low > 1e-9 * max(abs(low), abs(high)) else 0.5 * max(abs(low), 0.1)
+    low, high = limits(known, errors)
     late = running[len(running) // 5 :]
     late = late[np.isfinite(late)]
     if late.size:
-        low = max(low - 0.3 * span, min(low, float(np.quantile(late, 0.002))))
-        high = min(high + 0.7 * span, max(high, float(np.quantile(late, 0.998))))
-    return low - 0.06 * span, high + 0.08 * span
+        bottom, top = np.quantile(late, [0.002, 0.998])
+        low, high = (
+            max(low - 0.3 * (high - low), min(low, bottom)),
+            min(high + 0.6 * (high - low), max(high, top)),
+        )
+    return float(low), float(high)

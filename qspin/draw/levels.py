@@ -1,29 +1,74 @@
-"""Level diagrams: energies of several spectra side by side, with degeneracies and errors."""
+"""Spectra beside each other: level diagrams with degeneracies and errors, and overlaps of eigenfunctions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib import pyplot as plt
+from jaxtyping import Float
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
-from qspin.draw.style import (
-    COLOURS,
-    energy_label,
-    error_bar,
-    finish,
-    groups_of,
-    line_height,
-    one_axes,
-    padded,
-    spread_out,
-    with_bars,
-)
+from qspin.draw.style import COLOURS, finish, groups_of, label_levels, limits, one_axes, title_of
+from qspin.numerics.levels import degenerate_groups
+from qspin.numerics.pencil import principal_angles
+from qspin.spectrum.comparison import shared_groups
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["levels"]
+__all__ = ["levels", "overlap"]
+
+_MOST_NUMBERS = 12  # states along a side that leave space for numbers in the squares
+
+
+class Column(NamedTuple):
+    """Energies to be drawn as one column, or as the lines of a reference."""
+
+    label: str
+    energies: Float[np.ndarray, " n"]
+    errors: Float[np.ndarray, " n"]
+    groups: list[list[int]]
+    known: int  # levels that belong; any more are drawn pale
+    colour: str
+
+
+def reference_columns(caller: str, reference: Any) -> list[Column]:
+    """A column for each reference that a user gave: a `Spectrum`, energies, or a list of these. Raises ValueError."""
+    if reference is None:
+        return []
+    several = isinstance(reference, list | tuple) and any(
+        isinstance(r, Spectrum) or np.ndim(r) for r in reference
+    )
+    return [
+        _spectrum_column(one, COLOURS[i % len(COLOURS)])
+        if isinstance(one, Spectrum)
+        else _plain_column(caller, "reference", one, None, COLOURS[i % len(COLOURS)])
+        for i, one in enumerate(reference if several else [reference], start=1)
+    ]
+
+
+def exact_columns(spectrum: Spectrum) -> list[Column]:
+    """One column of the closed form's energies, or none."""
+    if spectrum.exact is None:
+        return []
+    return [_plain_column("levels", "exact", spectrum.exact, spectrum.n_states, "k")]
+
+
+def _spectrum_column(spectrum: Spectrum, colour: str) -> Column:
+    label = spectrum.method or "spectrum"
+    return Column(label, spectrum.energies, spectrum.errors, groups_of(spectrum), spectrum.n_states, colour)
+
+
+def _plain_column(caller: str, label: str, energies: Any, known: int | None, colour: str) -> Column:
+    try:
+        given = np.asarray(energies, dtype=float)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
+        raise ValueError(f"{caller}: reference must be a Spectrum or finite energies (n,), got {energies!r}.")
+    given, exactly = np.sort(given), np.zeros(len(given))
+    groups = degenerate_groups(given, exactly)
+    return Column(label, given, exactly, groups, len(given) if known is None else known, colour)
 
 
 def levels(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
@@ -34,140 +79,118 @@ def levels(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
     exact level that follows the last one asked for is grey.
 
     Args:
+        ax: an Axes; None makes a new figure, an empty `Figure` is filled.
         reference: a `Spectrum`, an array of energies, or a list of these.
 
     Returns the Axes. Raises ValueError where a reference is no list of finite energies.
     """
-    return draw_levels(spectrum, ax, plt.figure, reference)
-
-
-def draw_levels(spectrum: Spectrum, ax: Any, make_figure: Callable[..., Any], reference: Any) -> Any:
-    """`levels`, on a new figure of that maker's."""
-    columns = [_spectrum_column(spectrum), *reference_columns(reference, "levels")]
-    if spectrum.exact is not None:
-        columns.append(exact_column(spectrum))
-    names = [column.label for column in columns]
-    columns = [
-        column._replace(label=f"{column.label} {names[: i + 1].count(column.label)}")
-        if names.count(column.label) > 1
-        else column
-        for i, column in enumerate(columns)
-    ]
-    ax = one_axes(ax, make_figure, width=2.4 + 1.6 * len(columns))
-    every = np.concatenate([with_bars(column.energies, column.errors) for column in columns])
-    low, high = padded(float(every.min()), float(every.max()), 0.06)
-    ax.set_xlim(-0.6, len(columns) - 0.4 + 0.15)
-    ax.set_ylim(low, high)
-    for left, right in pairwise(range(len(columns))):
-        n = min(columns[left].known, columns[right].known)
-        ends = np.stack([columns[left].energies[:n], columns[right].energies[:n]])
-        ax.plot([left + 0.5, right - 0.36], ends, color="0.75", lw=0.7, ls=(0, (2, 2)), zorder=1)
+    columns = [_spectrum_column(spectrum, COLOURS[0]), *reference_columns("levels", reference)]
+    columns += exact_columns(spectrum)
+    ax = one_axes("levels", ax, width=2.4 + 1.6 * len(columns))
+    energies, errors = (np.concatenate([column[i] for column in columns]) for i in (1, 2))
+    ax.set(xlim=(-0.6, len(columns) - 0.25), ylim=limits(energies, errors))
+    for place, (left, right) in enumerate(pairwise(columns)):
+        n = min(left.known, right.known)
+        ends = np.stack([left.energies[:n], right.energies[:n]])
+        ax.plot([place + 0.5, place + 0.64], ends, color="0.75", lw=0.7, ls=(0, (2, 2)), zorder=1)
     for place, column in enumerate(columns):
         _draw_column(ax, place, column)
-    ax.set_xticks(range(len(columns)), [f"{column.label}{_largest_error(column)}" for column in columns])
+    ax.set_xticks(range(len(columns)), _names(columns))
     ax.tick_params(axis="x", length=0)
-    finish(ax, spectrum, ylabel=energy_label(spectrum))
+    finish(ax, spectrum, "energy")
     ax.spines["bottom"].set_visible(False)
     return ax
 
 
-class _Column(NamedTuple):
-    """Energies to be drawn as one column, or as the lines of a reference."""
-
-    label: str
-    energies: np.ndarray
-    errors: np.ndarray
-    groups: list[list[int]]
-    known: int  # levels that belong; any more are drawn pale
-    colour: str
-
-
-def _spectrum_column(spectrum: Spectrum, colour: str = COLOURS[0]) -> _Column:
-    label = spectrum.method or "spectrum"
-    return _Column(label, spectrum.energies, spectrum.errors, groups_of(spectrum), spectrum.n_states, colour)
+def _names(columns: list[Column]) -> list[str]:
+    """What stands under the columns: their labels, equal ones numbered, and the largest error."""
+    labels, names = [column.label for column in columns], []
+    for i, column in enumerate(columns):
+        number = f" {labels[: i + 1].count(column.label)}" if labels.count(column.label) > 1 else ""
+        finite = column.errors[np.isfinite(column.errors)]
+        if len(finite) < len(column.errors):
+            error = "\nsome errors unknown" if len(finite) else "\nerrors unknown"
+        else:
+            error = f"\nerrors ≤ {finite.max():.1g}" if finite.any() else ""
+        names.append(f"{column.label}{number}{error}")
+    return names
 
 
-def _plain_column(label: str, energies: Any, count: int | None, colour: str, caller: str) -> _Column:
-    try:
-        found = np.asarray(energies, dtype=float)
-    except (TypeError, ValueError):
-        found = np.empty(0)
-    if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all():
-        raise ValueError(f"{caller}: reference must be a Spectrum or finite energies (n,), got {energies!r}.")
-    found = np.sort(found)
-    breaks = np.flatnonzero(np.diff(found) > 1e-9 * np.abs(found).max()) + 1
-    groups = [[int(i) for i in group] for group in np.split(np.arange(len(found)), breaks)]
-    return _Column(label, found, np.zeros(len(found)), groups, len(found) if count is None else count, colour)
-
-
-def exact_column(spectrum: Spectrum) -> _Column:
-    """The closed form's energies."""
-    return _plain_column("exact", spectrum.exact, spectrum.n_states, "k", "levels")
-
-
-def reference_columns(reference: Any, caller: str) -> list[_Column]:
-    """A column for each reference that a user gave. Raises ValueError."""
-    if reference is None:
-        return []
-    several = isinstance(reference, list | tuple) and any(
-        isinstance(r, Spectrum) or np.ndim(r) for r in reference
-    )
-    columns = []
-    for i, one in enumerate(reference if several else [reference]):
-        colour = COLOURS[(i + 1) % len(COLOURS)]
-        columns.append(
-            _spectrum_column(one, colour)
-            if isinstance(one, Spectrum)
-            else _plain_column("reference", one, None, colour, caller)
-        )
-    return columns
-
-
-def _largest_error(column: _Column) -> str:
-    finite = column.errors[np.isfinite(column.errors)]
-    if not column.errors.any():
-        return ""
-    if len(finite) < len(column.errors):
-        return "\nsome errors unknown" if len(finite) else "\nerrors unknown"
-    return f"\nerrors ≤ {finite.max():.1g}"
-
-
-def _draw_column(ax: Any, place: int, column: _Column) -> None:
+def _draw_column(ax: Any, place: int, column: Column) -> None:
     heights, texts = [], []
-    span = np.ptp(ax.get_ylim())
     for group in column.groups:
         width = 0.64 / len(group)
         gap = 0.16 * width if len(group) > 1 else 0.0
         for i, k in enumerate(group):
-            left = place - 0.32 + i * width + gap / 2
-            colour, style = (column.colour, "-") if k < column.known else ("0.7", (0, (1.5, 1)))
-            ax.plot(
-                [left, left + width - gap],
-                [column.energies[k]] * 2,
-                color=colour,
-                lw=1.8,
-                ls=style,
-                solid_capstyle="butt",
-                zorder=2,
-            )
-            error_bar(ax, left + (width - gap) / 2, column.energies[k], column.errors[k], column.colour)
+            ends = place - 0.32 + np.array([i * width + gap / 2, (i + 1) * width - gap / 2])
+            known, energy = k < column.known, column.energies[k]
+            colour, style = (column.colour, "-") if known else ("0.7", (0, (1.5, 1)))
+            ax.plot(ends, [energy] * 2, color=colour, ls=style, lw=1.8, solid_capstyle="butt", zorder=2)
+            if np.isfinite(column.errors[k]) and column.errors[k] > 0:
+                ax.errorbar(
+                    ends.mean(), energy, column.errors[k], color=colour, elinewidth=1.0, capsize=2.5, zorder=4
+                )
         if min(group) >= column.known:  # the exact level that follows
-            heights.append(float(column.energies[group].mean()))
+            heights.append(column.energies[group].mean())
             texts.append("next")
         # Levels that large errors leave unresolved, but that are seen apart, are not called degenerate.
         equal = [k for k in group if k < column.known]
-        if len(equal) > 1 and np.ptp(column.energies[equal]) < 0.02 * span:
-            heights.append(float(column.energies[equal].mean()))
+        if len(equal) > 1 and np.ptp(column.energies[equal]) < 0.02 * np.ptp(ax.get_ylim()):
+            heights.append(column.energies[equal].mean())
             texts.append(f"×{len(equal)}")
-    for text, height, at in zip(
-        texts, heights, spread_out(np.array(heights), line_height(ax, 8.0)), strict=True
-    ):
-        ax.annotate(
-            text,
-            (place + 0.32, height),
-            (place + 0.345, at),
-            fontsize=8,
-            annotation_clip=False,
-            va="center",
-            color=column.colour,
+    left, right = ax.get_xlim()
+    label_levels(ax, (place + 0.34 - left) / (right - left), heights, texts, [column.colour] * len(texts))
+
+
+def overlap(spectrum: Spectrum, reference: Spectrum, ax: Any = None, values: np.ndarray | None = None) -> Any:
+    """Draw the squared overlaps of two spectra's eigenfunctions.
+
+    Inside a frame stand levels that the two cannot tell apart: any rotation among them is as good, and each row and column of
+    the frame should sum to one. At its right stands the largest angle (radians) between the two eigenspaces, or "cut" where the
+    level goes on beyond the states that were asked for.
+
+    Args:
+        reference: another spectrum on the same domain.
+        ax: an Axes; None makes a new figure, an empty `Figure` is filled.
+        values: (M, N), what `spectrum.overlap(reference)` returns, where it is known already.
+
+    Returns the Axes. Raises ValueError where the domains or the shape of `values` differ.
+    """
+    shape = (reference.n_states, spectrum.n_states)
+    overlaps = spectrum.overlap(reference) if values is None else np.asarray(values)
+    if overlaps.shape != shape:
+        raise ValueError(f"overlap: values must have shape {shape}, got {overlaps.shape}.")
+    ax = one_axes("overlap", ax, width=6.0)
+    squares = np.abs(overlaps) ** 2
+    image = ax.imshow(squares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.16, aspect=25)
+    bar.set_label(r"$|\langle\psi_m|\psi_n\rangle|^2$", fontsize=9)
+    bar.outline.set_visible(False)
+    if max(shape) <= _MOST_NUMBERS:
+        for m, n in np.argwhere(squares >= 0.005):
+            ink = "white" if squares[m, n] > 0.55 else "0.15"
+            ax.text(n, m, f"{squares[m, n]:.2f}", ha="center", va="center", fontsize=7.5, color=ink)
+    groups, whole = shared_groups(spectrum, reference)
+    fontsize = float(np.clip(240 / len(groups), 3, 8))
+    for group in groups:
+        first, size, block = group[0] - 0.5, len(group), slice(group[0], group[-1] + 1)
+        ax.add_patch(
+            Rectangle((first, first), size, size, fill=False, edgecolor=COLOURS[1], lw=1.4, zorder=3)
         )
+        cut = group is groups[-1] and not whole
+        text = "cut" if cut else _angle(float(principal_angles(overlaps[block, block])[-1]))
+        ax.text(
+            1.02, first + size / 2, text, transform=ax.get_yaxis_transform(), fontsize=fontsize, color=COLOURS[1],
+            va="center",
+        )  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(10, integer=True))
+    ax.set_xlabel(f"state n, {spectrum.method or 'spectrum'}")
+    ax.set_ylabel(f"state m, {reference.method or 'reference'}")
+    ax.set_title(f"{title_of(spectrum)}: overlaps", fontsize=11, loc="left")
+    return ax
+
+
+def _angle(radians: float) -> str:
+    """∠ 2e−4; an angle is an arc cosine, so that below the root of eps nothing is known of it."""
+    return "∠ < 1e−7" if radians < 1e-7 else f"∠ {radians:.0e}".replace("-0", "−")

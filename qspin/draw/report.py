@@ -1,20 +1,26 @@
-"""A report of a run: one HTML file that opens offline, with energies, comparison, pictures, settings and provenance."""
+"""A report of a spectrum: one HTML file that opens offline, with energies, comparison, pictures, settings and provenance."""
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from html import escape
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jinja2
 import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from qspin.draw import html_page, report_pictures
-from qspin.draw.html_page import Cell
-from qspin.draw.style import groups_of
+from qspin.draw import surfaces
+from qspin.draw.history import has_history, training
+from qspin.draw.levels import levels, overlap
+from qspin.draw.orbitals import marginals, orbitals
+from qspin.draw.style import groups_of, png, state_title, title_of, unit_of
 from qspin.methods.sampled.sampled_functions import SampledFunctions
+from qspin.problem.domain import Box
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.notes import rendered
 from qspin.spectrum.spectrum import Spectrum
@@ -23,7 +29,58 @@ from qspin.spectrum.tables import decimals
 
 __all__ = ["report"]
 
-_LONGEST = 12  # numbers of a list that settings have room for
+MOST_STATES = 48  # that a report draws
+_LONGEST = 12  # numbers of a list that are printed
+_TEMPLATE = Path(__file__).with_name("report.html")
+
+
+class Cell(NamedTuple):
+    """A cell of a table: its text, what it is sorted by, a class of the style sheet, a place on the page it leads to."""
+
+    text: str
+    key: object = None
+    style: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of cells by heading; with `sorts`, a click on a heading sorts by it."""
+
+    caption: str
+    columns: dict[str, list[Cell]]
+    sorts: bool = True
+
+    def rows(self) -> Iterator[tuple[Cell, ...]]:
+        """The cells of each row."""
+        return zip(*self.columns.values(), strict=True)
+
+
+class Picture(NamedTuple):
+    """A PNG file's contents, what it shows in words, and a caption."""
+
+    base64: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands under a heading of the page; of `states`, pictures, a slider shows one at a time."""
+
+    id: str
+    heading: str
+    remark: str = ""
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = field(default_factory=list)
+    states: Sequence[Picture] = ()
+
+
+class Verdict(NamedTuple):
+    """A sentence that stands first on the page, red where it is not good."""
+
+    text: str
+    good: bool
 
 
 def report(
@@ -51,209 +108,43 @@ def report(
     if comparison is None and reference is not None:
         comparison = spectrum.compare(reference)
     record = comparison.to_dict() if isinstance(comparison, Comparison) else comparison
-    parts = [
-        _head(spectrum, record),
-        _energies(spectrum),
-        _orbitals(spectrum),
-        _levels(spectrum, reference, record),
-        _training(spectrum, reference),
-        _settings(spectrum, settings or {}),
-    ]
+    n = spectrum.n_states
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title_of(spectrum),
+        name=spectrum.name,
+        summary=f"{n} state{'s' if n > 1 else ''} by {spectrum.method or 'an unnamed method'}"
+        + (f", energies in {spectrum.units}" if spectrum.units else ""),
+        verdicts=_verdicts(spectrum, record),
+        sections=[
+            Section("energies", "Energies", tables=[_energy_table(spectrum)]),
+            *_orbitals(spectrum),
+            _levels(spectrum, reference, record),
+            *_training(spectrum, reference),
+            Section("settings", "Settings and provenance", tables=_settings(spectrum, settings or {})),
+        ],
+    )
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as file:
-        file.write(html_page.page(f"{_title(spectrum)} – qspin", "".join(parts)).encode())
+        file.write(page.encode())
     return target
 
 
-# --- parts of the page
+# --- what is said
 
 
-def _head(spectrum: Spectrum, record: Mapping[str, Any] | None) -> str:
-    n = spectrum.n_states
-    what = f"{n} state{'s' if n > 1 else ''} by {spectrum.method or 'an unnamed method'}"
-    units = f", energies in {spectrum.units}" if spectrum.units else ""
-    parts = [
-        f"<h1>{escape(spectrum.name)}</h1>\n",
-        html_page.paragraph(f"{what}{units}", "faint"),
-    ]
-    if spectrum.converged.all():
-        parts.append(
-            html_page.paragraph(
-                f"Converged: all {n} states. {rendered(spectrum.notes, np.zeros(0))}", "verdict"
-            )
-        )
-    else:
-        which = _listed(np.flatnonzero(~spectrum.converged))
-        parts.append(html_page.paragraph(f"NOT CONVERGED: {which}. {spectrum.status}", "verdict bad"))
+def _verdicts(spectrum: Spectrum, record: Mapping[str, Any] | None) -> list[Verdict]:
+    good = bool(spectrum.converged.all())
+    text = f"Converged: all {spectrum.n_states} states. {rendered(spectrum.notes, np.zeros(0))}"
+    doubtful = np.flatnonzero(~spectrum.converged)
+    verdicts = [Verdict(text if good else f"NOT CONVERGED: {_listed(doubtful)}. {spectrum.status}", good)]
     if record is not None:
         agrees = np.asarray(record["agrees"], bool)
-        against = record["labels"][1]
-        said = f"{agrees.sum()} of {len(agrees)} levels agree with {against} within three combined errors."
-        if agrees.all():
-            parts.append(html_page.paragraph(said, "verdict"))
-        else:
-            parts.append(
-                html_page.paragraph(f"{said} DIFFERS: {_listed(np.flatnonzero(~agrees))}.", "verdict bad")
-            )
-    return "".join(parts)
-
-
-def _energies(spectrum: Spectrum) -> str:
-    group_of = {level: g for g, group in enumerate(groups_of(spectrum)) for level in group}
-    labels = spectrum.labels or [""] * spectrum.n_states
-    exact = None if spectrum.exact is None else spectrum.exact[: spectrum.n_states]
-    shown = _shown(spectrum)
-    columns = ["state", "energy", "± error", "residual", "group", "converged"]
-    columns += ["quanta"] if any(labels) else []
-    columns += ["exact", "off by"] if exact is not None else []
-    rows = []
-    for k in range(spectrum.n_states):
-        row = [
-            Cell(k, k, leads_to=f"state-{k}" if k < shown else ""),
-            _energy(spectrum.energies[k], spectrum.errors[k]),
-            _small(spectrum.errors[k]),
-            _small(spectrum.residuals[k]),
-            Cell(group_of[k], group_of[k], "number"),
-            Cell("yes", 1, "good") if spectrum.converged[k] else Cell("NO", 0, "bad"),
-        ]
-        row += [Cell(labels[k])] if any(labels) else []
-        row += [_plain(exact[k]), _small(spectrum.energies[k] - exact[k], "+")] if exact is not None else []
-        rows.append(row)
-    units = f" [{spectrum.units}]" if spectrum.units else ""
-    caption = (
-        f"Energies{units}. States of one group are degenerate as far as errors can tell. An eigenvalue lies within the "
-        "residual ‖Hψ − Eψ‖ of each energy."
-    )
-    return html_page.section("Energies", "energies", html_page.table(caption, columns, rows))
-
-
-def _orbitals(spectrum: Spectrum) -> str:
-    if not report_pictures.drawable(spectrum):
-        kind = type(spectrum.domain).__name__
-        said = f"These functions live on {kind}, not in a box; they are not drawn."
-        return html_page.section("Orbitals", "orbitals", html_page.paragraph(said))
-    shown = _shown(spectrum)
-    once = replace(spectrum, eigenfunctions=report_pictures.Remembered(spectrum.eigenfunctions))
-    parts = []
-    if shown < spectrum.n_states:
-        parts.append(
-            html_page.paragraph(f"The first {shown} of {spectrum.n_states} states are drawn.", "faint")
-        )
-    if spectrum.n_states > 1:
-        parts.append(html_page.picture(report_pictures.together(once, shown)))
-    if isinstance(spectrum.eigenfunctions, SampledFunctions):
-        parts.append(html_page.picture(report_pictures.densities(spectrum)))
-    one_by_one = html_page.selector("state", "state", report_pictures.one_by_one(once, shown))
-    return html_page.section("Orbitals", "orbitals", *parts) + html_page.section(
-        "One state", "one", one_by_one
-    )
-
-
-def _shown(spectrum: Spectrum) -> int:
-    if not report_pictures.drawable(spectrum):
-        return 0
-    return min(spectrum.n_states, report_pictures.MOST_STATES)
-
-
-def _levels(spectrum: Spectrum, reference: Spectrum | None, record: Mapping[str, Any] | None) -> str:
-    parts = [html_page.picture(report_pictures.level_diagram(spectrum, reference))]
-    if record is not None:
-        parts.append(_comparison(record))
-    if reference is not None:
-        parts.append(html_page.picture(report_pictures.overlaps(spectrum, reference)))
-    return html_page.section("Levels" if record is None else "Levels and comparison", "levels", *parts)
-
-
-def _comparison(record: Mapping[str, Any]) -> str:
-    """The table of a `Comparison`, or of energies against exact ones; infinite and unknown numbers are None in it."""
-    own, other = record["labels"]
-    columns = ["state", f"{own} energy"]
-    with_reference = "reference_energies" in record
-    exact = record.get("exact")
-    if with_reference:
-        columns += [f"{other} energy", "difference", "combined error", "group", "angle"]
-        group_of = {level: g for g, group in enumerate(record["groups"]) for level in group}
-    columns += ["exact", "off by"] if exact is not None else []
-    rows = []
-    for k, energy in enumerate(record["energies"]):
-        row = [Cell(k, k), _energy(energy, record["errors"][k] if record.get("errors") else None)]
-        allowed = record["errors"][k]
-        off = record["exact_differences"][k] if exact is not None else None
-        if with_reference:
-            off, allowed = record["differences"][k], record["combined_errors"][k]
-            row += [
-                _energy(
-                    record["reference_energies"][k],
-                    record["reference_errors"][k] if record.get("reference_errors") else None,
-                ),
-                _small(off, "+"),
-                _small(allowed),
-                Cell(group_of[k], group_of[k], "number"),
-                _small(record["angles"][group_of[k]]),
-            ]
-        row += [_plain(exact[k]), _small(record["exact_differences"][k], "+")] if exact is not None else []
-        rows.append([*row, _verdict(record["agrees"][k], off, allowed)])
-    units = f" [{record['units']}]" if record.get("units") else ""
-    caption = f"{own} against {other}{units}"
-    if with_reference:
-        caption += "; the angle (radians) is the largest between the eigenspaces of a group"
-    return html_page.table(caption + ".", [*columns, "verdict"], rows)
-
-
-def _training(spectrum: Spectrum, reference: Spectrum | None) -> str:
-    image = report_pictures.training(spectrum, reference)
-    return "" if image is None else html_page.section("Training", "training", html_page.picture(image))
-
-
-def _settings(spectrum: Spectrum, settings: Mapping[str, Any]) -> str:
-    tables = []
-    asked = {"domain": repr(spectrum.domain), **settings}
-    for caption, values in (("What was asked for", asked), ("How it was made", spectrum.provenance)):
-        rows = [[Cell(name), Cell(value, style="wide")] for name, value in _flat(values)]
-        tables.append(html_page.table(caption, ["name", "value"], rows, sorts=False))
-    return html_page.section("Settings and provenance", "settings", *tables)
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as names with dots and texts; what was left to its default, None, is left out."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        elif (
-            isinstance(value, list | tuple | np.ndarray)
-            and len(np.ravel(np.asarray(value, object))) > _LONGEST
-        ):
-            yield f"{before}{name}", f"{len(value)} entries"
-        elif value is not None and str(value) != "":
-            yield f"{before}{name}", str(value)
-
-
-# --- numbers in cells
-
-
-def _energy(energy: float | None, error: float | None) -> Cell:
-    if energy is None:
-        return Cell("?", np.inf, "number")
-    digits = decimals(np.inf if error is None else error)
-    return Cell(f"{energy:.{digits}f}".replace("-", "−"), float(energy), "number")
-
-
-def _plain(value: float) -> Cell:
-    return Cell(f"{value:.9g}".replace("-", "−"), float(value), "number")
-
-
-def _small(value: float | None, sign: str = "-") -> Cell:
-    if value is None or not np.isfinite(value):
-        return Cell("–", np.inf, "number")
-    return Cell(f"{value:{sign}.1e}".replace("-", "−"), float(value), "number")
-
-
-def _verdict(agrees: bool, off: float | None, allowed: float | None) -> Cell:
-    if agrees:
-        return Cell("agrees", 1, "good")
-    by = f" by {abs(off) / allowed:.1f} errors" if off is not None and allowed else ""
-    return Cell(f"DIFFERS{by}", 0, "bad")
+        text = f"{agrees.sum()} of {len(agrees)} levels agree with {record['labels'][1]} within three combined errors."
+        differing = "" if agrees.all() else f" DIFFERS: {_listed(np.flatnonzero(~agrees))}."
+        verdicts.append(Verdict(text + differing, bool(agrees.all())))
+    return verdicts
 
 
 def _listed(states: np.ndarray) -> str:
@@ -263,5 +154,214 @@ def _listed(states: np.ndarray) -> str:
     return f"state{'s' if len(states) > 1 else ''} {named}{more}"
 
 
-def _title(spectrum: Spectrum) -> str:
-    return f"{spectrum.name} by {spectrum.method}" if spectrum.method else spectrum.name
+# --- tables
+
+
+def _energy_table(spectrum: Spectrum) -> Table:
+    columns = {
+        "state": [
+            Cell(str(k), k, link=f"state-{k}" if k < _drawn(spectrum) else "")
+            for k in range(spectrum.n_states)
+        ],
+        "energy": _energies(spectrum.energies, spectrum.errors),
+        "± error": _numbers(spectrum.errors),
+        "residual": _numbers(spectrum.residuals),
+        "group": _group_numbers(groups_of(spectrum)),
+        "converged": [Cell("yes", 1, "good") if c else Cell("NO", 0, "bad") for c in spectrum.converged],
+    }
+    if any(spectrum.labels):
+        columns["quanta"] = [Cell(label) for label in spectrum.labels]
+    if spectrum.exact is not None:
+        exact = spectrum.exact[: spectrum.n_states]
+        columns |= {"exact": _numbers(exact, ".9g"), "off by": _numbers(spectrum.energies - exact, "+.1e")}
+    caption = (
+        f"Energies{unit_of(spectrum, brackets=True)}. States of one group are degenerate as far as errors can tell. An "
+        "eigenvalue lies within the residual ‖Hψ − Eψ‖ of each energy."
+    )
+    return Table(caption, columns)
+
+
+def _comparison_table(record: Mapping[str, Any]) -> Table:
+    """The table of a `Comparison`, or of energies against exact ones; infinite and unknown numbers are None in it."""
+    own, other = record["labels"]
+    energies = record["energies"]
+    columns = {
+        "state": [Cell(str(k), k) for k in range(len(energies))],
+        f"{own} energy": _energies(energies, record.get("errors") or [None] * len(energies)),
+    }
+    off: Any = record.get("exact_differences")
+    allowed: Any = record.get("errors")
+    caption = f"{own} against {other}" + (f" [{record['units']}]" if record.get("units") else "")
+    if "reference_energies" in record:
+        off, allowed = record["differences"], record["combined_errors"]
+        unknown = [None] * len(energies)
+        columns |= {
+            f"{other} energy": _energies(
+                record["reference_energies"], record.get("reference_errors") or unknown
+            ),
+            "difference": _numbers(off, "+.1e"),
+            "combined error": _numbers(allowed),
+            "group": _group_numbers(record["groups"]),
+            "angle": _numbers(
+                [record["angles"][g] for g, group in enumerate(record["groups"]) for _ in group]
+            ),
+        }
+        caption += "; the angle (radians) is the largest between the eigenspaces of a group"
+    if record.get("exact") is not None:
+        columns["exact"] = _numbers(record["exact"][: len(energies)], ".9g")
+        columns["off by"] = _numbers(record["exact_differences"], "+.1e")
+    columns["verdict"] = [
+        Cell("agrees", 1, "good")
+        if agrees
+        else Cell(
+            "DIFFERS" + (f" by {abs(by) / error:.1f} errors" if by is not None and error else ""), 0, "bad"
+        )
+        for agrees, by, error in zip(record["agrees"], off, allowed, strict=True)
+    ]
+    return Table(caption + ".", columns)
+
+
+def _settings(spectrum: Spectrum, settings: Mapping[str, Any]) -> list[Table]:
+    asked = {"domain": repr(spectrum.domain), **settings}
+    tables = []
+    for caption, values in (("What was asked for", asked), ("How it was made", spectrum.provenance)):
+        pairs = list(_flat(values))
+        columns = {
+            "name": [Cell(name) for name, _ in pairs],
+            "value": [Cell(text, style="wide") for _, text in pairs],
+        }
+        tables += [Table(caption, columns, sorts=False)] if pairs else []
+    return tables
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as names with dots and texts; what was left to its default, None, is left out."""
+    for name, value in values.items():
+        many = isinstance(value, list | tuple | np.ndarray)
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        elif many and len(np.ravel(np.asarray(value, object))) > _LONGEST:
+            yield f"{before}{name}", f"{len(value)} entries"
+        elif value is not None and str(value) != "":
+            yield f"{before}{name}", str(value)
+
+
+def _numbers(values: Iterable[float | None], form: str = ".1e") -> list[Cell]:
+    return [_number(value, form) for value in values]
+
+
+def _energies(energies: Iterable[float | None], errors: Iterable[float | None]) -> list[Cell]:
+    """Energies with as many digits as their errors leave."""
+    digits = [decimals(np.inf if error is None else error) for error in errors]
+    return [_number(energy, f".{n}f") for energy, n in zip(energies, digits, strict=True)]
+
+
+def _number(value: float | None, form: str) -> Cell:
+    if value is None or not np.isfinite(value):
+        return Cell("–", "Infinity", "number")
+    return Cell(f"{value:{form}}".replace("-", "−"), float(value), "number")
+
+
+def _group_numbers(groups: Sequence[Sequence[int]]) -> list[Cell]:
+    return [Cell(str(g), g, "number") for g, group in enumerate(groups) for _ in group]
+
+
+# --- pictures
+
+
+def _picture(drawn: Any, alt: str, caption: str) -> Picture:
+    """The figure that these Axes belong to, which is closed."""
+    picture = Picture(base64.b64encode(png(drawn, dpi=90)).decode("ascii"), alt, caption)
+    plt.close(np.ravel(drawn)[0].figure)
+    return picture
+
+
+def _drawn(spectrum: Spectrum) -> int:
+    """How many states are drawn: none where there are no coordinates to draw them over."""
+    return min(spectrum.n_states, MOST_STATES) if isinstance(spectrum.domain, Box) else 0
+
+
+def _orbitals(spectrum: Spectrum) -> list[Section]:
+    n, name = _drawn(spectrum), spectrum.name
+    if n == 0:
+        kind = type(spectrum.domain).__name__
+        return [
+            Section(
+                "orbitals", "Orbitals", f"These functions live on {kind}, not in a box; they are not drawn."
+            )
+        ]
+    remark = "" if n == spectrum.n_states else f"The first {n} of {spectrum.n_states} states are drawn."
+    pictures = []
+    if spectrum.n_states > 1:
+        drawn = orbitals(spectrum, Figure(), range(n), points=120)
+        pictures.append(
+            _picture(drawn, f"The first {n} eigenfunctions of {name}.", "ψ, as plot_orbitals draws it.")
+        )
+    if isinstance(spectrum.eigenfunctions, SampledFunctions):
+        words = f"Densities of the lowest states of {name} along single coordinates."
+        caption = "|ψ|² along single coordinates, all others integrated over."
+        pictures.append(_picture(marginals(spectrum, points=65_536), words, caption))
+    return [
+        Section("orbitals", "Orbitals", remark, pictures),
+        Section("one", "One state", states=_one_by_one(spectrum, n)),
+    ]
+
+
+def _one_by_one(spectrum: Spectrum, n: int) -> list[Picture]:
+    """Each of the first n states by itself, ψ beside |ψ|², in three dimensions beside a surface."""
+    solid = spectrum.domain.dim == 3 and surfaces.available()
+    figures = [Figure(figsize=(9.0, 3.9), layout="constrained") for _ in range(n)]
+    left = [figure.add_subplot(1, 2, 1) for figure in figures]
+    right = [figure.add_subplot(1, 2, 2, projection="3d" if solid else None) for figure in figures]
+    orbitals(spectrum, left, range(n), contours=6)
+    if solid:
+        surfaces.isosurfaces(spectrum, right, range(n))
+        caption = "left ψ on a plane, right the surface |ψ| = c that holds 70 % of the probability"
+    else:
+        orbitals(spectrum, right, range(n), contours=6, density=True)
+        caption = "left ψ, right |ψ|², over V where it is known"
+    pictures = []
+    for k, (figure, ax) in enumerate(zip(figures, right, strict=True)):
+        ax.set(title="" if solid else r"$|\psi|^2$")
+        doubt = "" if spectrum.converged[k] else " NOT CONVERGED."
+        pictures.append(
+            _picture(
+                figure.axes,
+                f"Eigenfunction {k} of {spectrum.name}.",
+                f"State {state_title(spectrum, k)}: {caption}.{doubt}",
+            )
+        )
+    return pictures
+
+
+def _levels(spectrum: Spectrum, reference: Spectrum | None, record: Mapping[str, Any] | None) -> Section:
+    beside = " beside those of the reference" if reference is not None else ""
+    exact = " and the exact ones" if spectrum.exact is not None else ""
+    caption = (
+        f"Energy levels{beside}{exact}; ×2 and the like count degenerate levels, bars are claimed errors."
+    )
+    alt = f"Energy levels of {spectrum.name}{beside}{exact}."
+    pictures = [_picture(levels(spectrum, Figure(), reference), alt, caption)]
+    if reference is not None:
+        alt = f"Matrix of overlaps of {spectrum.name} by {spectrum.method} with {reference.method}."
+        caption = "Squared overlaps. Framed are levels that cannot be told apart, with the largest angle between eigenspaces."
+        pictures.append(_picture(overlap(spectrum, reference, Figure()), alt, caption))
+    if record is None:
+        return Section("levels", "Levels", pictures=pictures)
+    return Section("levels", "Levels and comparison", pictures=pictures, tables=[_comparison_table(record)])
+
+
+def _training(spectrum: Spectrum, reference: Spectrum | None) -> list[Section]:
+    """Nothing where nothing was trained."""
+    if not has_history(spectrum):
+        return []
+    caption = (
+        "Energies during training; dots are the final energies, from a fresh evaluation. Where something is known to measure "
+        "from, below: distance from it, with bars up to the claimed errors."
+    )
+    alt = f"Energies of {spectrum.name} during training."
+    return [
+        Section(
+            "training", "Training", pictures=[_picture(training(spectrum, Figure(), reference), alt, caption)]
+        )
+    ]

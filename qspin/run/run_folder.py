@@ -111,9 +111,9 @@ def read_spectrum(path: Path) -> tuple[Spectrum, Spectrum | None]:
 
 def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None, **orbitals: Any) -> list[Path]:
     """Draw the pictures, those of the orbitals with these options; their paths."""
-    from qspin.draw import plot
+    from qspin import draw as pictures
 
-    return plot.save_all(spectrum, folder, reference=reference, **orbitals)
+    return pictures.save_all(spectrum, folder, reference=reference, **orbitals)
 
 
 def report(folder: Path) -> Path:

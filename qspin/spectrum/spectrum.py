@@ -295,7 +295,7 @@ class Spectrum:
         return VIEWS["plot_overlap"](self, reference, ax=ax, **options)
 
     def animate(self, coefficients: Any, path: str | os.PathLike[str], **options: Any) -> Path:
-        """Write Σ c_n exp(-i E_n t) ψ_n in time as a film, .gif or .mp4; see `qspin.draw.animation.animate`."""
+        """Write Σ c_n exp(-i E_n t) ψ_n in time as a film, .gif or .mp4; see `qspin.draw.film.animate`."""
         return VIEWS["animate"](self, coefficients, path, **options)
 
     def report(self, path: str | os.PathLike[str], **options: Any) -> Path:
