@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from qspin.numerics.levels import degenerate_groups
+from qspin.numerics.errors import degenerate_groups
 from qspin.problem.domain import Box
 from qspin.spectrum.spectrum import Spectrum
 
