@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 from qspin.methods.base import METHODS as _METHODS  # noqa: E402
 from qspin.methods.spin import presets  # noqa: E402
 from qspin.methods.spin.driver import SpIN  # noqa: E402
-from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian  # noqa: E402
+from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian, NestedLoRA, NeuralEF  # noqa: E402
 from qspin.methods.spin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
-from qspin.methods.spin.rivals import NestedLoRA, NeuralEF  # noqa: E402
 from qspin.numerics.laplacian import autodiff, finite_difference  # noqa: E402
 from qspin.problem import exact, potentials, shapes, symmetry, units  # noqa: E402
 from qspin.problem.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.spin.jacobian import LayeredJacobian, PulledBackJacobian
+from qspin.methods.spin.estimators import LayeredJacobian, PulledBackJacobian
 from qspin.methods.spin.wavefunction import Wavefunction
 from qspin.numerics.points import Points
 from qspin.problem.domain import Centre
@@ -42,16 +42,6 @@ def test_both_routes_contract_to_the_same_gradient(x64, network, centres, n_stat
     assert jax.tree.structure(found) == jax.tree.structure(params) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * max(np.abs(b).max(), 1e-300))
-
-
-def test_windows_make_the_state_smaller(x64):
-    """The paper's network: pairs i ≤ k, and only the blocks that output k depends on."""
-    layered, pulled, _ = both(qspin.BlockSparseMLP((128,) * 4), 9, ())
-    sizes = [
-        sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(jacobian.moments)))
-        for jacobian in (layered, pulled)
-    ]
-    assert sizes[0] < 0.75 * 45 / 81 * sizes[1]  # of 81 pairs 45, and of each a window
 
 
 def test_separate_networks_need_one_network_a_pair(x64):

@@ -16,7 +16,7 @@ METHODS_OF_MANY_KINDS = [
     qspin.SpIN(
         steps=7, estimator=qspin.NestedLoRA("joint", 2.0), sampler=qspin.Clustered(qspin.Uniform(), 0.5)
     ),
-    qspin.SpIN(network=qspin.BlockSparseMLP((8, 8), qspin.softplus), estimator=qspin.AveragedJacobian(False)),
+    qspin.SpIN(network=qspin.BlockSparseMLP((8, 8), qspin.softplus), estimator=qspin.AveragedJacobian()),
     qspin.SpIN(network=qspin.MLP((8,), jnp.sin), batch_size=np.int64(64), averaging=np.float64(0.1)),
     qspin.Ritz(tolerance=1e-8, max_features=60),
     qspin.SampledRitz(steps=3, widths=(8, 9)),

@@ -233,24 +233,12 @@ def test_the_product_of_the_factors_is_the_gradient(x64, network, n_outputs):
     params = network.init(jax.random.key(0), 3, n_outputs, float)
     z = jax.random.normal(jax.random.key(1), (9, 3))
     cotangents = jax.random.normal(jax.random.key(2), (9, n_outputs))
-    windows = tuple(
+    each = tuple(
         (jnp.einsum("nbr,nbc->nrc", jnp.broadcast_to(h, (n_outputs, *h.shape[1:])), d), d.sum(1))
         for h, d in network.factors(params, z, cotangents)
     )
-    found = network.assemble(params, windows)
+    found = network.assemble(params, each)
     (expected,) = jax.vjp(lambda p: jax.vmap(lambda y: network(p, y))(z), params)[1](cotangents)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
-
-
-def test_windows_cover_every_weight_that_an_output_depends_on(x64):
-    network = BlockSparseMLP((24, 24, 24), jnp.tanh)
-    params = network.init(jax.random.key(0), 2, 5, float)
-    z = jax.random.normal(jax.random.key(1), (2,))
-    for k in range(5):
-        gradient = jax.grad(lambda p, k=k: network(p, z)[k])(params)
-        for (weight, _), (rows, columns) in zip(gradient, network.windows(2, 5), strict=True):
-            outside = np.ones(weight.shape, bool)
-            outside[np.ix_(rows[k], columns[k])] = False
-            assert (np.asarray(weight)[outside] == 0).all()

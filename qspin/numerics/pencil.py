@@ -31,25 +31,29 @@ def moment(
 
 
 class Average(eqx.Module):
-    """An exponential moving average with the share of it that is data: total/mass has no start-up bias."""
+    """An exponential moving average with the share of it that is data: total/mass has no start-up bias.
 
-    total: Float[Array, "..."]
+    `total` is an array, or a pytree of arrays.
+    """
+
+    total: Any
     mass: Float[Array, ""]
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...], dtype: Any) -> "Average":
-        """Nothing seen yet."""
+        """Of an array, before the first value."""
         return cls(jnp.zeros(shape, dtype), jnp.zeros((), dtype))
 
-    def update(self, value: Float[Array, "..."], rate: ArrayLike) -> "Average":
+    def update(self, value: Any, rate: ArrayLike) -> "Average":
         """(1 - β)·old + β·new, for numerator and mass alike: with constant β the mass is 1 - (1 - β)^t."""
-        rate = jnp.asarray(rate, self.total.dtype)
-        return Average((1 - rate) * self.total + rate * value, (1 - rate) * self.mass + rate)
+        rate = jnp.asarray(rate, self.mass.dtype)
+        total = jax.tree.map(lambda old, new: (1 - rate) * old + rate * new, self.total, value)
+        return Average(total, (1 - rate) * self.mass + rate)
 
     @property
-    def value(self) -> Float[Array, "..."]:
+    def value(self) -> Any:
         """The bias-corrected average."""
-        return self.total / self.mass
+        return jax.tree.map(lambda total: total / self.mass, self.total)
 
 
 class Ordering(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,9 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from qspin.methods.base import IterativeMethod, Run
 from qspin.methods.locate.survey import survey
-from qspin.methods.spin.estimators import AveragedCovariance, Batch, Estimator
+from qspin.methods.spin.estimators import AveragedCovariance, Batch, Estimator, LayeredJacobian
 from qspin.methods.spin.evaluate import evaluate
-from qspin.methods.spin.jacobian import LayeredJacobian
 from qspin.methods.spin.networks import Layered, Network, SeparateMLPs
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics.checks import whole
@@ -50,16 +49,6 @@ class SpinState(eqx.Module):
     seed: UInt[Array, ""]
 
 
-# Settings are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Count = int
-    SomeEstimator = Estimator
-    SomeNetwork = Network
-    SomeSampler = Sampler
-else:
-    Count = SomeEstimator = SomeNetwork = SomeSampler = Any
-
-
 @dataclass(frozen=True)
 class SpIN(IterativeMethod):
     """Spectral Inference Networks: stochastic training of N ordered eigenfunctions; works in any dimension.
@@ -86,16 +75,16 @@ class SpIN(IterativeMethod):
     Raises ValueError for settings out of range.
     """
 
-    steps: Count = 20_000
-    batch_size: Count = 256
+    steps: Any = 20_000
+    batch_size: Any = 256
     averaging: float = 0.01
     optimizer: Any = None
-    estimator: SomeEstimator = field(default_factory=AveragedCovariance)
-    network: SomeNetwork = field(default_factory=SeparateMLPs)
-    sampler: SomeSampler = field(default_factory=Clustered)
+    estimator: Any = field(default_factory=AveragedCovariance)
+    network: Any = field(default_factory=SeparateMLPs)
+    sampler: Any = field(default_factory=Clustered)
     adapt: bool = True
     dtype: str = "float32"
-    evaluation_points: Count = 131_072
+    evaluation_points: Any = 131_072
     tolerance: float = 0.01
     name = "spin"
 
@@ -132,11 +121,9 @@ class SpIN(IterativeMethod):
                 "more eigenvectors than rows."
             )
         wavefunction = self.wavefunction(problem, n_states)
-        outputs = jax.eval_shape(
-            lambda key, x: wavefunction.network(wavefunction.init(key).network, wavefunction.inputs(x)),
-            jax.random.key(0),
-            jnp.zeros((problem.dim,), jnp.float32),
-        ).shape
+        params = jax.eval_shape(wavefunction.init, jax.random.key(0))
+        z = jax.eval_shape(wavefunction.inputs, jnp.zeros((problem.dim,), jnp.float32))
+        outputs = jax.eval_shape(wavefunction.network, params.network, z).shape
         if outputs != (n_states,):
             raise ValueError(
                 f"SpIN: the network gives outputs of shape {outputs}, but n_states={n_states} needs "
@@ -184,12 +171,9 @@ class SpIN(IterativeMethod):
         u, vjp = jax.vjp(lambda p: jax.vmap(lambda x: wavefunction(p, x))(points.x), params)
         hu = operator.image(lambda x: wavefunction(params, x), points.x, others)
 
-        def pullback(cotangent: Float[Array, "batch states"]) -> Any:
-            return vjp(cotangent)[0]
-
-        layered = isinstance(wavefunction.network, Layered)
+        layered = isinstance(self.network, Layered)
         jacobian = LayeredJacobian(wavefunction, params, points, u) if layered else None
-        return Batch(points, u, hu, pullback, jacobian)
+        return Batch(points, u, hu, lambda cotangent: vjp(cotangent)[0], jacobian)
 
     def _draw(self, problem: Problem, wavefunction: Wavefunction, key: PRNGKeyArray) -> Points:
         points = self.sampler.draw(key, self.batch_size, problem.domain, wavefunction.landmarks)
@@ -247,20 +231,18 @@ class SpIN(IterativeMethod):
         state: SpinState,
         history: Mapping[str, np.ndarray],
     ) -> Spectrum:
-        params = jax.tree.map(np.asarray, state.params)
-        found = evaluate(
+        result = evaluate(
             problem,
             wavefunction,
-            params,
+            jax.tree.map(np.asarray, state.params),
             self.sampler,
             self.evaluation_points,
             seed=int(state.seed),
             earlier=jax.tree.map(np.asarray, state.snapshot),
         )
-        scale = energy_scale(found.energies)
-        converged = np.isfinite(found.errors) & (found.errors <= self.tolerance * scale)
+        accurate = result.errors <= self.tolerance * energy_scale(result.energies)  # False for nan
         shift = getattr(self.estimator, "shift", None)
-        above = np.zeros_like(converged) if shift is None else problem.sign * found.energies >= shift
+        above = np.zeros_like(accurate) if shift is None else problem.sign * result.energies >= shift
         notes = note(
             "shift",
             above,
@@ -269,17 +251,17 @@ class SpIN(IterativeMethod):
         )
         notes += note(
             "tolerance",
-            ~converged & ~above,
+            ~accurate & ~above,
             f"the claimed error is above {self.tolerance:.0%} of the energies' range",
             f"try more steps (steps={2 * self.steps}), a larger batch, or declare singular points of V",
         )
         return Spectrum(
-            energies=found.energies,
-            errors=found.errors,
-            residuals=found.residuals,
-            converged=converged & ~above,
+            energies=result.energies,
+            errors=result.errors,
+            residuals=result.residuals,
+            converged=accurate & ~above,
             notes=notes,
-            eigenfunctions=found.functions,
+            eigenfunctions=result.functions,
             domain=problem.domain,
             name=problem.name,
             units=problem.units,
@@ -288,24 +270,22 @@ class SpIN(IterativeMethod):
             provenance={
                 "method": repr(self),
                 "precision": f"{self.dtype} training, float64 evaluation",
-                "statistical_errors": found.statistical.tolist(),
-                "variational_errors": found.variational.tolist(),
+                "statistical_errors": result.statistical.tolist(),
+                "variational_errors": result.variational.tolist(),
             },
             potential=problem.potential_values if problem.is_boxed_hamiltonian else None,
         )
 
 
 def self_test_case() -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
-    """(name, function, arguments) for `runtime.self_test`: u and Hu of a small network."""
+    """(name, function, arguments) for `precision.self_test`: u and Hu of a small network."""
     wavefunction = Wavefunction(SeparateMLPs((8, 8)), Box.cube(3.0, dim=2), 3)
     hamiltonian = Kinetic() + Potential(lambda x: 0.5 * jnp.sum(x**2))
-    params = wavefunction.init(jax.random.key(0), jnp.result_type(float))
 
     def u_and_hu(params: Any, x: Float[Array, "batch dim"]) -> tuple[Array, Array]:
-        def u(y: Float[Array, " dim"]) -> Float[Array, " states"]:
-            return wavefunction(params, y)
-
+        u = partial(wavefunction, params)
         return jax.vmap(u)(x), jax.vmap(hamiltonian(u))(x)
 
+    params = wavefunction.init(jax.random.key(0), jnp.result_type(float))
     x = jax.random.uniform(jax.random.key(1), (500, 2), minval=-2.9, maxval=2.9)
     return "u and Hu of a network", u_and_hu, (params, x)

@@ -2,6 +2,9 @@
 
 Every network ends in a linear layer, so `net(params, z)` is linear in the last hidden activations, which
 `net.hidden_activations(params, z)` shows, in one group for all outputs or one group an output.
+
+The layers are our own. `eqx.nn.MLP` has hidden layers of one width only, and `eqx.nn.Linear` holds its weights transposed: with
+it random parameters, and all energies with them, would change.
 """
 
 import math
@@ -9,21 +12,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-__all__ = ["MLP", "BlockSparseMLP", "Factors", "Layered", "Network", "SeparateMLPs", "softplus"]
+from qspin.numerics.registry import Registry
 
-# Checked by value, with a message that says what is wrong; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Widths = tuple[int, ...]
-else:
-    Widths = Any
+__all__ = ["MLP", "NETWORKS", "BlockSparseMLP", "Factors", "Layered", "Network", "SeparateMLPs", "softplus"]
 
+NETWORKS = Registry("network", "qspin.networks")  # names for files of spectra
+
+Activation = Callable[[Float[Array, "*n"]], Float[Array, "*n"]]
 Layers = tuple[tuple[Float[Array, "..."], Float[Array, "..."]], ...]  # ((weight, bias), ...)
 # For each layer: what its weights multiply, (1 or N, batch, rows), and the derivative of each output by its
 # pre-activations, (N, batch, columns). Their product at a point is ∂(output)/∂(weight).
@@ -50,60 +52,11 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     return softplus(x), t * (0.5 + 0.5 * jnp.tanh(0.5 * x))
 
 
-def _check_hidden(name: str, hidden: Any) -> tuple[int, ...]:
-    widths = tuple(hidden) if np.iterable(hidden) else (hidden,)
-    if not widths or not all(isinstance(w, int | np.integer) and w > 0 for w in widths):
-        raise ValueError(f"{name}: hidden must be a sequence of positive layer widths, got {hidden!r}.")
-    return tuple(int(w) for w in widths)
-
-
-def _init_layers(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> Layers:
-    """Weights of variance 1/fan-in; first-layer biases spread the neurons' zeros over inputs in [-1, 1]."""
-    layers = []
-    for depth, (n_in, n_out) in enumerate(pairwise(sizes)):
-        key, weight_key, bias_key = jax.random.split(key, 3)
-        weight = jax.random.normal(weight_key, (n_in, n_out), dtype) / math.sqrt(n_in)
-        spread = 1.0 if depth == 0 else 0.3
-        layers.append((weight, jax.random.uniform(bias_key, (n_out,), dtype, -spread, spread)))
-    return tuple(layers)
-
-
-def _hidden(
-    layers: Layers, z: Float[Array, " inputs"], activation: Callable[..., Any]
-) -> Float[Array, " width"]:
-    for weight, bias in layers[:-1]:
-        z = activation(z @ weight + bias)
-    return z
-
-
-def _tapped(
-    layers: Layers, z: Float[Array, "batch inputs"], activation: Callable[..., Any], taps: Any
-) -> tuple[Float[Array, "batch outputs"], list[Float[Array, "batch width"]]]:
-    """Outputs, and what each layer's weights multiply; `taps` are added to the pre-activations."""
-    read = []
-    for depth, ((weight, bias), tap) in enumerate(zip(layers, taps, strict=True)):
-        z = activation(z) if depth else z
-        read.append(z)
-        z = z @ weight + bias + tap
-    return z, read
-
-
-def _dense_factors(
-    layers: Layers,
-    z: Float[Array, "batch inputs"],
-    activation: Callable[..., Any],
-    cotangents: Float[Array, "batch outputs"],
-) -> Factors:
-    """One backward pass for each output, under one vmap."""
-    taps = tuple(jnp.zeros((len(z), bias.size), z.dtype) for _, bias in layers)
-    outputs, pullback, read = jax.vjp(lambda t: _tapped(layers, z, activation, t), taps, has_aux=True)
-    one_at_a_time = jnp.eye(outputs.shape[1], dtype=z.dtype)
-    (deltas,) = jax.vmap(lambda only: pullback(cotangents * only))(one_at_a_time)
-    return tuple((h[None], delta) for h, delta in zip(read, deltas, strict=True))
-
-
 class Network(ABC):
-    """Settings of a network. `init` makes its parameters; calling it maps one z (inputs,) to (outputs,)."""
+    """Settings of a network. `init` makes its parameters; calling it maps one z (inputs,) to (outputs,).
+
+    Of a class of your own, a frozen dataclass, spectra can be saved where it is registered: `@NETWORKS("my network")`.
+    """
 
     @abstractmethod
     def init(self, key: PRNGKeyArray, n_inputs: int, n_outputs: int, dtype: Any = jnp.float32) -> Any:
@@ -118,40 +71,54 @@ class Network(ABC):
         """The outputs at one point."""
 
 
+@dataclass(frozen=True)
 class Layered(Network):
-    """A network of dense layers that shows the two factors of ∂(output)/∂(weight).
+    """A network of dense layers, which shows the two factors of ∂(output)/∂(weight).
 
-    In each layer it may leave out weights that an output does not depend on: output k then has a window of its
-    own, of the same size for all k.
+    Args:
+        hidden: widths of the hidden layers; one number is one layer.
+        activation: of hidden layers, a function of jax.numpy or jax.nn, or `softplus`.
     """
 
-    @abstractmethod
+    hidden: Any = (64, 64)
+    activation: Activation = jnp.tanh
+
+    def __post_init__(self) -> None:
+        widths = tuple(self.hidden) if np.iterable(self.hidden) else (self.hidden,)
+        if not widths or not all(isinstance(w, int | np.integer) and w > 0 for w in widths):
+            raise ValueError(
+                f"{type(self).__name__}: hidden must be a sequence of positive layer widths, got {self.hidden!r}."
+            )
+        object.__setattr__(self, "hidden", tuple(int(w) for w in widths))
+
     def factors(
-        self, params: Any, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
+        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
     ) -> Factors:
         """For every layer (inputs, deltas): cotangents[b, k] · ∂(output k)/∂(weight) = inputs ⊗ deltas at b.
 
         Cost: one forward and N backward passes, none of them over the weights.
         """
+        taps = tuple(jnp.zeros((len(z), bias.size), z.dtype) for _, bias in params)
+        outputs, pullback, read = jax.vjp(
+            lambda t: _tapped(params, z, self.activation, t), taps, has_aux=True
+        )
+        one_at_a_time = jnp.eye(outputs.shape[1], dtype=z.dtype)
+        (deltas,) = jax.vmap(lambda only: pullback(cotangents * only))(one_at_a_time)
+        return tuple((h[None], delta) for h, delta in zip(read, deltas, strict=True))
 
-    @abstractmethod
-    def assemble(self, params: Any, windows: Any) -> Any:
-        """Σ over outputs of gradients ((weight (N, rows, columns), bias (N, columns)), …) in their windows, as
-        a pytree like the parameters."""
+    def assemble(self, params: Layers, gradients: Layers) -> Layers:
+        """Gradients of each output ((weight (N, rows, columns), bias (N, columns)), …) summed, in the layout of `params`."""
+        del params
+        return jax.tree.map(lambda g: g.sum(0), gradients)
 
 
+@NETWORKS("MLP")
 @dataclass(frozen=True)
 class MLP(Layered):
     """Fully connected layers that all outputs share. `MLP((128,) * 4, softplus)` is the paper's size.
 
     Cost and memory a point: Σ widths products of neighbouring layers, whatever the number of outputs.
     """
-
-    hidden: Widths = (64, 64)
-    activation: Callable[..., Any] = jnp.tanh
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", _check_hidden("MLP", self.hidden))
 
     def init(self, key: PRNGKeyArray, n_inputs: int, n_outputs: int, dtype: Any = jnp.float32) -> Layers:
         return _init_layers(key, (n_inputs, *self.hidden, n_outputs), dtype)
@@ -163,15 +130,8 @@ class MLP(Layered):
         weight, bias = params[-1]
         return _hidden(params, z, self.activation) @ weight + bias
 
-    def factors(
-        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
-    ) -> Factors:
-        return _dense_factors(params, z, self.activation, cotangents)
 
-    def assemble(self, params: Layers, windows: Any) -> Layers:
-        return jax.tree.map(lambda g: g.sum(0), windows)
-
-
+@NETWORKS("BlockSparseMLP")
 @dataclass(frozen=True)
 class BlockSparseMLP(Layered):
     """The SpIN paper's MLP (appendix C.1): overlapping blocks of weights, one an output, parting with depth.
@@ -181,11 +141,8 @@ class BlockSparseMLP(Layered):
     layer is dense. In the last layer output k reads the block of k alone.
     """
 
-    hidden: Widths = (128, 128, 128, 128)
-    activation: Callable[..., Any] = softplus
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", _check_hidden("BlockSparseMLP", self.hidden))
+    hidden: Any = (128, 128, 128, 128)
+    activation: Activation = softplus
 
     def masks(self, n_inputs: int, n_outputs: int) -> tuple[np.ndarray, ...]:
         """Which weights of each layer may differ from zero: bool arrays (layer's inputs, layer's outputs)."""
@@ -202,97 +159,36 @@ class BlockSparseMLP(Layered):
             masks.append(mask)
         return tuple(masks)
 
-    def init(self, key: PRNGKeyArray, n_inputs: int, n_outputs: int, dtype: Any = jnp.float32) -> Layers:
-        layers = _init_layers(key, (n_inputs, *self.hidden, n_outputs), dtype)
-        return self._masked(layers, n_inputs, n_outputs, rescale=True)
-
-    def _masked(self, layers: Layers, n_inputs: int, n_outputs: int, rescale: bool = False) -> Layers:
+    def _masked(self, layers: Layers, rescale: bool = False) -> Layers:
         masked = []
-        for (weight, bias), mask in zip(layers, self.masks(n_inputs, n_outputs), strict=True):
+        masks = self.masks(layers[0][0].shape[0], layers[-1][1].size)
+        for (weight, bias), mask in zip(layers, masks, strict=True):
             # A column with fewer weights keeps its variance through larger ones.
             factor = np.sqrt(mask.shape[0] / np.maximum(mask.sum(0), 1)) if rescale else 1.0
             masked.append((weight * jnp.asarray(mask * factor, weight.dtype), bias))
         return tuple(masked)
 
+    def init(self, key: PRNGKeyArray, n_inputs: int, n_outputs: int, dtype: Any = jnp.float32) -> Layers:
+        return self._masked(_init_layers(key, (n_inputs, *self.hidden, n_outputs), dtype), rescale=True)
+
     def hidden_activations(self, params: Layers, z: Float[Array, " inputs"]) -> Float[Array, "groups width"]:
-        layers = self._masked(params, z.size, params[-1][1].size)
-        return _hidden(layers, z, self.activation)[None]
+        return _hidden(self._masked(params), z, self.activation)[None]
 
     def __call__(self, params: Layers, z: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-        layers = self._masked(params, z.size, params[-1][1].size)
+        layers = self._masked(params)
         weight, bias = layers[-1]
         return _hidden(layers, z, self.activation) @ weight + bias
-
-    def windows(self, n_inputs: int, n_outputs: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-        """For each layer the rows (N, R) and columns (N, C) of the weights that each output depends on.
-
-        Blocks overlap, so an output also sees neighbours of its own block in the layers below. The windows of
-        all outputs have the size of the largest.
-        """
-        found = []
-        reached = np.eye(n_outputs, dtype=bool)  # (outputs, units of the layer above that they depend on)
-        for mask in reversed(self.masks(n_inputs, n_outputs)):
-            columns, reached = reached, reached @ mask.T
-            found.append((_window(reached), _window(columns)))
-        return tuple(reversed(found))
 
     def factors(
         self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
     ) -> Factors:
-        n_outputs = cotangents.shape[1]
-        layers = self._masked(params, z.shape[1], n_outputs)
-        cut = []
-        for (inputs, deltas), (rows, columns) in zip(
-            _dense_factors(layers, z, self.activation, cotangents),
-            self.windows(z.shape[1], n_outputs),
-            strict=True,
-        ):
-            if rows.shape[1] < inputs.shape[2]:
-                inputs = jnp.moveaxis(inputs[0][:, rows], 1, 0)
-            if columns.shape[1] < deltas.shape[2]:
-                deltas = jnp.take_along_axis(deltas, columns[:, None, :], axis=2)
-            cut.append((inputs, deltas))
-        return tuple(cut)
+        return super().factors(self._masked(params), z, cotangents)
 
-    def assemble(self, params: Layers, windows: Any) -> Layers:
-        n_inputs, n_outputs = params[0][0].shape[0], params[-1][1].size
-        placed = []
-        for (weight, bias), (weights, biases), (rows, columns) in zip(
-            params, windows, self.windows(n_inputs, n_outputs), strict=True
-        ):
-            corners = jnp.stack([rows[:, 0], columns[:, 0]], axis=1)
-            placed.append(
-                (_add_windows(weight, weights, corners), _add_windows(bias, biases, corners[:, 1:]))
-            )
-        return self._masked(tuple(placed), n_inputs, n_outputs)
+    def assemble(self, params: Layers, gradients: Layers) -> Layers:
+        return self._masked(super().assemble(params, gradients))
 
 
-def _window(reached: np.ndarray) -> np.ndarray:
-    """Indices (N, width) of equally wide runs that cover the True entries of each row of (N, size)."""
-    size = reached.shape[1]
-    first, last = reached.argmax(1), size - 1 - reached[:, ::-1].argmax(1)
-    width = int((last - first).max()) + 1
-    return np.minimum(first, size - width)[:, None] + np.arange(width)
-
-
-def _add_windows(
-    like: Float[Array, "..."], windows: Float[Array, "outputs ..."], corners: Any
-) -> Float[Array, "..."]:
-    """Σ_k of windows, each at its own corner of an array of zeros."""
-
-    def add(total: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
-        window, corner = one
-        here = jax.lax.dynamic_slice(total, corner, window.shape)
-        return jax.lax.dynamic_update_slice(total, here + window, corner), None
-
-    return jax.lax.scan(add, jnp.zeros_like(like), (windows, corners))[0]
-
-
-def _span(start: float, share: float, size: int) -> slice:
-    first = int(np.floor(start * size + 1e-9))
-    return slice(first, max(int(np.ceil((start + share) * size - 1e-9)), first + 1))
-
-
+@NETWORKS("SeparateMLPs")
 @dataclass(frozen=True)
 class SeparateMLPs(Layered):
     """One small MLP for each output, evaluated together by one vmap over stacked parameters.
@@ -301,11 +197,7 @@ class SeparateMLPs(Layered):
     one at all. Cost and memory grow in proportion to the number of outputs.
     """
 
-    hidden: Widths = (32, 32)
-    activation: Callable[..., Any] = jnp.tanh
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", _check_hidden("SeparateMLPs", self.hidden))
+    hidden: Any = (32, 32)
 
     def init(self, key: PRNGKeyArray, n_inputs: int, n_outputs: int, dtype: Any = jnp.float32) -> Layers:
         sizes = (n_inputs, *self.hidden, 1)
@@ -330,5 +222,40 @@ class SeparateMLPs(Layered):
         _, deltas = pullback(cotangents.T[:, :, None])
         return tuple(zip(read, deltas, strict=True))
 
-    def assemble(self, params: Layers, windows: Any) -> Layers:
-        return windows
+    def assemble(self, params: Layers, gradients: Layers) -> Layers:
+        del params
+        return gradients
+
+
+def _init_layers(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> Layers:
+    """Weights of variance 1/fan-in; first-layer biases spread the neurons' zeros over inputs in [-1, 1]."""
+    layers = []
+    for depth, (n_in, n_out) in enumerate(pairwise(sizes)):
+        key, weight_key, bias_key = jax.random.split(key, 3)
+        weight = jax.random.normal(weight_key, (n_in, n_out), dtype) / math.sqrt(n_in)
+        spread = 1.0 if depth == 0 else 0.3
+        layers.append((weight, jax.random.uniform(bias_key, (n_out,), dtype, -spread, spread)))
+    return tuple(layers)
+
+
+def _hidden(layers: Layers, z: Float[Array, " inputs"], activation: Activation) -> Float[Array, " width"]:
+    for weight, bias in layers[:-1]:
+        z = activation(z @ weight + bias)
+    return z
+
+
+def _tapped(
+    layers: Layers, z: Float[Array, "batch inputs"], activation: Activation, taps: Any
+) -> tuple[Float[Array, "batch outputs"], list[Float[Array, "batch width"]]]:
+    """Outputs, and what each layer's weights multiply; `taps` are added to the pre-activations."""
+    read = []
+    for depth, ((weight, bias), tap) in enumerate(zip(layers, taps, strict=True)):
+        z = activation(z) if depth else z
+        read.append(z)
+        z = z @ weight + bias + tap
+    return z, read
+
+
+def _span(start: float, share: float, size: int) -> slice:
+    first = int(np.floor(start * size + 1e-9))
+    return slice(first, max(int(np.ceil((start + share) * size - 1e-9)), first + 1))
