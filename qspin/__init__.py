@@ -125,7 +125,7 @@ for _kind, _address in {
     "variational": "qspin.methods.spin.evaluate:VariationalFunctions",
     "sampled": "qspin.methods.sampled.sampled_functions:SampledFunctions",
     "product basis": "qspin.methods.product_basis.product_basis_functions:ProductBasisFunctions",
-    "rotated": "qspin.spectrum.rotation:Rotated",
+    "rotated": "qspin.spectrum.eigenfunctions:Rotated",
 }.items():
     _EIGENFUNCTIONS.register(_kind, _address)
 

@@ -7,7 +7,7 @@ import pytest
 import qspin
 from qspin.numerics.hermite import hermite_functions
 from qspin.numerics.precision import double_precision
-from qspin.spectrum.phases import phase_factors
+from qspin.spectrum.rotation import phase_factors
 
 LINE = np.linspace(-9, 9, 1201)[:, None]
 EVEN = np.full(1201, 18 / 1200)

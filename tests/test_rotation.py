@@ -9,8 +9,7 @@ import pytest
 
 import qspin
 from qspin.problem.symmetry import PointMap, angular_momentum, exchange, parity, reflection, rotation
-from qspin.spectrum.eigenfunctions import Eigenfunctions
-from qspin.spectrum.rotation import Rotated
+from qspin.spectrum.eigenfunctions import Eigenfunctions, Rotated
 from qspin.spectrum.spectrum import Spectrum
 
 POINTS = np.random.default_rng(0).normal(size=(40, 2))

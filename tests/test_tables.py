@@ -100,9 +100,11 @@ def cells(html: str) -> list[list[str]]:
 
 def test_a_spectrum_in_a_notebook(failed):
     rows = cells(failed._repr_html_())
-    assert rows[0] == ["level", "energy", "± error", "residual", "group", "exact", "off by", ""]
-    assert len(rows) == 5 and rows[1][0] == "0" and rows[1][5] == "0.5" and rows[1][-1] == "converged"
-    assert rows[2][-1] == "<strong>NOT CONVERGED: the claimed error is above the tolerance</strong>"
+    numbers = ["level", "energy", "± error", "residual", "group", "exact", "off by"]
+    assert rows[0] == [*numbers, "converged", "why not"]
+    assert len(rows) == 5 and rows[1][0] == "0" and rows[1][5] == "0.5" and rows[1][-2:] == ["yes", ""]
+    why = "<strong>the claimed error is above the tolerance</strong>"
+    assert rows[2][-2:] == ["<strong>NO</strong>", why]
     assert float(rows[2][1]) == pytest.approx(1.5) and rows[2][2] == "1.0e-07"
     assert "States 1, 2: the claimed" in failed._repr_html_()
     assert "exact" not in replace(failed, exact=None)._repr_html_()

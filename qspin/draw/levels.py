@@ -13,8 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from qspin.draw.style import COLOURS, finish, groups_of, label_levels, limits, one_axes, title_of
 from qspin.numerics.errors import degenerate_groups
 from qspin.numerics.pencil import principal_angles
-from qspin.spectrum.comparison import shared_groups
-from qspin.spectrum.spectrum import Spectrum
+from qspin.spectrum.spectrum import Spectrum, shared_groups
 
 __all__ = ["levels", "overlap"]
 

@@ -23,7 +23,7 @@ from qspin.problem.problem import Problem
 from qspin.run.callbacks import Callbacks
 from qspin.run.checkpoint import Checkpoints, Interrupted, Progress, Watch, identity_of, joined
 from qspin.spectrum.notes import Note
-from qspin.spectrum.phases import with_fixed_phases
+from qspin.spectrum.rotation import with_fixed_phases
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["TrainingError", "boxed", "default_method", "solve"]

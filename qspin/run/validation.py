@@ -12,7 +12,7 @@ from qspin.methods.base import Method
 from qspin.methods.grid.driver import Grid
 from qspin.problem.problem import Problem
 from qspin.run.solve import boxed, solve
-from qspin.spectrum.comparison import Comparison, agreement, compare_with_exact
+from qspin.spectrum.comparison import Comparison, agreement
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Validation", "validate"]
@@ -48,7 +48,7 @@ class Validation:
         """Each pair there is: the method against the grid, and each of the two against the closed form."""
         pairs = () if self.comparison is None else (self.comparison,)
         exact = self.spectra if self.exact is not None else ()
-        return (*pairs, *(compare_with_exact(s, self.wall_shifts) for s in exact))
+        return (*pairs, *(s.compare_with_exact(self.wall_shifts) for s in exact))
 
     @property
     def agrees(self) -> np.ndarray:

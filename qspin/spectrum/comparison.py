@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
-from qspin.numerics.errors import cuts_a_level, degenerate_groups
-from qspin.numerics.pencil import principal_angles
-from qspin.problem.domain import Box, Domain
-from qspin.spectrum.spectrum import Spectrum
+__all__ = ["Comparison", "agreement"]
 
-__all__ = ["Comparison", "agreement", "compare", "compare_with_exact", "overlap", "shared_groups"]
+Levels = Float[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
@@ -33,40 +31,40 @@ class Comparison:
             where they are meant.
     """
 
-    energies: np.ndarray
-    own_errors: np.ndarray
-    reference_energies: np.ndarray
-    reference_errors: np.ndarray
+    energies: Levels
+    own_errors: Levels
+    reference_energies: Levels
+    reference_errors: Levels
     groups: list[list[int]]
-    angles: np.ndarray
+    angles: Float[np.ndarray, " groups"]
     labels: tuple[str, str]
-    exact: np.ndarray | None = None
-    wall_shifts: np.ndarray | None = None
+    exact: Levels | None = None
+    wall_shifts: Levels | None = None
     units: str = ""
 
     @property
-    def differences(self) -> np.ndarray:
+    def differences(self) -> Levels:
         """(n,) energies minus reference energies."""
         return self.energies - self.reference_energies
 
     @property
-    def errors(self) -> np.ndarray:
+    def errors(self) -> Levels:
         """(n,) √(error² + reference error²)."""
         return np.hypot(self.own_errors, self.reference_errors)
 
     @property
-    def deviations(self) -> np.ndarray:
+    def deviations(self) -> Levels:
         """(n,) |difference| in combined errors; infinite beside errors of zero, or nan where the difference is zero, too."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.abs(self.differences) / self.errors
 
     @property
-    def agrees(self) -> np.ndarray:
+    def agrees(self) -> Bool[np.ndarray, " n"]:
         """(n,) bool: whether the difference is within three combined errors."""
         return np.abs(self.differences) <= 3 * self.errors
 
     @property
-    def raised_by_walls(self) -> np.ndarray:
+    def raised_by_walls(self) -> Bool[np.ndarray, " n"]:
         """(n,) bool: levels that differ, but by no more than walls explain."""
         if self.wall_shifts is None:
             return np.zeros(len(self.energies), bool)
@@ -75,7 +73,7 @@ class Comparison:
         return ~self.agrees & explained
 
     @property
-    def exact_differences(self) -> np.ndarray | None:
+    def exact_differences(self) -> Levels | None:
         """(n,) energies minus the closed form's."""
         return None if self.exact is None else self.energies - self.exact
 
@@ -102,22 +100,25 @@ class Comparison:
         def plain(values: np.ndarray | None) -> list[float | None] | None:
             return None if values is None else [float(v) if np.isfinite(v) else None for v in values]
 
+        numbers = {
+            "energies": self.energies,
+            "errors": self.own_errors,
+            "reference_energies": self.reference_energies,
+            "reference_errors": self.reference_errors,
+            "differences": self.differences,
+            "combined_errors": self.errors,
+            "exact": self.exact,
+            "exact_differences": self.exact_differences,
+            "angles": self.angles,
+        }
         return {
             "labels": list(self.labels),
             "units": self.units,
-            "energies": plain(self.energies),
-            "errors": plain(self.own_errors),
-            "reference_energies": plain(self.reference_energies),
-            "reference_errors": plain(self.reference_errors),
-            "differences": plain(self.differences),
-            "combined_errors": plain(self.errors),
-            "agrees": [bool(a) for a in self.agrees],
+            **{name: plain(values) for name, values in numbers.items()},
+            "agrees": self.agrees.tolist(),
             "verdicts": list(self.verdicts),
             "summary": self.summary,
-            "exact": plain(self.exact),
-            "exact_differences": plain(self.exact_differences),
             "groups": self.groups,
-            "angles": plain(self.angles),
         }
 
     def __str__(self) -> str:
@@ -131,94 +132,6 @@ class Comparison:
         return tables.comparison_html(self)
 
 
-def agreement(agrees: np.ndarray) -> str:
+def agreement(agrees: Bool[np.ndarray, " n"]) -> str:
     """ "3 of 4 levels agree within three combined errors." """
     return f"{int(agrees.sum())} of {len(agrees)} levels agree within three combined errors."
-
-
-def _place(domain: Domain) -> Any:
-    """What two domains must share; the mask of a box is how a method meets its walls."""
-    if not isinstance(domain, Box):
-        return domain
-    return (domain.lower, domain.upper, domain.periodic, domain.wave_vector)
-
-
-def _check_same_domain(caller: str, spectrum: Spectrum, reference: Spectrum) -> None:
-    if _place(spectrum.domain) != _place(reference.domain):
-        raise ValueError(
-            f"{caller}: the spectra live on different domains, {spectrum.domain!r} and {reference.domain!r}."
-        )
-
-
-def overlap(spectrum: Spectrum, reference: Spectrum) -> np.ndarray:
-    """⟨reference ψ_m|ψ_n⟩ (M, N); see `Spectrum.overlap`."""
-    _check_same_domain("overlap", spectrum, reference)
-    points, weights = reference.eigenfunctions.quadrature()
-    root = np.sqrt(weights)[:, None]
-    own, other = (root * s.eigenfunctions(points) for s in (spectrum, reference))
-    norms = np.linalg.norm(other, axis=0)[:, None] * np.linalg.norm(own, axis=0)
-    return other.conj().T @ own / norms
-
-
-def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[int]], bool]:
-    """Groups of levels that either spectrum cannot tell apart, and whether the last one is not known to be cut."""
-    n = min(spectrum.n_states, reference.n_states)
-    own, ref = spectrum.errors[:n], reference.errors[:n]
-    gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
-    width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
-    if spectrum.exact is not None:
-        gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)
-    breaks = np.flatnonzero(gaps > np.maximum(width, 1e-9 * np.abs(reference.energies[:n]).max())) + 1
-    groups = [[int(level) for level in group] for group in np.split(np.arange(n), breaks)]
-    return groups, not any(cuts_a_level(n, s.energies, s.errors, s.exact) for s in (spectrum, reference))
-
-
-def compare(spectrum: Spectrum, reference: Spectrum) -> Comparison:
-    """Compare two spectra of one problem.
-
-    Eigenspaces are compared on the reference's quadrature: each group's functions are orthonormalised there,
-    and the largest principal angle between the spans is reported. Cost: evaluating both at those points.
-    Raises ValueError where the domains differ.
-    """
-    _check_same_domain("compare", spectrum, reference)
-    groups, whole = shared_groups(spectrum, reference)
-    n = min(spectrum.n_states, reference.n_states)
-    points, weights = reference.eigenfunctions.quadrature()
-    root = np.sqrt(weights)[:, None]
-    a, b = root * spectrum.eigenfunctions(points)[:, :n], root * reference.eigenfunctions(points)[:, :n]
-    angles = np.array(
-        [principal_angles(np.linalg.qr(a[:, g])[0].conj().T @ np.linalg.qr(b[:, g])[0])[-1] for g in groups]
-    )
-    if not whole:
-        angles[-1] = np.nan
-    return Comparison(
-        energies=spectrum.energies[:n],
-        own_errors=spectrum.errors[:n],
-        reference_energies=reference.energies[:n],
-        reference_errors=reference.errors[:n],
-        groups=groups,
-        angles=angles,
-        labels=(spectrum.method, reference.method),
-        exact=None if spectrum.exact is None else spectrum.exact[:n],
-        units=spectrum.units,
-    )
-
-
-def compare_with_exact(spectrum: Spectrum, wall_shifts: np.ndarray | None = None) -> Comparison:
-    """A spectrum beside its closed form, which is taken to be of free space: `wall_shifts` (N,), by default the spectrum's own,
-    say how far walls raise it. Raises ValueError where there is no closed form of as many states."""
-    n = spectrum.n_states
-    if spectrum.exact is None or len(spectrum.exact) < n:
-        raise ValueError(f"compare: {spectrum.name!r} has no closed form of {n} states.")
-    groups = degenerate_groups(spectrum.energies, spectrum.errors)
-    return Comparison(
-        energies=spectrum.energies,
-        own_errors=spectrum.errors,
-        reference_energies=spectrum.exact[:n],
-        reference_errors=np.zeros(n),
-        groups=groups,
-        angles=np.full(len(groups), np.nan),
-        labels=(spectrum.method, "exact"),
-        wall_shifts=spectrum.wall_shifts if wall_shifts is None else wall_shifts,
-        units=spectrum.units,
-    )

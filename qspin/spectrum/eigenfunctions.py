@@ -24,6 +24,7 @@ __all__ = [
     "Eigenfunctions",
     "GridValues",
     "PointwiseFunctions",
+    "Rotated",
     "check_shapes",
     "in_batches",
     "recorded",
@@ -66,9 +67,7 @@ class Eigenfunctions(ABC):
 
     def times(self, factors: Inexact[np.ndarray, " states"]) -> Eigenfunctions:
         """Each function times a number, factors (N,), real or complex. Those that hold coefficients multiply them instead."""
-        from qspin.spectrum.rotation import Rotated
-
-        return Rotated(self, np.diag(factors))
+        return Rotated.of(self, np.diag(factors))
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Settings, as JSON, and arrays: what `from_record` makes the functions from."""
@@ -117,6 +116,52 @@ def in_batches(
     compiled = jax.jit(lambda x: jax.lax.map(jax.vmap(function), x))
     values = compiled(jnp.asarray(padded, float).reshape(-1, size, points.shape[1]))
     return np.asarray(values).reshape(len(padded), *values.shape[2:])[: len(points)]
+
+
+@dataclass(frozen=True, eq=False)
+class Rotated(Eigenfunctions):
+    """Σ_m ψ_m(x) matrix_mn: other functions, times a matrix (N, n), real or complex; unitary, that they stay orthonormal."""
+
+    functions: Eigenfunctions
+    matrix: Inexact[np.ndarray, "functions states"]
+
+    @classmethod
+    def of(cls, functions: Eigenfunctions, matrix: Inexact[np.ndarray, "functions states"]) -> Rotated:
+        """Functions times a matrix; where they are `Rotated` already, by one matrix instead of two."""
+        if isinstance(functions, Rotated):
+            return cls(functions.functions, functions.matrix @ matrix)
+        return cls(functions, matrix)
+
+    @property
+    def n_states(self) -> int:
+        return self.matrix.shape[1]
+
+    @property
+    def dim(self) -> int:
+        return self.functions.dim
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return self.functions(points) @ self.matrix
+
+    def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.functions.quadrature()
+
+    def image(self, operator: Operator) -> np.ndarray:
+        return self.functions.image(operator) @ self.matrix
+
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        settings, arrays = recorded(self.functions)
+        inner = {f"functions/{name}": array for name, array in arrays.items()}
+        return {"functions": settings}, {"matrix": self.matrix, **inner}
+
+    @classmethod
+    def from_record(
+        cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
+    ) -> Rotated:
+        inner = {name.removeprefix("functions/"): array for name, array in arrays.items()}
+        functions = restored(settings["functions"], inner, domain)
+        check_shapes(arrays, {"matrix": "functions states"}, functions=functions.n_states)
+        return cls(functions, arrays["matrix"])
 
 
 # --- records, of which files are made

@@ -7,24 +7,21 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Inexact
 
 from qspin.numerics.errors import cuts_a_level, degenerate_groups
+from qspin.numerics.pencil import principal_angles
 from qspin.numerics.registry import Registry
-from qspin.problem.domain import Domain
+from qspin.problem.domain import Box, Domain
 from qspin.problem.hamiltonian import Operator
+from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.eigenfunctions import Eigenfunctions, GridValues, tensor_axes, tensor_points
 from qspin.spectrum.notes import Note, rendered
 
-if TYPE_CHECKING:
-    from qspin.spectrum.comparison import Comparison
-else:
-    Comparison = Any
-
-__all__ = ["VIEWS", "Spectrum"]
+__all__ = ["VIEWS", "Spectrum", "shared_groups"]
 
 # What draws a `Spectrum`: the functions behind its methods `plot_…`, `animate` and `report`, by the name of the method. They
 # live in layers above this one, which register them; none is imported before it is called.
@@ -45,7 +42,7 @@ class Spectrum:
     | energies and errors in another unit | `energies_in`, `errors_in` |
     | ⟨A⟩, ⟨ψ_m|A|ψ_n⟩ | `expect`, `matrix_element` |
     | degenerate levels; states of good quantum number in them | `groups`, `rotate` |
-    | agreement with another spectrum | `compare` |
+    | agreement with another spectrum; with the closed form | `compare`; `compare_with_exact` |
     | tables for pandas, xarray | `to_dataframe`, `to_xarray` |
     | overlaps, with another spectrum | `overlap`, `plot_overlap` |
     | pictures of states; a film | `plot_orbitals`, `plot_isosurfaces`, `plot_marginals`; `animate` |
@@ -55,7 +52,7 @@ class Spectrum:
 
     Eigenfunctions are orthonormal, ∫ ψ_m* ψ_n dx = δ_mn, and their signs are the same by every method: ∫ ψ|ψ| g dx > 0, for a
     g that grows along every axis, so that the outermost lobe towards large coordinates is positive (complex functions: real
-    and positive on the whole). `qspin.spectrum.phases` has g. In a degenerate level any orthonormal basis is as good;
+    and positive on the whole). `qspin.spectrum.rotation` has g. In a degenerate level any orthonormal basis is as good;
     `rotate` chooses one.
 
     Attributes:
@@ -256,15 +253,67 @@ class Spectrum:
         Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
         domains differ.
         """
-        from qspin.spectrum import comparison
-
-        return comparison.overlap(self, reference)
+        self._check_same_domain("overlap", reference)
+        points, weights = reference.eigenfunctions.quadrature()
+        root = np.sqrt(weights)[:, None]
+        own, other = (root * s.eigenfunctions(points) for s in (self, reference))
+        norms = np.linalg.norm(other, axis=0)[:, None] * np.linalg.norm(own, axis=0)
+        return other.conj().T @ own / norms
 
     def compare(self, reference: Spectrum) -> Comparison:
-        """Energy differences, and angles between the degenerate subspaces; see `Comparison`."""
-        from qspin.spectrum import comparison
+        """Energy differences, and angles between the degenerate subspaces; see `Comparison`.
 
-        return comparison.compare(self, reference)
+        Eigenspaces are compared on the reference's quadrature: each group's functions are orthonormalised there, and the
+        largest principal angle between the spans is reported. Cost: evaluating both at those points. Raises ValueError where
+        the domains differ.
+        """
+        self._check_same_domain("compare", reference)
+        groups, whole = shared_groups(self, reference)
+        n = min(self.n_states, reference.n_states)
+        points, weights = reference.eigenfunctions.quadrature()
+        root = np.sqrt(weights)[:, None]
+        a, b = (root * s.eigenfunctions(points)[:, :n] for s in (self, reference))
+        spans = ((np.linalg.qr(a[:, g])[0], np.linalg.qr(b[:, g])[0]) for g in groups)
+        angles = np.array([principal_angles(own.conj().T @ other)[-1] for own, other in spans])
+        if not whole:
+            angles[-1] = np.nan
+        return Comparison(
+            energies=self.energies[:n],
+            own_errors=self.errors[:n],
+            reference_energies=reference.energies[:n],
+            reference_errors=reference.errors[:n],
+            groups=groups,
+            angles=angles,
+            labels=(self.method, reference.method),
+            exact=None if self.exact is None else self.exact[:n],
+            units=self.units,
+        )
+
+    def compare_with_exact(self, wall_shifts: Float[np.ndarray, " states"] | None = None) -> Comparison:
+        """Energies beside those of the closed form, which is taken to be of free space: `wall_shifts` (N,), by default the
+        spectrum's own, say how far walls raise them. Raises ValueError where there is no closed form of as many states."""
+        n = self.n_states
+        if self.exact is None or len(self.exact) < n:
+            raise ValueError(f"compare: {self.name!r} has no closed form of {n} states.")
+        groups = degenerate_groups(self.energies, self.errors)
+        return Comparison(
+            energies=self.energies,
+            own_errors=self.errors,
+            reference_energies=self.exact[:n],
+            reference_errors=np.zeros(n),
+            groups=groups,
+            angles=np.full(len(groups), np.nan),
+            labels=(self.method, "exact"),
+            wall_shifts=self.wall_shifts if wall_shifts is None else wall_shifts,
+            units=self.units,
+        )
+
+    def _check_same_domain(self, caller: str, reference: Spectrum) -> None:
+        own, other = (_place(s.domain) for s in (self, reference))
+        if own != other:
+            raise ValueError(
+                f"{caller}: the spectra live on different domains, {self.domain!r} and {reference.domain!r}."
+            )
 
     def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
         """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
@@ -321,3 +370,23 @@ class Spectrum:
         from qspin.spectrum import store
 
         return store.save(self, path)
+
+
+def _place(domain: Domain) -> Any:
+    """What two domains must share; the mask of a box is how a method meets its walls."""
+    if not isinstance(domain, Box):
+        return domain
+    return (domain.lower, domain.upper, domain.periodic, domain.wave_vector)
+
+
+def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[int]], bool]:
+    """Groups of levels that either spectrum cannot tell apart, and whether the last one is not known to be cut."""
+    n = min(spectrum.n_states, reference.n_states)
+    own, ref = spectrum.errors[:n], reference.errors[:n]
+    gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
+    width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
+    if spectrum.exact is not None:
+        gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)
+    breaks = np.flatnonzero(gaps > np.maximum(width, 1e-9 * np.abs(reference.energies[:n]).max())) + 1
+    groups = [[int(level) for level in group] for group in np.split(np.arange(n), breaks)]
+    return groups, not any(cuts_a_level(n, s.energies, s.errors, s.exact) for s in (spectrum, reference))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from qspin.numerics.errors import energy_scale
+from qspin.numerics.errors import degenerate_groups, energy_scale
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.spectrum import Spectrum
 
@@ -26,48 +26,33 @@ __all__ = [
     "spectrum_text",
 ]
 
-_WORDS = ("quanta", "verdict", "")  # headings of columns that hold words
+Columns = Mapping[str, Sequence[str]]
+
 _LARGE = 5e-3  # of the energies' range: an error that explains by itself why a state did not converge
-
-
-# --- what each state is said about
+_LEAST = {"energy": 16, "± error": 9}  # widths of printed columns
 
 
 def group_numbers(spectrum: Spectrum) -> list[int]:
     """The number of each state's degenerate group, (N,)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a level that is cut: `groups` warns, tables do not
-        groups = spectrum.groups()
-    return [g for g, group in enumerate(groups) for _ in group]
+    groups = degenerate_groups(spectrum.energies, spectrum.errors)
+    return [number for number, group in enumerate(groups) for _ in group]
 
 
 def reasons(spectrum: Spectrum) -> list[str]:
     """Why each state did not converge, (N,): the first note about it, or that its error is large against the range of the
     energies; "" where neither tells, and for states that did."""
-    said = [""] * spectrum.n_states
-    for remark in spectrum.notes:
-        for k in remark.states if remark.kind not in ("walls", "cut level") else ():
-            said[k] = said[k] or remark.what
     scale = energy_scale(spectrum.energies)
-    for k in range(spectrum.n_states):
+    said = [""] * spectrum.n_states
+    for k in np.flatnonzero(~spectrum.converged):
         error = float(spectrum.errors[k])
-        if spectrum.converged[k]:
-            said[k] = ""
-        elif not said[k] and not np.isfinite(error):
+        about = [n.what for n in spectrum.notes if k in n.states and n.kind not in ("walls", "cut level")]
+        if about:
+            said[k] = about[0]
+        elif not np.isfinite(error):
             said[k] = "no error can be told"
-        elif not said[k] and scale > 0 and error > _LARGE * scale:
+        elif scale > 0 and error > _LARGE * scale:
             said[k] = f"error is {error / scale:.2g} of the energies' range"
     return said
-
-
-def _labels(spectrum: Spectrum) -> list[str]:
-    return list(spectrum.labels) or [""] * spectrum.n_states
-
-
-def _exact(spectrum: Spectrum) -> np.ndarray | None:
-    """The closed form's energies (N,), where there are as many."""
-    known = spectrum.exact is not None and len(spectrum.exact) >= spectrum.n_states
-    return spectrum.exact[: spectrum.n_states] if known and spectrum.exact is not None else None
 
 
 def decimals(error: float) -> int:
@@ -75,11 +60,16 @@ def decimals(error: float) -> int:
     return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6
 
 
-# --- printed
+# --- of a spectrum
 
 
-def _columns(spectrum: Spectrum) -> dict[str, list[str]]:
-    """Columns of strings, by heading."""
+def _exact(spectrum: Spectrum) -> np.ndarray | None:
+    """The closed form's energies (N,), where there are as many."""
+    exact, n = spectrum.exact, spectrum.n_states
+    return exact[:n] if exact is not None and len(exact) >= n else None
+
+
+def _numbers(spectrum: Spectrum) -> Columns:
     digits = [decimals(float(error)) for error in spectrum.errors]
     return {
         "level": [str(k) for k in range(spectrum.n_states)],
@@ -90,6 +80,13 @@ def _columns(spectrum: Spectrum) -> dict[str, list[str]]:
     }
 
 
+def _words(spectrum: Spectrum) -> Columns:
+    words = {"converged": ["yes" if c else "NO" for c in spectrum.converged]}
+    words |= {"quanta": list(spectrum.labels)} if any(spectrum.labels) else {}
+    why = reasons(spectrum)
+    return words | ({"why not": why} if any(why) else {})
+
+
 def _title(spectrum: Spectrum) -> str:
     units = f" [{spectrum.units}]" if spectrum.units else ""
     return f"{spectrum.name}: {spectrum.n_states} states by {spectrum.method}{units}"
@@ -97,36 +94,29 @@ def _title(spectrum: Spectrum) -> str:
 
 def spectrum_text(spectrum: Spectrum) -> str:
     """What `print(spectrum)` prints."""
-    labels, why = _labels(spectrum), reasons(spectrum)
-    left = {"converged": ["yes" if c else "NO" for c in spectrum.converged]}
-    left |= {"quanta": labels} if any(labels) else {}
-    left |= {"why not": why} if any(why) else {}
-    return "\n".join(
-        [_title(spectrum), *_aligned(_columns(spectrum), left, {"energy": 16, "± error": 9}), spectrum.status]
-    )
+    return "\n".join([_title(spectrum), *_aligned(_numbers(spectrum), _words(spectrum)), spectrum.status])
 
 
-def _aligned(right: dict[str, list[str]], left: dict[str, list[str]], least: dict[str, int]) -> list[str]:
-    """Lines of a table: columns flush right, then columns flush left, each as wide as its widest entry."""
-
-    def column(name: str, entries: list[str], side: str) -> list[str]:
-        width = max(least.get(name, 0), *map(len, [name, *entries]))
-        return [f"{entry:{side}{width}}" for entry in [name, *entries]]
-
-    columns = [column(name, entries, ">") for name, entries in right.items()]
-    columns += [column(name, entries, "<") for name, entries in left.items()]
-    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+def spectrum_html(spectrum: Spectrum) -> str:
+    """The table of `print`, as HTML, with the closed form's energies where they are known."""
+    numbers, exact = dict(_numbers(spectrum)), _exact(spectrum)
+    if exact is not None:
+        numbers["exact"] = [f"{e:.10g}" for e in exact]
+        numbers["off by"] = [f"{d:+.1e}" for d in spectrum.energies - exact]
+    return _html(_title(spectrum), numbers, _words(spectrum), spectrum.status, spectrum.converged)
 
 
-def _comparison_columns(comparison: Comparison) -> dict[str, list[str]]:
+# --- of a comparison
+
+
+def _comparison_numbers(comparison: Comparison) -> Columns:
     own, ref = comparison.labels
-    if own == ref:
-        ref = f"other {ref}"
-    n = len(comparison.energies)
+    ref = f"other {ref}" if own == ref else ref
     group_of = {level: g for g, group in enumerate(comparison.groups) for level in group}
-    angles = [comparison.angles[group_of[k]] for k in range(n)]
+    levels = range(len(comparison.energies))
+    angles = [comparison.angles[group_of[k]] for k in levels]
     columns = {
-        "level": [str(k) for k in range(n)],
+        "level": [str(k) for k in levels],
         f"{own} energy": [f"{e:.8g}" for e in comparison.energies],
         "± error": [f"{e:.1e}" for e in comparison.own_errors],
         f"{ref} energy": [f"{e:.8g}" for e in comparison.reference_energies],
@@ -136,88 +126,77 @@ def _comparison_columns(comparison: Comparison) -> dict[str, list[str]]:
     if comparison.exact is not None and comparison.exact_differences is not None:
         columns["exact"] = [f"{e:.8g}" for e in comparison.exact]
         columns[f"{own} off by"] = [f"{d:+.1e}" for d in comparison.exact_differences]
-    columns["group"] = [str(group_of[k]) for k in range(n)]
+    columns["group"] = [str(group_of[k]) for k in levels]
     columns["angle"] = ["-" if np.isnan(a) else f"{a:.1e}" for a in angles]
     return columns
 
 
 def comparison_text(comparison: Comparison) -> str:
     """What `print(comparison)` prints."""
-    lines = _aligned(_comparison_columns(comparison), {"verdict": list(comparison.verdicts)}, {})
+    lines = _aligned(_comparison_numbers(comparison), {"verdict": comparison.verdicts})
     return "\n".join([*lines, comparison.summary])
-
-
-# --- in notebooks
-
-
-def spectrum_html(spectrum: Spectrum) -> str:
-    """The table of `print`, as HTML, with the closed form's energies where they are known."""
-    columns, exact, labels = _columns(spectrum), _exact(spectrum), _labels(spectrum)
-    if exact is not None:
-        columns["exact"] = [f"{e:.10g}" for e in exact]
-        columns["off by"] = [f"{d:+.1e}" for d in spectrum.energies - exact]
-    if any(labels):
-        columns["quanta"] = labels
-    columns[""] = [
-        "converged" if c else "NOT CONVERGED" + (f": {why}" if why else "")
-        for c, why in zip(spectrum.converged, reasons(spectrum), strict=True)
-    ]
-    return _html(_title(spectrum), columns, spectrum.status, [bool(c) for c in spectrum.converged])
 
 
 def comparison_html(comparison: Comparison) -> str:
     """The table of `print`, as HTML."""
     units = f" [{comparison.units}]" if comparison.units else ""
-    columns = {**_comparison_columns(comparison), "verdict": list(comparison.verdicts)}
-    title = f"{comparison.labels[0]} and {comparison.labels[1]}{units}"
-    return _html(title, columns, comparison.summary, [bool(a) for a in comparison.agrees])
+    title, words = f"{' and '.join(comparison.labels)}{units}", {"verdict": comparison.verdicts}
+    return _html(title, _comparison_numbers(comparison), words, comparison.summary, comparison.agrees)
 
 
-def _html(title: str, columns: dict[str, list[str]], foot: str, good: Sequence[bool]) -> str:
-    """A table of escaped strings; the last cell of rows that are not good is bold."""
+# --- as text and as HTML
+
+
+def _aligned(numbers: Columns, words: Columns) -> list[str]:
+    """Lines of a table: numbers flush right, then words flush left, each column as wide as its widest entry."""
+    columns = []
+    for side, group in ((">", numbers), ("<", words)):
+        for name, entries in group.items():
+            width = max(_LEAST.get(name, 0), *map(len, [name, *entries]))
+            columns.append([f"{entry:{side}{width}}" for entry in [name, *entries]])
+    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+
+
+def _html(title: str, numbers: Columns, words: Columns, foot: str, good: Bool[np.ndarray, " n"]) -> str:
+    """A table of escaped strings; words of rows that are not good are bold."""
+    left = ' style="text-align: left; padding-left: 1em"'
+    sides = [""] * len(numbers) + [left] * len(words)
     row = '<tr style="text-align: right; white-space: nowrap">'
-    head = "".join(f"<th{_side(name)}>{escape(name.strip())}</th>" for name in columns)
-    rows = []
-    for cells, fine in zip(zip(*columns.values(), strict=True), good, strict=True):
-        shown = [escape(cell) for cell in cells]
-        shown[-1] = shown[-1] if fine else f"<strong>{shown[-1]}</strong>"
-        filled = "".join(f"<td{_side(name)}>{cell}</td>" for name, cell in zip(columns, shown, strict=True))
-        rows.append(f"{row}{filled}</tr>")
+
+    def cells(tag: str, entries: Sequence[str], bold: bool = False) -> str:
+        shown = [escape(entry.strip()) for entry in entries]
+        shown = [
+            f"<strong>{s}</strong>" if bold and side and s else s
+            for s, side in zip(shown, sides, strict=True)
+        ]
+        return (
+            row + "".join(f"<{tag}{side}>{s}</{tag}>" for s, side in zip(shown, sides, strict=True)) + "</tr>"
+        )
+
+    columns = {**numbers, **words}
+    body = "".join(
+        cells("td", entries, not fine) for entries, fine in zip(zip(*columns.values(), strict=True), good, strict=True)
+    )  # fmt: skip
     caption = f'<caption style="text-align: left; white-space: nowrap">{escape(title)}</caption>'
-    return (
-        f"<div><table>{caption}<thead>{row}{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table><p>{escape(foot)}</p></div>"
-    )
-
-
-def _side(name: str) -> str:
-    """Words are flush left, numbers right."""
-    return ' style="text-align: left; padding-left: 1em"' if name in _WORDS else ""
+    head = f"<thead>{cells('th', list(columns))}</thead>"
+    return f"<div><table>{caption}{head}<tbody>{body}</tbody></table><p>{escape(foot)}</p></div>"
 
 
 # --- for other libraries
 
 
-def _library(name: str) -> Any:
+def _library(name: str, method: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        what = "to_dataframe" if name == "pandas" else "to_xarray"
-        raise ImportError(f"Spectrum.{what} needs {name}: pip install {name}, or 'qspin[tables]'.") from error
+        raise ImportError(
+            f"Spectrum.{method} needs {name}: pip install {name}, or 'qspin[tables]'."
+        ) from error
 
 
-def _facts(spectrum: Spectrum) -> dict[str, Any]:
-    return {
-        "name": spectrum.name,
-        "method": spectrum.method,
-        "units": spectrum.units,
-        "status": spectrum.status,
-    }
-
-
-def _numbers(spectrum: Spectrum) -> dict[str, Any]:
+def _quantities(spectrum: Spectrum) -> dict[str, Any]:
     """A column for each quantity, (N,)."""
-    exact, labels = _exact(spectrum), _labels(spectrum)
+    exact = _exact(spectrum)
     return {
         "energy": spectrum.energies,
         "error": spectrum.errors,
@@ -225,30 +204,28 @@ def _numbers(spectrum: Spectrum) -> dict[str, Any]:
         "converged": spectrum.converged,
         "group": np.array(group_numbers(spectrum)),
         **({} if exact is None else {"exact": exact}),
-        **({"quanta": labels} if any(labels) else {}),
+        **({"quanta": list(spectrum.labels)} if any(spectrum.labels) else {}),
     }
+
+
+def _facts(spectrum: Spectrum) -> dict[str, str]:
+    return {name: getattr(spectrum, name) for name in ("name", "method", "units", "status")}
 
 
 def dataframe(spectrum: Spectrum) -> Any:
     """What `Spectrum.to_dataframe` documents."""
-    pandas = _library("pandas")
-    frame = pandas.DataFrame(_numbers(spectrum), index=pandas.RangeIndex(spectrum.n_states, name="level"))
+    pandas = _library("pandas", "to_dataframe")
+    frame = pandas.DataFrame(_quantities(spectrum), index=pandas.RangeIndex(spectrum.n_states, name="level"))
     frame.attrs.update(_facts(spectrum))
     return frame
 
 
 def dataset(spectrum: Spectrum, points: Any = None) -> Any:
     """What `Spectrum.to_xarray` documents."""
-    xarray = _library("xarray")
-    columns = _numbers(spectrum)
-    variables: dict[str, Any] = {
-        name: (
-            "level",
-            values,
-            {"units": spectrum.units} if name in ("energy", "error", "residual", "exact") else {},
-        )
-        for name, values in columns.items()
-    }
+    xarray = _library("xarray", "to_xarray")
+    variables: dict[str, Any] = {name: ("level", values) for name, values in _quantities(spectrum).items()}
+    for name in {"energy", "error", "residual", "exact"} & set(variables):
+        variables[name] += ({"units": spectrum.units},)
     coordinates: dict[str, Any] = {"level": np.arange(spectrum.n_states)}
     if points is not None:
         grid = spectrum.on_grid(points)

@@ -8,7 +8,7 @@ from qspin.methods.sampled.sampled_evaluation import Sampled
 from qspin.methods.sampled.sampled_functions import SampledFunctions
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
-from qspin.spectrum.rotation import Rotated
+from qspin.spectrum.eigenfunctions import Rotated
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["marginal"]
