@@ -29,6 +29,7 @@ html_title = f"qspin {release}"
 html_show_sourcelink = False
 
 myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off" if QUICK else "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 900  # seconds a cell

@@ -10,7 +10,7 @@ import importlib as _importlib  # noqa: E402
 import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
-from qspin.methods.base import METHODS as _METHODS  # noqa: E402
+from qspin.methods.base import METHODS, DirectMethod, IterativeMethod  # noqa: E402
 from qspin.methods.spin import presets  # noqa: E402
 from qspin.methods.spin.driver import SpIN  # noqa: E402
 from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian, NestedLoRA, NeuralEF  # noqa: E402
@@ -19,7 +19,7 @@ from qspin.numerics.laplacian import autodiff, finite_difference  # noqa: E402
 from qspin.problem import exact, potentials, shapes, symmetry, units  # noqa: E402
 from qspin.problem.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.problem.expression import Expression, ExpressionError, expression  # noqa: E402
-from qspin.problem.hamiltonian import Kinetic, Operator, Potential  # noqa: E402
+from qspin.problem.hamiltonian import Kinetic, LocalForm, Operator, Potential  # noqa: E402
 from qspin.problem.operators import KernelOperator, MatrixOperator, graph_laplacian, slowness  # noqa: E402
 from qspin.problem.problem import Problem  # noqa: E402
 from qspin.problem.region import Region  # noqa: E402
@@ -27,7 +27,8 @@ from qspin.problem.sampling import Clustered, QuasiRandom, Stratified, Uniform  
 from qspin.run import callbacks  # noqa: E402
 from qspin.run.solve import TrainingError, solve  # noqa: E402
 from qspin.spectrum.comparison import Comparison  # noqa: E402
-from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS as _EIGENFUNCTIONS  # noqa: E402
+from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions, PointwiseFunctions  # noqa: E402
+from qspin.spectrum.notes import Note  # noqa: E402
 from qspin.spectrum.spectrum import VIEWS as _VIEWS  # noqa: E402
 from qspin.spectrum.spectrum import Spectrum  # noqa: E402
 from qspin.spectrum.store import load  # noqa: E402
@@ -49,6 +50,8 @@ if _TYPE_CHECKING:
     from qspin.run.validation import validate as validate
 
 __all__ = [
+    "EIGENFUNCTIONS",
+    "METHODS",
     "MLP",
     "Adam",
     "AveragedCovariance",
@@ -57,20 +60,26 @@ __all__ = [
     "Box",
     "Clustered",
     "Comparison",
+    "DirectMethod",
+    "Eigenfunctions",
     "EnergyMetric",
     "Expression",
     "ExpressionError",
     "Gaussian",
     "Grid",
+    "IterativeMethod",
     "KernelOperator",
     "Kinetic",
+    "LocalForm",
     "MaskedOrder",
     "MatrixOperator",
     "MetropolisWalkers",
     "NestedLoRA",
     "NeuralEF",
     "Nodes",
+    "Note",
     "Operator",
+    "PointwiseFunctions",
     "PolynomialMask",
     "Potential",
     "Problem",
@@ -117,7 +126,7 @@ for _name, _address in {
     "grid": "qspin.methods.grid.driver:Grid",
     "product-basis": "qspin.methods.product_basis.driver:ProductBasis",
 }.items():
-    _METHODS.register(_name, _address)
+    METHODS.register(_name, _address)
 
 for _kind, _address in {
     "grid": "qspin.methods.grid.mesh:GridFunctions",
@@ -127,7 +136,7 @@ for _kind, _address in {
     "product basis": "qspin.methods.product_basis.product_basis_functions:ProductBasisFunctions",
     "rotated": "qspin.spectrum.eigenfunctions:Rotated",
 }.items():
-    _EIGENFUNCTIONS.register(_kind, _address)
+    EIGENFUNCTIONS.register(_kind, _address)
 
 _logging.getLogger("qspin").addHandler(_logging.NullHandler())  # silent, unless somebody listens
 
