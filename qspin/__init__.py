@@ -14,7 +14,7 @@ from qspin.methods.base import METHODS, DirectMethod, IterativeMethod  # noqa: E
 from qspin.methods.spin import presets  # noqa: E402
 from qspin.methods.spin.driver import SpIN  # noqa: E402
 from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian, NestedLoRA, NeuralEF  # noqa: E402
-from qspin.methods.spin.networks import MLP, BlockSparseMLP, SeparateMLPs, softplus  # noqa: E402
+from qspin.methods.spin.networks import MLP, NETWORKS, BlockSparseMLP, Network, SeparateMLPs, softplus  # noqa: E402
 from qspin.numerics.laplacian import autodiff, finite_difference  # noqa: E402
 from qspin.problem import exact, potentials, shapes, symmetry, units  # noqa: E402
 from qspin.problem.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
@@ -53,6 +53,7 @@ __all__ = [
     "EIGENFUNCTIONS",
     "METHODS",
     "MLP",
+    "NETWORKS",
     "Adam",
     "AveragedCovariance",
     "AveragedJacobian",
@@ -75,6 +76,7 @@ __all__ = [
     "MatrixOperator",
     "MetropolisWalkers",
     "NestedLoRA",
+    "Network",
     "NeuralEF",
     "Nodes",
     "Note",
