@@ -17,8 +17,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import qspin
-from qspin.run import arguments
-from qspin.run import command as cli
+from qspin.run.command import main, parsed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -115,8 +114,8 @@ COMMANDS = [
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_parse(line) -> None:  # type: ignore[no-untyped-def]
-    options = arguments.parser(cli._COMMANDS).parse_args(list(arguments.protected(shlex.split(line)[1:])))
-    file = getattr(options, "file", None)
+    options = parsed(shlex.split(line)[1:])
+    file = getattr(options, "problem.file", None)
     if file is not None and file != "well.py":  # the page's own file
         assert (ROOT / file).is_file() or (ROOT / "problems" / f"{file}.py").is_file()
 
@@ -140,7 +139,7 @@ def test_commands_run(page, beside_the_problems) -> None:  # type: ignore[no-unt
             continue
         if "paper" in words:
             words = [w for w in words if w not in ("--steps", "100000")] + ["--steps", "20", "--quiet"]
-        assert cli.main(words) == 0, param.id
+        assert main(words) == 0, param.id
         plt.close("all")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import qspin
 from qspin.methods.base import METHODS, DirectMethod, Method
-from qspin.run.method_table import build_method, class_of, describe_method, name_of
+from qspin.run.settings import build_method, describe_method
 
 METHODS_OF_MANY_KINDS = [
     qspin.SpIN(),
@@ -38,8 +38,8 @@ def test_there_and_back(method: Method) -> None:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_name_alone_stands_for_the_defaults(name: str) -> None:
-    assert build_method({"name": name}) == class_of(name)()
-    assert name_of(class_of(name)()) == name
+    assert build_method({"name": name}) == METHODS[name]()
+    assert describe_method(METHODS[name](), {})["name"] == name
 
 
 def test_what_no_table_can_hold_comes_from_the_preset() -> None:

@@ -10,7 +10,7 @@ import pytest
 import qspin
 from qspin.problem.domain import Space
 from qspin.run.run_folder import checkpoint
-from qspin.run.settings_file import Settings, SettingsError, job, read_settings, written
+from qspin.run.settings import Settings, SettingsError, job, read_settings
 
 FORMULA = {"potential": "0.5*x**2", "box": [-8, 8]}
 FILE = """'''A title.'''
@@ -64,7 +64,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
     )
     assert done.problem.name == "wedge"
     assert done.method == qspin.Grid(points=(40, 50), scheme=qspin.differences(4))
-    assert (done.n_states, done.seed, done.out, done.referee) == (5, 3, Path("there"), None)
+    assert (done.n_states, done.seed, done.out, done.reference) == (5, 3, Path("there"), None)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_the_dimension_and_the_box(problem: dict[str, Any], dim: int, domain: ob
 def test_what_is_written_is_read_back(asked: Settings, tmp_path: Path) -> None:
     """Complete settings are a fixed point: they lead to the same job, and to themselves."""
     first = job(asked)
-    (tmp_path / "settings.toml").write_text(written(first.settings))
+    (tmp_path / "settings.toml").write_text(str(first.settings))
     second = job(read_settings(tmp_path / "settings.toml"))
-    assert written(second.settings) == written(first.settings)
+    assert str(second.settings) == str(first.settings)
     assert (second.problem, second.n_states, second.seed) == (first.problem, first.n_states, first.seed)
-    assert second.referee == first.referee
+    assert second.reference == first.reference
     if "optimizer" not in asked.method:  # two of optax's optimizers are never equal
         assert second.method == first.method
 
@@ -111,7 +111,7 @@ def test_what_is_written_is_read_back(asked: Settings, tmp_path: Path) -> None:
 def test_every_value_survives_toml(tmp_path: Path) -> None:
     name = 'a "quoted" \\ name\twith ∇²\n and \x7f'
     table = {**FORMULA, "name": name, "mass": 0.1 + 0.2, "box": [-1e-7, 1e22]}
-    (tmp_path / "settings.toml").write_text(written(Settings(table)), encoding="utf-8")
+    (tmp_path / "settings.toml").write_text(str(Settings(table)), encoding="utf-8")
     assert read_settings(tmp_path / "settings.toml").problem == table
 
 
@@ -122,12 +122,12 @@ def test_a_problem_file_runs_as_it_was(file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "problem.py").write_bytes(done.source or b"")
-    (run / "settings.toml").write_text(written(done.settings))
+    (run / "settings.toml").write_text(str(done.settings))
     file.write_text("raise RuntimeError('changed since')")
     again = job(read_settings(run / "settings.toml"))
     x = np.linspace(-1, 1, 5)[:, None]
     np.testing.assert_array_equal(again.problem.potential_values(x), 0.5 * x[:, 0] ** 2 + 1.5)
-    assert again.source == done.source and written(again.settings) == written(done.settings)
+    assert again.source == done.source and str(again.settings) == str(done.settings)
 
 
 def test_a_problem_file_is_looked_for_beside_the_settings(file: Path) -> None:

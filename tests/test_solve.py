@@ -52,7 +52,7 @@ def test_a_batch_too_small_is_refused():
 def test_a_potential_that_is_not_finite_is_refused_before_training():
     v = qspin.Potential(lambda x: jnp.where(x[0] > 0.9, jnp.nan, 0.0))
     toy = Toy()
-    with pytest.raises(ValueError, match=r"V is nan at x = \(0\.9\d+\)"):
+    with pytest.raises(ValueError, match=r"V is nan at x = \((0\.9\d+|1)\)"):
         qspin.solve(dataclasses.replace(BOX, hamiltonian=qspin.Kinetic() + v), 1, toy)
     assert not toy.advances
 

@@ -2,7 +2,7 @@
 
 settings.toml    every setting, versions and machine; `qspin solve --settings` repeats the run, `qspin resume` ends it
 problem.py       the problem file as it was run, where there was one
-spectrum.npz     the states; grid.npz: the referee's
+spectrum.npz     the states; grid.npz: those of the grid
 comparison.json  one against the other, or against the closed form
 checkpoint.npz   of methods that train
 """
@@ -10,29 +10,31 @@ checkpoint.npz   of methods that train
 from __future__ import annotations
 
 import json
-import shutil
+import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qspin.methods.base import IterativeMethod
 from qspin.numerics import precision
-from qspin.run.console import dumps
-from qspin.run.settings_file import Job, Settings, SettingsError, read_settings, written
+from qspin.run.settings import Job, Settings, SettingsError, read_settings
+from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.spectrum import Spectrum
 from qspin.spectrum.store import whole_file
 
 __all__ = [
-    "checkpoint",
     "draw",
+    "json_text",
     "keep_comparison",
     "keep_spectrum",
-    "open_folder",
+    "new_run",
     "read_run",
-    "read_spectrum",
-    "record",
+    "read_spectra",
     "report",
 ]
 
@@ -40,31 +42,40 @@ _SETTINGS, _PROBLEM, _SPECTRUM, _GRID = "settings.toml", "problem.py", "spectrum
 _COMPARISON, _CHECKPOINT = "comparison.json", "checkpoint.npz"
 
 
-def open_folder(folder: Path) -> Path | None:
-    """Make a run folder and prove that it can be written, before anything is trained; an earlier run moves aside, and the
-    place it went to is returned. Raises SettingsError."""
-    earlier = None
+@contextmanager
+def new_run(job: Job, note: Callable[[str], None]) -> Iterator[None]:
+    """Within it, the folder of a job is there and holds its settings; an earlier run in it has moved aside, and is noted.
+
+    Where an error comes before anything was computed, all is put back as it was. Raises SettingsError at once where the folder
+    cannot be written.
+    """
+    folder, earlier = job.out, None
     try:
-        if any((folder / name).exists() for name in (_SETTINGS, _SPECTRUM)):
-            earlier = next(
-                p for n in range(1, 10_000) if not (p := folder.with_name(f"{folder.name}.{n}")).exists()
-            )
-            shutil.move(folder, earlier)
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise SettingsError(f"the output folder {folder} cannot be written: {error}.") from error
-    return earlier
-
-
-def record(folder: Path, job: Job) -> None:
-    """Write the settings, with versions and machine, and the problem file."""
-    settings = replace(job.settings, made_with=precision.describe())
-    if job.source is not None:
-        _write(folder / _PROBLEM, job.source)
-    _write(folder / _SETTINGS, written(settings).encode())
+        if (folder / _SETTINGS).exists() or (folder / _SPECTRUM).exists():
+            names = (folder.with_name(f"{folder.name}.{n}") for n in range(1, 10_000))
+            earlier = folder.rename(next(name for name in names if not name.exists()))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if job.source is not None:
+                _write(folder / _PROBLEM, job.source)
+            settings = replace(job.settings, made_with=precision.describe())
+            _write(folder / _SETTINGS, str(settings).encode())
+        except OSError as error:
+            raise SettingsError(f"the output folder {folder} cannot be written: {error}.") from error
+        yield
+    except Exception:
+        if not any((folder / name).exists() for name in (_SPECTRUM, _CHECKPOINT)):
+            with suppress(OSError):
+                for name in (_SETTINGS, _PROBLEM):
+                    (folder / name).unlink(missing_ok=True)
+                folder.rmdir()
+            if earlier is not None and not folder.exists():
+                earlier.rename(folder)
+                earlier = None
+        raise
+    finally:
+        if earlier is not None:
+            note(f"the earlier run in {folder} is now in {earlier}.")
 
 
 def read_run(folder: Path) -> Settings:
@@ -77,20 +88,29 @@ def read_run(folder: Path) -> Settings:
     return replace(settings, run={**settings.run, "out": str(folder)})
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the states are there already."""
+    return (folder / _SPECTRUM).exists()
+
+
 def checkpoint(folder: Path, job: Job) -> Path | None:
     """Where training is saved to; None for a method that does not train on this problem."""
     trains = isinstance(job.method.for_problem(job.problem), IterativeMethod)
     return folder / _CHECKPOINT if trains else None
 
 
-def keep_spectrum(folder: Path, spectrum: Spectrum, referee: bool = False) -> None:
-    """Write the states, or the referee's."""
-    spectrum.save(folder / (_GRID if referee else _SPECTRUM))
+def keep_spectrum(folder: Path, spectrum: Spectrum, judged: bool = True) -> Spectrum:
+    """Write the states that are `judged`, or those they are compared with; of the grid both are the same."""
+    if judged:
+        spectrum.save(folder / _SPECTRUM)
+    if not judged or spectrum.method == "grid":
+        spectrum.save(folder / _GRID)
+    return spectrum
 
 
-def keep_comparison(folder: Path, comparison: Mapping[str, Any]) -> None:
-    """Write what was found on comparing them."""
-    _write(folder / _COMPARISON, (dumps(comparison) + "\n").encode())
+def keep_comparison(folder: Path, comparison: Comparison) -> None:
+    """Write a comparison."""
+    _write(folder / _COMPARISON, (json_text(comparison.to_dict()) + "\n").encode())
 
 
 def _write(path: Path, text: bytes) -> None:
@@ -98,15 +118,15 @@ def _write(path: Path, text: bytes) -> None:
         file.write(text)
 
 
-def read_spectrum(path: Path) -> tuple[Spectrum, Spectrum | None]:
-    """The spectrum of a run folder, with the referee's where another method was judged; or that of a file."""
+def read_spectra(path: Path) -> tuple[Spectrum, Spectrum | None]:
+    """The spectrum of a run folder, with that of the grid it was compared with; or that of a file."""
     from qspin.spectrum.store import load
 
     if not path.is_dir():
         return load(path), None
     spectrum = load(path / _SPECTRUM)
-    judged = spectrum.method != "grid" and (path / _GRID).exists()
-    return spectrum, load(path / _GRID) if judged else None
+    compared = spectrum.method != "grid" and (path / _GRID).exists()
+    return spectrum, load(path / _GRID) if compared else None
 
 
 def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None, **orbitals: Any) -> list[Path]:
@@ -124,7 +144,7 @@ def report(folder: Path) -> Path:
     """
     if not (folder / _SPECTRUM).is_file():
         raise FileNotFoundError(f"report: {folder} is not a run folder: it has no {_SPECTRUM}.")
-    spectrum, reference = read_spectrum(folder)
+    spectrum, reference = read_spectra(folder)
     settings = _table(folder / _SETTINGS, tomllib.loads)
     settings.pop("made_with", None)  # provenance says that
     comparison = _table(folder / _COMPARISON, json.loads) or None
@@ -144,3 +164,20 @@ def _table(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ValueError(f"report: {path} must hold names and values, got {type(table).__name__}.")
     return table
+
+
+def json_text(record: Any) -> str:
+    """JSON of nested tables, lists, NumPy arrays and numbers; what is infinite or undefined becomes null."""
+    return json.dumps(_plain(record), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
