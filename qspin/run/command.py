@@ -20,7 +20,6 @@ from qspin.run.checkpoint import Interrupted
 from qspin.run.problem_file import ProblemFileError, load_problem, shipped_problems
 from qspin.run.settings import KEYS, Job, Settings, SettingsError, job, read_settings, value_of
 from qspin.run.solve import TrainingError, solve
-from qspin.spectrum.comparison import compare_with_exact
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["main", "parsed"]
@@ -139,7 +138,7 @@ def _run_in(folder: Path, todo: Job, console: Console) -> int:
             comparison = spectrum.compare(reference)
             console.say(f"\n{reference}")
     if comparison is None and spectrum.exact is not None:
-        comparison = compare_with_exact(spectrum)
+        comparison = spectrum.compare_with_exact()
     if comparison is not None:
         console.say(f"\n{' against '.join(comparison.labels)}:\n{comparison}")
         run_folder.keep_comparison(folder, comparison)

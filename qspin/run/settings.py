@@ -385,6 +385,8 @@ def _values(kind: type, table: Mapping[str, Any], owner: str) -> dict[str, Any]:
         values[key] = _built(key, value, f"{owner}.{key}")
         if not _fits(values[key], hints[key]):
             raise TypeError(f"{owner}: {key} must be {_spelled(hints[key])}, got {value!r}.")
+        if hints[key] is float:  # so that 1 in a settings file is 1.0
+            values[key] = float(values[key])
     return values
 
 
