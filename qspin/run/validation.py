@@ -10,6 +10,7 @@ import numpy as np
 
 from qspin.methods.base import Method
 from qspin.methods.grid.driver import Grid
+from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
 from qspin.run.solve import boxed, solve
 from qspin.spectrum.comparison import Comparison, agreement
@@ -133,8 +134,10 @@ def validate(
     problem = boxed(problem, n_states)
     judged_by_grid = problem.is_boxed_hamiltonian and problem.dim <= 3 and not isinstance(method, Grid)
     if not judged_by_grid and problem.exact is None:
+        foreign = [type(part).__name__ for part in without_local_form(problem.hamiltonian, problem.dim)]
+        why = f" ({', '.join(foreign)} has no local form)" if foreign else ""
         raise ValueError(
-            "validate: there is nothing to validate against: no grid serves, and no closed form is known."
+            f"validate: there is nothing to validate against: no grid serves{why}, and no closed form is known."
         )
     reference = solve(problem, n_states, grid or Grid(), seed=seed) if judged_by_grid else None
     spectrum = solve(problem, n_states, method, seed=seed, progress=progress)
