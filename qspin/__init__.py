@@ -16,7 +16,8 @@ from qspin.methods.spin.driver import SpIN  # noqa: E402
 from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian, NestedLoRA, NeuralEF  # noqa: E402
 from qspin.methods.spin.networks import MLP, NETWORKS, BlockSparseMLP, Network, SeparateMLPs, softplus  # noqa: E402
 from qspin.numerics.laplacian import autodiff, finite_difference  # noqa: E402
-from qspin.problem import exact, potentials, shapes, symmetry, units  # noqa: E402
+from qspin.problem import exact, potentials, symmetry, units  # noqa: E402
+from qspin.problem import region as shapes  # noqa: E402
 from qspin.problem.domain import Box, Gaussian, Nodes, PolynomialMask, Space, SquareRootMask  # noqa: E402
 from qspin.problem.expression import Expression, ExpressionError, expression  # noqa: E402
 from qspin.problem.hamiltonian import Kinetic, LocalForm, Operator, Potential  # noqa: E402

@@ -14,8 +14,7 @@ import qspin
 from qspin.draw import film
 from qspin.draw.film import slowest_beat, superposition
 from qspin.problem.domain import Nodes
-from qspin.problem.region import Region
-from qspin.problem.shapes import Disk
+from qspin.problem.region import Disk, Region
 
 FAST = {"frames": 5, "dpi": 40, "points": 40}
 

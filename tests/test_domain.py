@@ -1,5 +1,7 @@
 """The box and its masks, the other domains, and what is refused."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,29 +144,28 @@ def test_boxes_are_equal_hashable_and_frozen():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Box([0.0, 0.0], [1.0, 1.0, 1.0]), "Box: lower has 2 entries, upper has 3."),
+        (lambda: Box([0.0, 0.0], [1.0, 1.0, 1.0]), "Box: lower has 2 entries, upper has 3 entries."),
         (
             lambda: Box([0.0, 1.0], [1.0, 1.0]),
             "on axis 1 lower must be less than upper, got lower=1, upper=1",
         ),
         (lambda: Box([2.0], [1.0]), "on axis 0 lower must be less"),
-        (lambda: Box([0.0], [np.inf]), "upper must be a sequence of finite numbers"),
-        (lambda: Box([np.nan], [1.0]), "lower must be a sequence of finite numbers"),
-        (lambda: Box([], []), "lower must be a sequence of finite numbers, one an axis"),
-        (lambda: Box([[0.0]], [[1.0]]), "lower must be a sequence"),
+        (lambda: Box([0.0], [np.inf]), "upper must be finite, got inf"),
+        (lambda: Box([np.nan], [1.0]), "lower must be finite, got nan"),
+        (lambda: Box([], []), "lower must not be empty"),
+        (lambda: Box([[0.0]], [[1.0]]), "lower must be a real number, got [0.0]"),
         (lambda: Box([0.0, 0.0], [1.0, 1.0], periodic=[True]), "periodic must be a bool, or 2 of them"),
         (lambda: Box([0.0, 0.0], [1.0, 1.0], periodic=["x", "y"]), "periodic must be a bool, or 2 of them"),
-        (lambda: Box.cube(1.0, dim=0), "dim must be a positive integer, got 0"),
-        (lambda: Box.cube(1.0, dim=2.5), "dim must be a positive integer, got 2.5"),
-        (lambda: Box.cube(-1.0, dim=2), "half_width must be a positive number, got -1.0"),
-        (lambda: Box.cube(np.inf, dim=2), "half_width must be a positive number"),
-        (lambda: Box.cube("wide", dim=2), "half_width must be a positive number, got 'wide'"),
+        (lambda: Box.cube(1.0, dim=0), "dim must be an integer of at least 1, got 0"),
+        (lambda: Box.cube(1.0, dim=2.5), "dim must be an integer of at least 1, got 2.5"),
+        (lambda: Box.cube(-1.0, dim=2), "half_width must be positive, got -1.0"),
+        (lambda: Box.cube(np.inf, dim=2), "half_width must be positive"),
+        (lambda: Box.cube("wide", dim=2), "half_width must be a real number, got 'wide'"),
     ],
 )
 def test_wrong_boxes_are_refused(make, message):
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         make()
-    assert message in str(refused.value)
 
 
 # --- other domains
@@ -226,10 +227,10 @@ def test_nodes_are_equal_where_their_features_are():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: qspin.Gaussian([0.0], 0.0), "Gaussian: deviation must be one positive number or 1 of them"),
-        (lambda: qspin.Gaussian([0.0, 0.0], [1.0] * 3), "one positive number or 2 of them"),
-        (lambda: qspin.Gaussian([np.inf]), "Gaussian: mean must be a sequence of finite numbers"),
-        (lambda: qspin.Nodes(0), "Nodes: features must be a number of nodes, or a finite table"),
+        (lambda: qspin.Gaussian([0.0], 0.0), "Gaussian: deviation must be positive"),
+        (lambda: qspin.Gaussian([0.0, 0.0], [1.0] * 3), "deviation must be one number or 2 of them"),
+        (lambda: qspin.Gaussian([np.inf]), "Gaussian: mean must be finite, got inf"),
+        (lambda: qspin.Nodes(0), "Nodes: features must be an integer of at least 1, got 0"),
         (lambda: qspin.Nodes([[np.nan]]), "finite table"),
         (lambda: qspin.Nodes(np.ones((2, 2, 2))), "finite table"),
     ],

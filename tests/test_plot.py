@@ -18,8 +18,7 @@ from matplotlib.text import Text
 from qspin.draw import history, save_all
 from qspin.draw import style as plot_style
 from qspin.problem.domain import Box
-from qspin.problem.region import Region
-from qspin.problem.shapes import Disk
+from qspin.problem.region import Disk, Region
 
 
 def text_of(ax):

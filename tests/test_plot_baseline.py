@@ -11,8 +11,7 @@ from stored_pictures import BASELINE, difference
 
 from qspin.draw import history
 from qspin.problem.domain import Box
-from qspin.problem.region import Region
-from qspin.problem.shapes import Disk
+from qspin.problem.region import Disk, Region
 
 
 @pytest.fixture(autouse=True)

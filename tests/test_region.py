@@ -164,7 +164,7 @@ def test_bad_regions_are_refused(inside, error, said) -> None:  # type: ignore[n
 
 def test_other_bad_input() -> None:
     box = qspin.Box.cube(1.0, dim=2)
-    with pytest.raises(ValueError, match="corners must be a list of points of 2 coordinates"):
+    with pytest.raises(ValueError, match=r"corners must be a list of points \(n, 2\)"):
         qspin.Region(lambda x: 1.0 - x[0], box, corners=[(0.0,)])
     with pytest.raises(TypeError, match="box must be a Box"):
         qspin.Region(lambda x: 1.0 - x[0], 3)  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ def test_other_bad_input() -> None:
         qspin.solve(free(shapes.disk()), 2, qspin.Grid(scheme=qspin.elements(4), points=30))
     with pytest.raises(ValueError, match="radius must be positive"):
         shapes.disk(-1.0)
-    with pytest.raises(ValueError, match="at least three points"):
+    with pytest.raises(ValueError, match="at least 3 points"):
         shapes.polygon([(0, 0), (1, 1)])
     with pytest.raises(ValueError, match="enclose no area"):
         shapes.polygon([(0, 0), (1, 1), (2, 2)])

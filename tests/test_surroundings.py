@@ -48,6 +48,6 @@ def test_what_space_cannot_hold() -> None:
     repulsive = problem(lambda x: 1 / jnp.linalg.norm(x) + jnp.sum(x**2), 3, singularities=[(0.0,) * 3])
     with pytest.raises(ValueError, match=r"give a qspin\.Box"):
         qspin.solve(repulsive, 1)
-    with pytest.raises(ValueError, match="positive integer"):
+    with pytest.raises(ValueError, match="an integer of at least 1"):
         qspin.Space(0)
     assert qspin.Space(3) == qspin.Space(3) and qspin.Space(2).volume == float("inf")

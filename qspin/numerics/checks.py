@@ -20,6 +20,7 @@ __all__ = [
     "points_of",
     "real_number",
     "real_numbers",
+    "set_fields",
     "traced",
     "vector",
     "whole",
@@ -148,3 +149,9 @@ def traced(what: str, function: Callable[..., Any], *dims: int) -> Any:
             "jnp.sqrt(x[0]) for math.sqrt(x[0]) or float(x[0]), jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. "
             f"JAX said: {str(error).splitlines()[0]}"
         ) from error
+
+
+def set_fields(instance: Any, **values: Any) -> None:
+    """Give fields of a frozen dataclass their checked values, in its __init__."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)

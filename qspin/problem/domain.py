@@ -5,16 +5,15 @@ Each is a set of points x (dim,) with a measure; a box also has boundary masks a
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
-from numbers import Real
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from math import inf, prod
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qspin.numerics.checks import check_sizes, real_number, set_fields, vector, whole
 from qspin.numerics.points import normal_deviates
 
 __all__ = [
@@ -29,16 +28,6 @@ __all__ = [
     "Space",
     "SquareRootMask",
 ]
-
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Count = int
-    Number = float
-    Numbers = Sequence[float] | float
-    Flags = Sequence[bool] | bool
-    Table = np.ndarray | int
-else:
-    Count = Number = Numbers = Flags = Table = Any
 
 
 class Domain(ABC):
@@ -126,10 +115,11 @@ class Box(Domain):
         periodic: one bool for all axes, or one an axis.
         mask: shape of the boundary mask on walled axes: `SquareRootMask()` (the paper's) or
             `PolynomialMask()`.
-        wave_vector: Bloch's k, (dim,) or one number for one dimension: ψ(x + L_i e_i) = exp(i k_i L_i) ψ(x) on
+        wave_vector: Bloch's k, (dim,) or one number for all axes: ψ(x + L_i e_i) = exp(i k_i L_i) ψ(x) on
             periodic axes. Other than 0 makes wavefunctions complex, which `Grid` and `Ritz` solve for.
 
     Raises:
+        TypeError: corners that are not numbers.
         ValueError: corners of different length, an empty or inverted side, a corner that is not finite, a wave
             vector along an axis with walls.
 
@@ -144,35 +134,25 @@ class Box(Domain):
     wave_vector: tuple[float, ...] = (0.0,)
 
     def __init__(
-        self,
-        lower: Numbers,
-        upper: Numbers,
-        periodic: Flags = False,
-        mask: Mask | None = None,
-        wave_vector: Numbers = 0.0,
+        self, lower: Any, upper: Any, periodic: Any = False, mask: Mask | None = None, wave_vector: Any = 0.0
     ) -> None:
-        lower, upper = _numbers("lower", lower), _numbers("upper", upper)
-        if len(lower) != len(upper):
-            raise ValueError(f"Box: lower has {len(lower)} entries, upper has {len(upper)}.")
+        lower, upper = vector("Box: lower", lower), vector("Box: upper", upper)
+        dim = check_sizes("Box", lower=lower, upper=upper)
         for axis, (low, high) in enumerate(zip(lower, upper, strict=True)):
             if not low < high:
                 raise ValueError(
                     f"Box: on axis {axis} lower must be less than upper, got lower={low:g}, upper={high:g}."
                 )
-        flags = (periodic,) * len(lower) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
-        if len(flags) != len(lower) or not all(isinstance(flag, bool | np.bool_) for flag in flags):
-            raise ValueError(f"Box: periodic must be a bool, or {len(lower)} of them, got {periodic!r}.")
-        object.__setattr__(self, "lower", lower)
-        object.__setattr__(self, "upper", upper)
-        object.__setattr__(self, "periodic", tuple(bool(flag) for flag in flags))
-        object.__setattr__(self, "mask", SquareRootMask() if mask is None else mask)
-        k = _numbers("wave_vector", wave_vector)
-        k = k * len(lower) if k == (0.0,) else k
-        if len(k) != len(lower) or any(c and not flag for c, flag in zip(k, self.periodic, strict=True)):
+        flags = (periodic,) * dim if isinstance(periodic, bool | np.bool_) else tuple(periodic)
+        if len(flags) != dim or not all(isinstance(flag, bool | np.bool_) for flag in flags):
+            raise ValueError(f"Box: periodic must be a bool, or {dim} of them, got {periodic!r}.")
+        k = vector("Box: wave_vector", wave_vector, dim)
+        if any(component and not flag for component, flag in zip(k, flags, strict=True)):
             raise ValueError(
-                f"Box: wave_vector must have {len(lower)} entries, 0 on axes that are not periodic, got {wave_vector!r}."
+                f"Box: wave_vector must be 0 on axes that are not periodic, got {wave_vector!r}."
             )
-        object.__setattr__(self, "wave_vector", k)
+        mask, flags = SquareRootMask() if mask is None else mask, tuple(bool(flag) for flag in flags)
+        set_fields(self, lower=lower, upper=upper, periodic=flags, mask=mask, wave_vector=k)
 
     def __repr__(self) -> str:
         """The call that makes it, without what is as by default.
@@ -187,17 +167,15 @@ class Box(Domain):
         return f"Box({', '.join(parts)})"
 
     @classmethod
-    def cube(cls, half_width: Number, dim: Count, periodic: Flags = False, mask: Mask | None = None) -> "Box":
+    def cube(cls, half_width: Any, dim: Any, periodic: Any = False, mask: Mask | None = None) -> "Box":
         """The cube [-half_width, half_width]^dim about the origin.
 
         >>> Box.cube(50.0, dim=2) == Box([-50.0, -50.0], [50.0, 50.0])
         True
         """
-        if not isinstance(dim, int | np.integer) or dim < 1:
-            raise ValueError(f"Box.cube: dim must be a positive integer, got {dim!r}.")
-        if not (isinstance(half_width, Real) and 0 < half_width < float("inf")):
-            raise ValueError(f"Box.cube: half_width must be a positive number, got {half_width!r}.")
-        return cls([-float(half_width)] * int(dim), [float(half_width)] * int(dim), periodic, mask)
+        dim = whole("Box.cube: dim", dim)
+        half_width = real_number("Box.cube: half_width", half_width, above=0)
+        return cls([-half_width] * dim, [half_width] * dim, periodic, mask)
 
     @property
     def dim(self) -> int:
@@ -264,28 +242,20 @@ class Gaussian(Domain):
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    volume = 1.0
 
-    def __init__(self, mean: Numbers = 0.0, deviation: Numbers = 1.0) -> None:
-        mean, deviations = _numbers("mean", mean, "Gaussian"), _numbers("deviation", deviation, "Gaussian")
-        deviations = deviations * len(mean) if len(deviations) == 1 else deviations
-        if len(deviations) != len(mean) or min(deviations) <= 0:
-            raise ValueError(
-                f"Gaussian: deviation must be one positive number or {len(mean)} of them, got {deviation!r}."
-            )
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "deviation", deviations)
+    def __init__(self, mean: Any = 0.0, deviation: Any = 1.0) -> None:
+        mean = vector("Gaussian: mean", mean)
+        deviation = vector("Gaussian: deviation", deviation, len(mean), above=0)
+        set_fields(self, mean=mean, deviation=deviation)
 
     @property
     def dim(self) -> int:
         return len(self.mean)
 
-    @property
-    def volume(self) -> float:
-        return 1.0
-
     def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
-        normal = normal_deviates(unit)
-        return jnp.asarray(self.mean, unit.dtype) + normal * jnp.asarray(self.deviation, unit.dtype)
+        scaled = normal_deviates(unit) * jnp.asarray(self.deviation, unit.dtype)
+        return jnp.asarray(self.mean, unit.dtype) + scaled
 
     def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
         """Standardised coordinates."""
@@ -303,24 +273,15 @@ class Space(Domain):
     3
     """
 
-    dimension: Count
+    dimension: Any
+    volume = inf
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.dimension, bool)
-            or not isinstance(self.dimension, int | np.integer)
-            or self.dimension < 1
-        ):
-            raise ValueError(f"Space: dimension must be a positive integer, got {self.dimension!r}.")
-        object.__setattr__(self, "dimension", int(self.dimension))
+        set_fields(self, dimension=whole("Space: dimension", self.dimension))
 
     @property
     def dim(self) -> int:
-        return self.dimension
-
-    @property
-    def volume(self) -> float:
-        return float("inf")
+        return int(self.dimension)
 
     def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
         """Space has no uniform points: these are normal ones, of deviation 1."""
@@ -345,23 +306,19 @@ class Nodes(Domain):
     """
 
     features: np.ndarray
+    dim = 1
 
-    def __init__(self, features: Table) -> None:
-        if isinstance(features, int | np.integer) and not isinstance(features, bool) and features > 0:
-            table = np.eye(features)
+    def __init__(self, features: Any) -> None:
+        if isinstance(features, int | np.integer):
+            table = np.eye(whole("Nodes: features", features))
         else:
             table = np.array(features, dtype=float) + 0.0  # a copy of its own, and no negative zeros
             table = table[:, None] if table.ndim == 1 else table
             if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
                 raise ValueError(
-                    "Nodes: features must be a number of nodes, or a finite table (nodes, features), got "
-                    f"{features!r}."
+                    f"Nodes: features must be a number of nodes, or a finite table (nodes, features), got {features!r}."
                 )
-        object.__setattr__(self, "features", table)
-
-    @property
-    def dim(self) -> int:
-        return 1
+        set_fields(self, features=table)
 
     @property
     def volume(self) -> float:
@@ -370,13 +327,9 @@ class Nodes(Domain):
     def from_unit(self, unit: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
         return jnp.minimum(jnp.floor(unit * len(self.features)), len(self.features) - 1)
 
-    def index(self, x: Float[Array, "..."]) -> Any:
-        """Node numbers of points."""
-        return jnp.round(x).astype(jnp.int32)
-
     def inputs(self, x: Float[Array, " dim"], span: float) -> Float[Array, " inputs"]:
         """The node's features."""
-        return jnp.asarray(self.features, x.dtype)[self.index(x[0])]
+        return jnp.asarray(self.features, x.dtype)[jnp.round(x[0]).astype(jnp.int32)]
 
     def all_points(self) -> np.ndarray:
         return np.arange(float(len(self.features)))[:, None]
@@ -392,12 +345,3 @@ class Nodes(Domain):
         return (
             f"Nodes({n} nodes, {width} features, {hashlib.sha256(self.features.tobytes()).hexdigest()[:8]})"
         )
-
-
-def _numbers(name: str, values: Any, owner: str = "Box") -> tuple[float, ...]:
-    array = np.atleast_1d(np.asarray(values, dtype=float))
-    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(
-            f"{owner}: {name} must be a sequence of finite numbers, one an axis, got {values!r}."
-        )
-    return tuple(float(value) for value in array)

@@ -1,26 +1,19 @@
-"""`Region`: the part of a box where a function is positive, with hard walls along its zero."""
+"""`Region`: the part of a box where a function is positive, with hard walls along its zero; and shapes for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qspin.numerics.checks import check_function, points_of, real_number, set_fields, traced, vector
 from qspin.numerics.precision import double_precision, evaluated, vectorised
 from qspin.problem.domain import Box
 
-__all__ = ["Region"]
-
-if TYPE_CHECKING:  # arguments are checked by value, with a message
-    Points = Sequence[Sequence[float]]
-    Inside = Callable[..., Any]
-    Around = Box
-else:
-    Points = Inside = Around = Any
+__all__ = ["Disk", "Polygon", "Region", "Ring", "disk", "isospectral_drums", "l_shape", "polygon", "ring"]
 
 _SAMPLES = 16_384
 
@@ -50,40 +43,21 @@ class Region(Box):
     inside: Callable[..., Any] = lambda x: 1.0
     corners: tuple[tuple[float, ...], ...] = ()
 
-    def __init__(self, inside: Inside, box: Around, corners: Points = ()) -> None:
-        if not callable(inside):
-            raise TypeError(
-                f"Region: inside must be a function of a point x (dim,) -> scalar, got {inside!r}."
-            )
+    def __init__(self, inside: Any, box: Any, corners: Any = ()) -> None:
+        check_function("Region: inside", inside, "of a point x (dim,) -> scalar")
         if not isinstance(box, Box) or isinstance(box, Region):
             raise TypeError(f"Region: box must be a Box around the region, got {box!r}.")
         super().__init__(box.lower, box.upper, box.periodic, box.mask, box.wave_vector)
-        points = np.asarray(corners, dtype=float)
-        if points.size and (points.ndim != 2 or points.shape[1] != box.dim or not np.isfinite(points).all()):
-            raise ValueError(
-                f"Region: corners must be a list of points of {box.dim} coordinates, got {corners!r}."
-            )
-        object.__setattr__(self, "inside", inside)
-        object.__setattr__(self, "corners", tuple(tuple(float(c) for c in point) for point in points))
-        self._check()
-
-    def _check(self) -> None:
-        try:
-            answer = jax.eval_shape(self.inside, jax.ShapeDtypeStruct((self.dim,), jnp.result_type(float)))
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-            raise TypeError(
-                "Region: inside(x) cannot be traced by JAX; write it with jax.numpy. JAX said: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
+        set_fields(self, inside=inside, corners=points_of("Region: corners", corners, box.dim))
+        answer = traced("Region: inside(x)", inside, self.dim)
         if answer.shape != () or not jnp.issubdtype(answer.dtype, jnp.floating):
             raise TypeError(
                 "Region: inside(x) must be a real number for one point, positive inside and negative outside, such as "
                 f"1 - jnp.sum(x**2); got shape {answer.shape} of {answer.dtype}."
             )
-        values = self._sampled
-        if not np.isfinite(values).all():
+        if not np.isfinite(self._sampled).all():
             raise ValueError("Region: inside(x) is not finite everywhere in the box.")
-        if not (values > 0).any():
+        if not (self._sampled > 0).any():
             raise ValueError(
                 f"Region: inside(x) is positive at none of {_SAMPLES} points of {Box.__repr__(self)}: the region is empty, "
                 "or a very small part of its box."
@@ -91,7 +65,7 @@ class Region(Box):
         _ = self.scale, self.touches_box  # now: later they would be traced
 
     @cached_property
-    def _sampled(self) -> np.ndarray:
+    def _sampled(self) -> Float[np.ndarray, " samples"]:
         points = np.random.default_rng(0).uniform(self.lower, self.upper, (_SAMPLES, self.dim))
         return self.signed(points)
 
@@ -117,8 +91,8 @@ class Region(Box):
         return self.volume * float((self._sampled > 0).mean())
 
     @double_precision()
-    def signed(self, points: np.ndarray) -> np.ndarray:
-        """`inside` at points (P, dim), float64 (P,)."""
+    def signed(self, points: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, " points"]:
+        """`inside` at points."""
         return evaluated(vectorised(self.inside), points)
 
     def boundary_mask(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
@@ -137,3 +111,98 @@ class Region(Box):
         signs = self.signed(points.reshape(-1, self.dim)).reshape(points.shape[:-1])
         inside = super().contains(points) & (signs > 0)
         return bool(inside) if inside.ndim == 0 else inside
+
+
+@dataclass(frozen=True)
+class Disk:
+    """r² - |x - centre|², over 2r: the distance from the wall, near it. A disk in 2D, a ball in 3D."""
+
+    radius: float
+    centre: tuple[float, ...]
+
+    def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        return (self.radius**2 - jnp.sum((x - jnp.asarray(self.centre)) ** 2)) / (2 * self.radius)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """(outer² - r²)(r² - inner²), scaled to a slope of one on the outer wall."""
+
+    inner: float
+    outer: float
+    centre: tuple[float, ...]
+
+    def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        r2 = jnp.sum((x - jnp.asarray(self.centre)) ** 2)
+        width = self.outer**2 - self.inner**2
+        return (self.outer**2 - r2) * (r2 - self.inner**2) / (2 * self.outer * width)
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """A smooth distance from the sides of a polygon (in two dimensions, simple, any angles), with slope one on each.
+
+    2/∮ dθ/ρ, ρ the distance to the side in direction θ, which each side has a closed form for (Belyaev, Fayolle and
+    Pasko, Signed Lp-distance fields, 2013). Vertices run counter-clockwise.
+    """
+
+    vertices: tuple[tuple[float, ...], ...]
+
+    def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
+        corners = jnp.asarray(self.vertices, x.dtype) - x
+        following = jnp.roll(corners, -1, axis=0)
+        tiny = 1e-30 if x.dtype == jnp.float32 else 1e-200
+        r, s = (jnp.sqrt(jnp.sum(v**2, axis=1) + tiny) for v in (corners, following))
+        cross = corners[:, 0] * following[:, 1] - corners[:, 1] * following[:, 0]
+        along = jnp.sum(corners * following, axis=1)
+        # tan(γ/2) of the angle γ that the side is seen under: sin γ/(1 + cos γ), or beside the side (1 - cos γ)/sin γ.
+        beside = along < 0
+        small = 1e-5 * jnp.finfo(x.dtype).eps * (r * s)
+        kept = jnp.where(jnp.abs(cross) > small, cross, jnp.where(cross < 0, -small, small))
+        half_angle = jnp.where(beside, (r * s - along) / kept, cross / jnp.where(beside, 1, r * s + along))
+        total = jnp.sum(half_angle * (1 / r + 1 / s))
+        return 2 / jnp.where(jnp.abs(total) > 0, total, 1)
+
+
+def disk(radius: Any = 1.0, centre: Any = (0.0, 0.0)) -> Region:
+    """A disk in its box (a ball, for a centre of three coordinates): eigenvalues of -∇² are (j_{m,s}/radius)²."""
+    radius, middle = real_number("disk: radius", radius, above=0), vector("disk: centre", centre)
+    return Region(Disk(radius, middle), _cube_about(middle, radius))
+
+
+def ring(inner: Any, outer: Any, centre: Any = (0.0, 0.0)) -> Region:
+    """An annulus (a shell) between two radii."""
+    inner, middle = real_number("ring: inner", inner, above=0), vector("ring: centre", centre)
+    outer = real_number("ring: outer", outer, above=inner)
+    return Region(Ring(inner, outer, middle), _cube_about(middle, outer))
+
+
+def _cube_about(centre: tuple[float, ...], half_width: float) -> Box:
+    return Box([c - half_width for c in centre], [c + half_width for c in centre])
+
+
+def polygon(vertices: Any) -> Region:
+    """A simple polygon in its bounding box, its reentrant corners declared."""
+    points = np.array(points_of("polygon: vertices", vertices, dim=2, least=3))
+    back, on = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    area = 0.5 * np.sum(points[:, 0] * np.roll(points[:, 1], -1) - np.roll(points[:, 0], -1) * points[:, 1])
+    if abs(area) < 1e-12 * np.ptp(points, axis=0).prod():
+        raise ValueError(f"polygon: the vertices enclose no area, got {vertices!r}.")
+    turn = np.sign(area) * (back[:, 0] * on[:, 1] - back[:, 1] * on[:, 0])
+    ordered = points if area > 0 else points[::-1]
+    shape = Polygon(tuple(map(tuple, ordered.tolist())))
+    return Region(shape, Box(points.min(0), points.max(0)), corners=points[turn < 0])
+
+
+def l_shape(side: Any = 1.0) -> Region:
+    """Three squares of a side around the origin: λ₁ of -∇² is 9.63972384402194… for side 1 (Fox, Henrici and Moler 1967)."""
+    s = real_number("l_shape: side", side, above=0)
+    return polygon([(-s, -s), (0, -s), (0, 0), (s, 0), (s, s), (-s, s)])
+
+
+def isospectral_drums() -> tuple[Region, Region]:
+    """Two different drums that sound alike (Gordon, Webb and Wolpert 1992), each of seven triangles with legs 1: λ₁ of -∇² is
+    10.1517759992 for both, four times the 2.5379439998 of Driscoll (1997), whose legs are 2."""
+    first = [(0, 0), (1, 0), (1, 1), (2, 1), (3, 2), (2, 2), (2, 3), (0, 1)]
+    second = [(1, 0), (1, 1), (2, 1), (3, 2), (2, 3), (2, 2), (0, 2), (0, 1)]
+    return polygon(first), polygon(second)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from qspin.numerics.errors import degenerate_groups
-from qspin.problem import shapes
+from qspin.problem import region as shapes
 from qspin.problem.domain import Box, Domain, Gaussian, Nodes, PolynomialMask, SquareRootMask
 from qspin.problem.region import Region
 from qspin.spectrum.eigenfunctions import check_shapes, recorded, restored, tensor_points
