@@ -158,7 +158,8 @@ class Rotated(Eigenfunctions):
     def from_record(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
     ) -> Rotated:
-        inner = {name.removeprefix("functions/"): array for name, array in arrays.items()}
+        prefix = "functions/"
+        inner = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
         functions = restored(settings["functions"], inner, domain)
         check_shapes(arrays, {"matrix": "functions states"}, functions=functions.n_states)
         return cls(functions, arrays["matrix"])
