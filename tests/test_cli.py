@@ -109,6 +109,60 @@ def test_an_earlier_run_is_moved_aside(
     assert "run.1" in capsys.readouterr().err
 
 
+def test_what_cannot_work_leaves_an_earlier_run_where_it_was(
+    grid_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too few points are noticed only by the method itself, long after the folder was made."""
+    before = {path.name: path.read_bytes() for path in grid_run.iterdir()}
+    words = [*QUARTIC[:-1], "1000", "--points", "9", "--out", str(grid_run)]
+    assert main(["solve", *words]) == 2
+    assert {path.name: path.read_bytes() for path in grid_run.iterdir()} == before
+    assert not grid_run.with_name("quartic.1").exists()
+    assert "the earlier run" not in capsys.readouterr().err
+    assert main(["solve", *words[:-1], str(grid_run / "new")]) == 2
+    assert not (grid_run / "new").exists()
+
+
+OWN_METHOD = """
+import dataclasses
+import qspin
+from qspin.methods.base import DirectMethod
+
+@dataclasses.dataclass(frozen=True)
+class Own(DirectMethod):
+    order: int = 30
+    name = "own"
+
+    def solve(self, problem, n_states, seed=0):
+        return dataclasses.replace(qspin.Grid(points=self.order).solve(problem, n_states, seed), method="own")
+"""
+
+
+def test_a_method_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the current folder, with a setting of its own; and again from the settings it left."""
+    (tmp_path / "my_own_module.py").write_text(OWN_METHOD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    words = [*QUARTIC[:5], "--states", "2", "--method", "my_own_module:Own", "--order", "40"]
+    assert main(["solve", *words, "--no-grid", "--name", "../../x", "--quiet"]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (
+        folder.name == "x"
+        and 'name = "my_own_module:Own"\norder = 40' in (folder / "settings.toml").read_text()
+    )
+    assert qspin.load(folder / "spectrum.npz").method == "own"
+    assert main(["solve", "--settings", str(folder / "settings.toml"), "--out", "again", "--quiet"]) == 0
+    assert np.array_equal(energies(tmp_path / "again"), energies(folder))
+
+
+def test_nobody_reads_on() -> None:
+    """As in `qspin list | head -1`."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = f"{sys.executable} -m qspin list | head -1"
+    run = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
+    assert len(run.stdout.splitlines()) == 1 and run.stderr == ""
+
+
 def test_a_formula_is_solved(grid_run: Path) -> None:
     """Against published levels of the anharmonic oscillator, λ = 0.1 (Hioe and Montroll, 1975)."""
     np.testing.assert_allclose(energies(grid_run), [0.559146327, 1.769502644, 3.138624308], atol=2e-9)

@@ -5,26 +5,19 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
-from qspin.spectrum.store import partial_path
+from qspin.spectrum.store import whole_file
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
 
 Info = Mapping[str, np.ndarray]
-
-# Settings are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Count = int
-    Energy = float
-else:
-    Count = Energy = Any
 
 
 class Callback(ABC):
@@ -54,7 +47,7 @@ class Callback(ABC):
 class Callbacks:
     """Several callbacks as one; functions among them."""
 
-    def __init__(self, callbacks: Callable[..., Any] | Sequence[Callable[..., Any]] | None) -> None:
+    def __init__(self, callbacks: Any) -> None:
         several = callbacks if isinstance(callbacks, Sequence) else [] if callbacks is None else [callbacks]
         for callback in several:
             if not callable(callback):
@@ -84,14 +77,16 @@ class Callbacks:
             callback.end()
 
 
-def _scalars(info: Info) -> dict[str, np.ndarray]:
-    """Each number of `info` but the flag, under a name of its own: arrays (steps,)."""
+def _rows(step: int, info: Info, every: int) -> list[tuple[int, dict[str, Any]]]:
+    """Every `every`-th step of a chunk that ends with `step`, with each number of `info` but the flag by a name of its own."""
     columns: dict[str, np.ndarray] = {}
     for name, values in info.items():
         flat = values.reshape(len(values), -1)
         if name != "ok":
             columns |= {name if values.ndim == 1 else f"{name}_{k}": flat[:, k] for k in range(flat.shape[1])}
-    return columns
+    first = step - len(info["ok"]) + 1
+    rows = [row for row in range(len(info["ok"])) if (first + row) % every == 0]
+    return [(first + row, {name: values[row] for name, values in columns.items()}) for row in rows]
 
 
 class CSVLog(Callback):
@@ -102,12 +97,13 @@ class CSVLog(Callback):
     something else than such a log.
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: Count = 1) -> None:
-        self._path = Path(path)
-        self._nth = whole("CSVLog: every", every)
-        self._size = 0  # bytes of the file that are good
-        self._pending = ""
-        self._failing = False
+    def __init__(self, path: str | os.PathLike[str], every: Any = 1) -> None:
+        self._path, self._every = Path(path), whole("CSVLog: every", every)
+        self._size, self._pending, self._failing = (
+            0,
+            "",
+            False,
+        )  # bytes of the file that are good; text not in it yet
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
         kept = ""
@@ -118,26 +114,20 @@ class CSVLog(Callback):
                 raise ValueError(
                     f"CSVLog: {self._path} is no training log: it starts with {lines[0][:40]!r}."
                 )
-            # The last line of a process that was killed may be half a line.
-            whole = [line for line in lines if line.endswith("\n")]
+            lines = [
+                line for line in lines if line.endswith("\n")
+            ]  # a process that was killed may have left half a line
             if step > 0:
-                kept = "".join(whole[:1] + [row for row in whole[1:] if int(row.partition(",")[0]) <= step])
-        partial = partial_path(self._path)
-        try:
-            partial.write_text(kept, encoding="utf-8", newline="")
-            os.replace(partial, self._path)
-        finally:
-            partial.unlink(missing_ok=True)
+                kept = "".join(lines[:1] + [row for row in lines[1:] if int(row.partition(",")[0]) <= step])
+        with whole_file(self._path) as file:
+            file.write(kept.encode())
         self._size, self._pending, self._failing = len(kept.encode()), "", False
 
     def __call__(self, step: int, state: Any, info: Info) -> None:
-        columns = _scalars(info)
-        taken = len(info["ok"])
-        steps = np.arange(step - taken + 1, step + 1)
-        text = "" if self._size or self._pending else ",".join(["step", *columns]) + "\n"
-        for row in np.flatnonzero(steps % self._nth == 0):
-            text += ",".join([str(steps[row]), *(str(values[row]) for values in columns.values())]) + "\n"
-        self._pending += text
+        for number, values in _rows(step, info, self._every):
+            if not self._size and not self._pending:
+                self._pending = ",".join(["step", *values]) + "\n"
+            self._pending += ",".join([str(number), *(str(value) for value in values.values())]) + "\n"
         self._write()
 
     def _write(self) -> None:
@@ -166,36 +156,29 @@ class TensorBoard(Callback):
     again is shown once.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], every: Count = 10) -> None:
-        self._folder, self._nth = Path(folder), whole("TensorBoard: every", every)
-        self._make = _summary_writer()
+    def __init__(self, folder: str | os.PathLike[str], every: Any = 10) -> None:
+        self._folder, self._every = Path(folder), whole("TensorBoard: every", every)
+        try:
+            from tensorboardX import SummaryWriter  # type: ignore
+        except ImportError:
+            try:
+                from torch.utils.tensorboard import SummaryWriter  # type: ignore
+            except ImportError as error:
+                needs = "needs tensorboardX, or PyTorch with tensorboard: pip install tensorboardX"
+                raise ImportError(f"TensorBoard: {needs}.") from error
+        self._make: Any = SummaryWriter
         self._writer: Any = None
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
         self._writer = self._make(str(self._folder), purge_step=step + 1)
 
     def __call__(self, step: int, state: Any, info: Info) -> None:
-        taken = len(info["ok"])
-        for name, values in _scalars(info).items():
-            for row in range(taken):
-                if (step - taken + 1 + row) % self._nth == 0:
-                    self._writer.add_scalar(name, float(values[row]), step - taken + 1 + row)
+        for number, values in _rows(step, info, self._every):
+            for name, value in values.items():
+                self._writer.add_scalar(name, float(value), number)
 
     def end(self) -> None:
         self._writer.close()
-
-
-def _summary_writer() -> Any:
-    try:
-        from tensorboardX import SummaryWriter  # type: ignore
-    except ImportError:
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # type: ignore
-        except ImportError as error:
-            raise ImportError(
-                "TensorBoard: needs tensorboardX, or PyTorch with tensorboard: pip install tensorboardX."
-            ) from error
-    return SummaryWriter
 
 
 class EarlyStop(Callback):
@@ -212,7 +195,7 @@ class EarlyStop(Callback):
     not fallen when training stops early. `SpIN` keeps parameters from 40 % of its steps for its errors: stop well past them.
     """
 
-    def __init__(self, *, target_error: Energy, patience: Count = 1000) -> None:
+    def __init__(self, *, target_error: Any, patience: Any = 1000) -> None:
         if not target_error > 0:
             raise ValueError(f"EarlyStop: target_error must be positive, got {target_error!r}.")
         self._target, self._patience = target_error, whole("EarlyStop: patience", patience)
@@ -224,11 +207,11 @@ class EarlyStop(Callback):
         self._before = memory.get("before")
 
     def __call__(self, step: int, state: Any, info: Info) -> bool:
-        seen = {"energies": info["energies"], "steps": np.ones(len(info["energies"]))}
+        new = {"energies": info["energies"], "steps": np.ones(len(info["energies"]))}
         if "residuals" in info:
-            seen["squares"] = info["residuals"].astype(float) ** 2
+            new["squares"] = info["residuals"].astype(float) ** 2
         self._sums = {
-            name: self._sums.get(name, 0.0) + rows.sum(0, dtype=float) for name, rows in seen.items()
+            name: self._sums.get(name, 0.0) + rows.sum(0, dtype=float) for name, rows in new.items()
         }
         steps = self._sums["steps"]
         if steps < self._patience:
@@ -237,9 +220,7 @@ class EarlyStop(Callback):
         if "squares" in self._sums:
             errors = self._sums["squares"] / steps / max(energy_scale(energies), 1e-300)
         else:
-            errors = (
-                np.full(len(energies), np.inf) if self._before is None else np.abs(energies - self._before)
-            )
+            errors = np.abs(energies - (np.inf if self._before is None else self._before))
         self._sums, self._before = {}, energies
         return bool((errors < self._target).all())
 
