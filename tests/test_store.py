@@ -2,12 +2,15 @@
 
 import json
 import zipfile
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from known_spectra import Known, oscillator
 
 import qspin
+from qspin.methods.spin.networks import MLP, NETWORKS
 from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions, check_shapes
 from qspin.spectrum.notes import Note
 from qspin.spectrum.store import write_npz
@@ -206,3 +209,52 @@ def test_shapes_are_checked_by_name():
     check_shapes({"a": np.ones((2, 3)), "b": np.ones(3)}, {"a": "n m", "b": "m"})
     with pytest.raises(ValueError, match=r"'b' has shape \(4,\), expected \(m = 3\)"):
         check_shapes({"a": np.ones((2, 3)), "b": np.ones(4)}, {"a": "n m", "b": "m"})
+
+
+# --- what SpIN needs beside
+
+
+@NETWORKS("one layer")
+@dataclass(frozen=True)
+class OneLayer(MLP):
+    """A network of the user's own."""
+
+    hidden: Any = (3,)
+    scale: float = 1.0
+
+
+class NotRegistered(MLP):
+    """Like it, but not registered."""
+
+
+def spin(**settings):
+    v = qspin.Potential(qspin.potentials.harmonic(omega=1.0))
+    problem = qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(6.0, dim=1))
+    return qspin.solve(problem, 2, qspin.SpIN(steps=0, batch_size=16, evaluation_points=1024, **settings))
+
+
+def test_a_registered_network_of_the_users_own_comes_back(tmp_path):
+    network = OneLayer(scale=2.0)
+    spectrum = spin(network=network, sampler=qspin.Clustered(qspin.Uniform(), fill=0.5))
+    loaded = qspin.load(spectrum.save(tmp_path / "spin.npz"))
+    assert loaded.eigenfunctions.wavefunction.network == network
+    assert loaded.eigenfunctions.sampler == spectrum.eigenfunctions.sampler
+    x = np.linspace(-5, 5, 9)[:, None]
+    np.testing.assert_array_equal(loaded(x), spectrum(x))
+    for meta in (
+        ("network", {"class": "deep"}),
+        ("network", {"class": "MLP", "hidden": [2], "activation": "none"}),
+    ):
+        settings = json.loads(str(np.load(tmp_path / "spin.npz")["meta"]))["eigenfunctions"]
+        with pytest.raises(ValueError, match=r"spin\.npz: the eigenfunctions cannot be read"):
+            qspin.load(edited(tmp_path / "spin.npz", meta={"eigenfunctions": {**settings, meta[0]: meta[1]}}))
+
+
+def test_networks_that_could_not_be_read_back_are_refused(tmp_path):
+    for network, words in (
+        (NotRegistered((3,)), "network NotRegistered is not a registered dataclass"),
+        (MLP((3,), lambda x: x / (1 + x**2)), "activation of the network must be a function of jax.numpy"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            spin(network=network).save(tmp_path / "spin.npz")
+    assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,7 @@ def fitted(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float
     Of T monomials time O(T³), memory O(T²). ValueError, naming the worst point, where no polynomial fits.
     """
     for d in sorted({2, *range(4, degree, 2), degree}):
-        powers = products_below(np.tile(np.arange(d + 1.0), (problem.dim, 1)), d)
+        powers = products_below(np.tile(np.arange(d + 1.0), (problem.dim, 1)), float(d))
         n_fit = 3 * len(powers) + 200
         z = ndtri(golden_lattice(n_fit + 512, problem.dim))
         points = well.centre + _REACH * z @ well.axes.T

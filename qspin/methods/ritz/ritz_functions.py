@@ -17,8 +17,8 @@ from qspin.spectrum.store import check_region, describe_domain
 __all__ = ["RitzFunctions"]
 
 _SHAPES = {
-    "mean": "dim", "whiten": "dim dim", "decay": "", "lengths": "centres", "hidden": "features inputs", "biases": "features",
-    "combination": "features states", "points": "points dim", "weights": "points",
+    "mean": "dim", "whiten": "dim dim", "decay": "decays", "lengths": "lengths", "hidden": "features inputs",
+    "biases": "features", "combination": "features states", "points": "points dim", "weights": "points",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from qspin.methods.spin import networks
+from qspin.methods.spin.networks import NETWORKS, Network
 from qspin.methods.spin.wavefunction import Wavefunction
 from qspin.numerics.laplacian import Function
 from qspin.numerics.pencil import moment, rayleigh_ritz
@@ -25,6 +26,7 @@ from qspin.spectrum.store import check_region, describe_domain, named
 
 __all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
 
+_SAMPLERS = (sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered)
 _BATCH = 1024  # points held at a time
 _MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
 
@@ -110,11 +112,7 @@ class VariationalFunctions(Eigenfunctions):
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         network, centres = self.wavefunction.network, self.wavefunction.centres
         settings = {
-            "network": {
-                "class": type(network).__name__,
-                "hidden": getattr(network, "hidden", None),
-                "activation": getattr(getattr(network, "activation", None), "__name__", None),
-            },
+            "network": _network_record(network),
             "domain": describe_domain(self.wavefunction.domain),
             "cloud": None if self.wavefunction.cloud is None else asdict(self.wavefunction.cloud),
             "input_range": self.wavefunction.input_range,
@@ -132,13 +130,7 @@ class VariationalFunctions(Eigenfunctions):
         """What `record` gave, read back. Raises ValueError for a class that is not known, or walls that are not in the file."""
         check_region(settings["domain"], domain)
         check_shapes(arrays, {"rotation": "functions states"})
-        network = named(
-            "network",
-            settings["network"]["class"],
-            networks.MLP,
-            networks.BlockSparseMLP,
-            networks.SeparateMLPs,
-        )(tuple(settings["network"]["hidden"]), _activation(settings["network"]["activation"]))
+        network = _network(settings["network"])
         centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
         cloud = settings["cloud"] and Cloud(
             tuple(settings["cloud"]["mean"]), tuple(map(tuple, settings["cloud"]["covariance"]))
@@ -156,24 +148,49 @@ class VariationalFunctions(Eigenfunctions):
         return cls(wavefunction, jax.tree.unflatten(structure, params), rotation, sampler, settings["seed"])
 
 
-def _activation(name: str) -> Callable[..., Any]:
-    activation = getattr(networks, name, None) or getattr(jnp, name, None) or getattr(jax.nn, name, None)
-    if not callable(activation):
-        raise ValueError(f"unknown activation {name!r}; it must be a function of jax.numpy or jax.nn.")
-    return activation
+def _network_record(network: Network) -> dict[str, Any]:
+    """The name that the class is registered by and its settings, functions by name. ValueError for what cannot be read back."""
+    name, kind = type(network).__name__, NETWORKS.name_of(type(network))
+    if kind is None or not is_dataclass(network):
+        raise ValueError(
+            f"save: the network {name} is not a registered dataclass, so that a file of it could not be loaded; write "
+            f'@NETWORKS("{name}") above the class (NETWORKS is in qspin.methods.spin.networks).'
+        )
+    settings = {f.name: getattr(network, f.name) for f in fields(network)}
+    for key, value in settings.items():
+        if callable(value):
+            settings[key] = getattr(value, "__name__", "")
+            if _activation(settings[key]) is not value:
+                raise ValueError(
+                    f"save: {key} of the network must be a function of jax.numpy or jax.nn, got {value!r}."
+                )
+    return {"class": kind, **settings}
+
+
+def _network(record: Mapping[str, Any]) -> Network:
+    settings = {key: _activation(value) if isinstance(value, str) else value for key, value in record.items()}
+    settings |= {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
+    settings.pop("class")
+    return NETWORKS[record["class"]](**settings)
+
+
+def _activation(name: str) -> Callable[..., Any] | None:
+    """The function of that name, of jax.numpy, jax.nn or our own."""
+    return getattr(networks, name, None) or getattr(jnp, name, None) or getattr(jax.nn, name, None)
 
 
 def _sampler(record: Mapping[str, Any]) -> Sampler:
     settings = {k: _sampler(v) if isinstance(v, dict) else v for k, v in record["settings"].items()}
-    kinds = (sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered)
-    return named("sampler", record["class"], *kinds)(**settings)
+    return named("sampler", record["class"], *_SAMPLERS)(**settings)
 
 
 def _sampler_record(sampler: Sampler) -> dict[str, Any]:
-    """Class name and settings; a sampler within a sampler likewise."""
-    settings: dict[str, Any] = (
-        {f.name: getattr(sampler, f.name) for f in fields(sampler)} if is_dataclass(sampler) else {}
-    )
+    """Class name and settings; a sampler within a sampler likewise. ValueError for a class that could not be read back."""
+    if not isinstance(sampler, _SAMPLERS):
+        raise ValueError(
+            f"save: the sampler {type(sampler).__name__} is none of qspin's, so that it cannot be saved."
+        )
+    settings = {f.name: getattr(sampler, f.name) for f in fields(sampler)}
     return {
         "class": type(sampler).__name__,
         "settings": {k: _sampler_record(v) if isinstance(v, Sampler) else v for k, v in settings.items()},
