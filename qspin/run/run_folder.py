@@ -139,31 +139,20 @@ def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None, **orbital
 def report(folder: Path) -> Path:
     """Write report.html into a run folder, from the files that `qspin solve` left in it; its path.
 
-    Those are spectrum.npz and, where they exist, grid.npz, comparison.json and settings.toml. Raises FileNotFoundError where
-    there is no spectrum.npz; ValueError for files that cannot be read.
+    Those are spectrum.npz and, where they exist, grid.npz and settings.toml. Raises FileNotFoundError where there is
+    no spectrum.npz; ValueError for files that cannot be read.
     """
     if not (folder / _SPECTRUM).is_file():
         raise FileNotFoundError(f"report: {folder} is not a run folder: it has no {_SPECTRUM}.")
     spectrum, reference = read_spectra(folder)
-    settings = _table(folder / _SETTINGS, tomllib.loads)
+    settings: dict[str, Any] = {}
+    if (folder / _SETTINGS).is_file():
+        try:
+            settings = tomllib.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"report: {folder / _SETTINGS} cannot be read: {error}.") from error
     settings.pop("made_with", None)  # provenance says that
-    comparison = _table(folder / _COMPARISON, json.loads) or None
-    return spectrum.report(
-        folder / "report.html", reference=reference, comparison=comparison, settings=settings
-    )
-
-
-def _table(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
-    """What a file of JSON or TOML holds by name; nothing where there is no such file. Raises ValueError."""
-    if not path.is_file():
-        return {}
-    try:
-        table = parse(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"report: {path} cannot be read: {error}.") from error
-    if not isinstance(table, dict):
-        raise ValueError(f"report: {path} must hold names and values, got {type(table).__name__}.")
-    return table
+    return spectrum.report(folder / "report.html", reference=reference, settings=settings)
 
 
 def json_text(record: Any) -> str:
