@@ -75,7 +75,7 @@ def test_an_axis_is_made_again_from_its_record(scheme: Scheme, periodic: bool) -
         (lambda: differences(3), "differences: order must be one of"),
         (lambda: elements(0), "elements: degree must be an integer from 1 to 16, got 0"),
         (lambda: elements(17), "got 17"),
-        (lambda: elements(4, ratio=1.0), "ratio must be above 1"),
+        (lambda: elements(4, ratio=1.0), r"ratio must be in \(1, 4\]"),
     ],
 )
 def test_bad_schemes(make, said) -> None:  # type: ignore[no-untyped-def]

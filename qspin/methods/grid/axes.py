@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Inexact, Int, Num
 
+from qspin.numerics.checks import real_number, whole
 from qspin.numerics.finite_elements import gauss_lobatto, graded_edges, lagrange, stiffness_and_mass
 
 __all__ = [
@@ -225,11 +226,8 @@ class Elements(Scheme):
     caution = 0.3
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.degree, int | np.integer) and not isinstance(self.degree, bool)
-        if not whole or not 1 <= self.degree <= 16:
-            raise ValueError(f"elements: degree must be an integer from 1 to 16, got {self.degree!r}.")
-        if not 1 < self.ratio <= 4:
-            raise ValueError(f"elements: ratio must be above 1 and at most 4, got {self.ratio!r}.")
+        whole("elements: degree", self.degree, least=1, most=16)
+        real_number("elements: ratio", self.ratio, above=1, most=4)
 
     @property
     def order(self) -> int:

@@ -91,7 +91,7 @@ def singular_multiplication(
     values, rows, columns, entries = potential(points), [], [], []
     edges = [axis.edges for axis in axes if axis.edges is not None]
     for centre in centres:
-        if len(edges) < len(axes):
+        if not edges:
             place, average = _cell_average(axes, centre, potential)
             values[place] = average
             continue
@@ -142,12 +142,9 @@ def _cell_average(axes: Sequence[Axis], centre: Centre, potential: Potential) ->
     halves = np.array([axis.weights[i] / 2 for axis, i in zip(axes, place, strict=True)])
     t, w = corner_quadrature(len(axes), _PANEL)
     total = 0.0
-    for signs in product(
-        (-1.0, 1.0), repeat=len(axes)
-    ):  # the parts of the cell between the centre and each of its corners
+    for signs in product((-1.0, 1.0), repeat=len(axes)):  # parts of the cell, from the centre to a corner
         sides = points + np.array(signs) * halves - position
         if np.abs(sides).min() > 0:
             total += float(np.prod(sides * signs)) * float(w @ potential(position + t * sides))
-    return int(np.ravel_multi_index(place, [len(axis.points) for axis in axes])), total / float(
-        np.prod(2 * halves)
-    )
+    shape = [len(axis.points) for axis in axes]
+    return int(np.ravel_multi_index(place, shape)), total / float(np.prod(2 * halves))

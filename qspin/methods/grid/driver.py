@@ -23,6 +23,7 @@ from qspin.methods.grid.resolutions import (
     resolutions,
     shrinks,
 )
+from qspin.numerics.checks import check_kind, whole
 from qspin.numerics.errors import energy_scale
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
@@ -73,20 +74,14 @@ class Grid(DirectMethod):
         if isinstance(self.points, Sequence):
             object.__setattr__(self, "points", tuple(self.points))
         for count in self.points if isinstance(self.points, tuple) else (self.points,):
-            if count is not None and (not isinstance(count, int | np.integer) or count < 2 * FEWEST):
-                raise ValueError(
-                    f"Grid: points must be an integer of at least {2 * FEWEST} an axis, got {self.points!r}."
-                )
-        if self.scheme is not None and not isinstance(self.scheme, Scheme):
-            raise TypeError(
-                "Grid: scheme must be qspin.differences(order), qspin.elements(degree) or qspin.dvr(), got "
-                f"{self.scheme!r}."
-            )
+            if count is not None:
+                whole("Grid: points", count, least=2 * FEWEST)
+        expected = "qspin.differences(order), qspin.elements(degree) or qspin.dvr()"
+        check_kind("Grid: scheme", self.scheme, Scheme | None, expected)
 
     def check(self, problem: Problem, n_states: int) -> None:
         self.check_boxed(problem)
-        if n_states < 1:
-            raise ValueError(f"Grid: n_states must be at least 1, got {n_states}.")
+        whole("Grid: n_states", n_states)
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.Ritz().")
         assert isinstance(problem.domain, Box)
