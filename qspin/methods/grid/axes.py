@@ -75,11 +75,6 @@ class Axis:
     matrix: sp.csr_array
     edges: Float[np.ndarray, " edges"] | None = None
 
-    @property
-    def sparse(self) -> bool:
-        """Whether points have few neighbours."""
-        return self.matrix.nnz < 20 * len(self.points)
-
     def record(self) -> dict[str, Any]:
         """What `from_record` makes the axis from again, as JSON."""
         place = self.interval
@@ -112,6 +107,14 @@ class Scheme(ABC):
         """Energies converge as spacing to this power, where functions are smooth."""
 
     @abstractmethod
+    def neighbours(self, n_points: int) -> int:
+        """Entries in a row of the matrix, about."""
+
+    def is_sparse(self, shape: tuple[int, ...]) -> bool:
+        """Whether points of a mesh of this shape have few neighbours."""
+        return all(self.neighbours(n) < 20 for n in shape)
+
+    @abstractmethod
     def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         """An axis of about `n_points` unknowns, with elements that shrink towards the marks."""
 
@@ -133,6 +136,9 @@ class Differences(Scheme):
     def __post_init__(self) -> None:
         if self.order not in _STENCILS:
             raise ValueError(f"differences: order must be one of {ORDERS}, got {self.order!r}.")
+
+    def neighbours(self, n_points: int) -> int:
+        return self.order + 1
 
     def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         h, points = interval.equal_spacings(n_points)
@@ -181,6 +187,9 @@ class DVR(Scheme):
 
     order = 24  # any power; far beyond what three resolutions can tell
     caution = -0.3  # spectral: each step is a small part of the one before
+
+    def neighbours(self, n_points: int) -> int:
+        return n_points
 
     def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         h, points = interval.equal_spacings(n_points)
@@ -232,6 +241,9 @@ class Elements(Scheme):
     @property
     def order(self) -> int:
         return 2 * self.degree
+
+    def neighbours(self, n_points: int) -> int:
+        return self.degree + 2
 
     def axis(self, interval: Interval, n_points: int, marks: Marks = ()) -> Axis:
         if interval.phase:

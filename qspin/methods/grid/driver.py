@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from qspin.methods.base import DirectMethod
-from qspin.methods.grid.axes import DVR, Axis, Scheme
+from qspin.methods.grid.axes import DVR, Scheme
 from qspin.methods.grid.eigensolver import EXTRA, Eigenpairs, lowest
 from qspin.methods.grid.mesh import GridFunctions, MeshOperator
 from qspin.methods.grid.resolutions import (
@@ -85,22 +85,21 @@ class Grid(DirectMethod):
         if problem.dim > 3:
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.Ritz().")
         assert isinstance(problem.domain, Box)
-        states = n_states + EXTRA
-        family = resolutions(problem, self._scheme(problem), self._given(problem), states)
-        # Coarsest first, after one more of elements that shrink; the last is the finest.
-        meshes = [resolution.axes(problem.domain) for resolution in (*family[:2], family[-1])]
+        scheme, states = self._scheme(problem), n_states + EXTRA
+        family = resolutions(problem, scheme, self._given(problem), states)
+        shapes = sorted((resolution.shape(problem.domain) for resolution in family), key=prod)
         inside = problem.domain.area / problem.domain.volume if isinstance(problem.domain, Region) else 1.0
-        fewest = inside * min(prod(len(axis.points) for axis in axes) for axes in meshes)
+        fewest = inside * prod(shapes[0])
         if 2 * states > fewest:
             least = int(np.ceil((2 * states / inside) ** (1 / problem.dim) * RATIO**2))
             raise ValueError(
                 f"Grid: n_states = {n_states} is too many for the coarsest of the meshes, {fewest:.0f} points; expected at "
                 f"least {least} points an axis."
             )
-        need = _memory(meshes[-1], states)
+        need = _memory(shapes[-1], scheme, states)
         if need > _MEMORY:
             raise MemoryError(
-                f"Grid: {' x '.join(str(len(axis.points)) for axis in meshes[-1])} points and {n_states} states need about "
+                f"Grid: {' x '.join(map(str, shapes[-1]))} points and {n_states} states need about "
                 f"{need / 1e9:.1f} GB, more than {_MEMORY / 1e9:.0f} GB; use fewer points."
             )
 
@@ -180,13 +179,17 @@ class Grid(DirectMethod):
         return shapes, levels, h, pairs
 
 
-def _memory(axes: Sequence[Axis], states: int) -> float:
+def _memory(shape: tuple[int, ...], scheme: Scheme, states: int) -> float:
     """Bytes that a solve needs, about. Numbers kept a point, measured: fill of the factorisation with its indices; or the
     vectors of conjugate gradients."""
-    dim, size = len(axes), float(prod(len(axis.points) for axis in axes))
-    row, sparse = sum(axis.matrix.nnz / len(axis.points) for axis in axes), all(axis.sparse for axis in axes)
+    dim, size, row, sparse = (
+        len(shape),
+        prod(shape),
+        sum(map(scheme.neighbours, shape)),
+        scheme.is_sparse(shape),
+    )
     if dim == 1:
-        fill = 3 * row
+        fill = 3.0 * row
     elif dim == 2 and sparse:
         fill = (6 + 2.5 * row) * np.log2(size + 1)
     else:

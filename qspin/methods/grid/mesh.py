@@ -58,6 +58,10 @@ class Resolution:
             axes.append(self.scheme.axis(interval, n_points, sorted(marks.items())))
         return tuple(axes)
 
+    def shape(self, domain: Box) -> tuple[int, ...]:
+        """Points on each axis, about, without the cost of a DVR's matrices."""
+        return self.points if all(self.points) else tuple(len(axis.points) for axis in self.axes(domain))
+
     def mesh(self, domain: Box) -> Mesh:
         """The mesh of a box, or of a region. ValueError where the scheme cannot follow its walls, or no point lies inside."""
         mesh = Mesh(self.axes(domain), self.centres)
@@ -197,7 +201,7 @@ class MeshOperator:
     @cached_property
     def sparse(self) -> bool:
         """Whether points have few neighbours."""
-        return all(axis.sparse for axis in self.mesh.axes)
+        return self.mesh.axes[0].scheme.is_sparse(self.mesh.shape)
 
     @cached_property
     def parts(self) -> int:

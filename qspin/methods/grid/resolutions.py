@@ -74,7 +74,7 @@ def resolutions(
         smallest = _GRADED[dim][1]
         if given is not None:  # the smallest elements that this many points allow
             sizes = np.geomspace(1e-4, 10, 60).tolist()
-            largest = (max(len(axis.points) for axis in about(s).axes(domain)) for s in sizes)
+            largest = (max(about(s).shape(domain)) for s in sizes)
             smallest = next((s for s, n in zip(sizes, largest, strict=False) if n <= max(given)), sizes[-1])
         lower = Elements(max(scheme.degree - 1, 1), scheme.ratio)
         steps = [smallest * scheme.ratio**k for k in (2, 1, 0)]
