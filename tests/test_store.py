@@ -11,6 +11,7 @@ from known_spectra import Known, oscillator
 
 import qspin
 from qspin.methods.spin.networks import MLP, NETWORKS
+from qspin.spectrum import store
 from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions, check_shapes
 from qspin.spectrum.notes import Note
 from qspin.spectrum.store import write_npz
@@ -203,6 +204,13 @@ def test_a_file_cannot_ask_for_more_memory_than_it_explains(path):
     np.savez_compressed(path, zeros=zeros)
     with pytest.raises(ValueError, match="20 times the bytes of the file"):
         qspin.load(path)
+
+
+def test_a_file_too_large_to_be_read_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_MOST_BYTES", 100)
+    with pytest.raises(ValueError, match=r"save: the arrays of the file would fill .* at most 100 are read"):
+        waves(Waves(np.arange(1, 4))).save(tmp_path / "waves.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_shapes_are_checked_by_name():

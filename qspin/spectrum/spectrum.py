@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float, Inexact
 from qspin.numerics.errors import cuts_a_level, degenerate_groups
 from qspin.numerics.pencil import principal_angles
 from qspin.numerics.registry import Registry
+from qspin.problem import units
 from qspin.problem.domain import Box, Domain
-from qspin.problem.hamiltonian import Operator
+from qspin.problem.hamiltonian import Operator, Potential
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.eigenfunctions import Eigenfunctions, GridValues, tensor_axes, tensor_points
 from qspin.spectrum.notes import Note, rendered
@@ -160,8 +161,6 @@ class Spectrum:
         return self.errors * self._factor("errors_in", unit)
 
     def _factor(self, asker: str, unit: Any) -> float:
-        from qspin.problem import units
-
         if not self.units:
             raise ValueError(
                 f"Spectrum.{asker}: the energies of {self.name!r} have no declared unit; give it to the problem, as "
@@ -193,8 +192,6 @@ class Spectrum:
         self, observable: Operator | Callable[..., Any]
     ) -> Inexact[np.ndarray, "states states"]:
         """⟨ψ_m|A|ψ_n⟩ (N, N) by the eigenfunctions' own quadrature, with their norms on it divided out."""
-        from qspin.problem.hamiltonian import Potential
-
         operator = observable if isinstance(observable, Operator) else Potential(observable)
         operator.check(self.domain)
         points, weights = self.eigenfunctions.quadrature()

@@ -179,6 +179,9 @@ def _check(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     for name, kind in _META.items():
         if not isinstance(meta.get(name), kind):
             raise ValueError(f"the entry {name!r} of meta must be a {kind.__name__}, got {meta.get(name)!r}.")
+    total = sum(array.nbytes for array in arrays.values())
+    if total > _MOST_BYTES:
+        raise ValueError(f"the arrays of the file would fill {total} bytes; at most {_MOST_BYTES} are read.")
     there = {name: spec for name, spec in _OPTIONAL.items() if name in arrays}
     expected = {**{name: (kind, "states") for name, kind in _ARRAYS.items()}, **there}
     check_shapes(arrays, {name: shape for name, (_, shape) in expected.items()})
