@@ -1,11 +1,10 @@
 """`Ritz` with default settings: accuracy, honesty and time, each row a process of its own, worst of several seeds.
 
-    python benchmarks/ritz.py [claims] [honesty] [training] [dimensions] [--seeds 5]
+    python benchmarks/ritz.py [claims] [honesty] [training] [--seeds 5]
 
 `claims`: closed forms, or the grid where there is none; seconds are wall clock from a cold process, compilation included
 (imports not). `honesty`: random smooth potentials in one to three dimensions against a far finer grid. `training`: the same
-number of features, trained and not. `dimensions`: the strong form in four to six dimensions against sums of one-dimensional
-levels.
+number of features, trained and not.
 """
 
 import multiprocessing
@@ -194,45 +193,6 @@ def training() -> None:
             )
 
 
-def anharmonic(dim: int) -> tuple[qspin.Problem, np.ndarray]:
-    """½ω_i² q_i² + 0.05 q_i⁴ with different ω_i: levels are sums of those of one dimension."""
-    omega = np.sqrt(np.arange(1, dim + 1) / 2)
-    levels = []
-    for w in omega:
-        v = qspin.Potential(lambda x, w=w: 0.5 * w**2 * x[0] ** 2 + 0.05 * x[0] ** 4)
-        levels.append(
-            qspin.solve(
-                qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(9.0, dim=1)), 6, qspin.Grid()
-            ).energies
-        )
-    sums = np.sort(sum(np.meshgrid(*levels, indexing="ij")).ravel())
-    v = qspin.Potential(lambda x: jnp.sum(0.5 * omega**2 * x**2 + 0.05 * x**4))
-    return qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(9.0, dim=dim)), sums
-
-
-def unit_box(dim: int) -> tuple[qspin.Problem, np.ndarray]:
-    squares = np.pi**2 * np.arange(1, 5) ** 2
-    sums = np.sort(sum(np.meshgrid(*(squares,) * dim, indexing="ij")).ravel())
-    return qspin.Problem(qspin.Kinetic(mass=0.5), qspin.Box([0.0] * dim, [1.0] * dim)), sums
-
-
-def dimensions() -> None:
-    print("| problem | states | features | s | worst off, relative | worst claimed | off/claimed |")
-    print("|---|---|---|---|---|---|---|")
-    cases = [(f"anharmonic oscillators, d = {d}", anharmonic(d)) for d in (4, 5, 6)]
-    for name, (problem, sums) in [*cases, ("−∇² in [0, 1]⁵", unit_box(5))]:
-        for features in (200, 800):
-            started = time.perf_counter()
-            spectrum = qspin.solve(problem, 6, qspin.Ritz(max_features=features, products=False))
-            off = np.abs(spectrum.energies - sums[:6])
-            used, seconds = spectrum.provenance["stages"][-1]["features"], time.perf_counter() - started
-            worst = (off / sums[:6]).max(), (spectrum.errors / sums[:6]).max(), (off / spectrum.errors).max()
-            print(
-                f"| {name} | 6 | {used} | {seconds:.0f} | {worst[0]:.1e} | {worst[1]:.1e} | {worst[2]:.2f} |",
-                flush=True,
-            )
-
-
 if __name__ == "__main__":
     words = sys.argv[1:]
     seeds = int(words[words.index("--seeds") + 1]) if "--seeds" in words else 5
@@ -243,5 +203,3 @@ if __name__ == "__main__":
         honesty()
     if "training" in words or not words:
         training()
-    if "dimensions" in words or not words:
-        dimensions()

@@ -133,7 +133,7 @@ for _name, _address in {
 
 for _kind, _address in {
     "grid": "qspin.methods.grid.mesh:GridFunctions",
-    "ritz": "qspin.methods.ritz.ritz_functions:RitzFunctions",
+    "ritz": "qspin.methods.ritz.features:RitzFunctions",
     "variational": "qspin.methods.spin.evaluate:VariationalFunctions",
     "sampled": "qspin.methods.sampled.sampled_functions:SampledFunctions",
     "product basis": "qspin.methods.product_basis.product_basis_functions:ProductBasisFunctions",

@@ -7,37 +7,45 @@ everything that is claimed is evaluated on a finer rule that the solution has no
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from qspin.methods.base import DirectMethod, Method
-from qspin.methods.ritz.rayleigh_ritz import BLOCK
-from qspin.methods.ritz.solver import Limits, SampledSolver, Solver
-from qspin.methods.ritz.trial_space import plan
-from qspin.methods.sampled.driver import SampledRitz
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+from qspin.methods.base import METHODS, DirectMethod, Method
+from qspin.methods.locate.survey import survey
+from qspin.methods.ritz.features import Neurons, RitzFunctions, Trial
+from qspin.methods.ritz.rayleigh_ritz import BLOCK, RULE_SAFETY, Solution
+from qspin.methods.ritz.scales import PLANS, Scales, Task, coarse, draw, random_numbers, rule, solved, tune
+from qspin.methods.ritz.training import train
+from qspin.numerics.errors import energy_scale
 from qspin.numerics.precision import double_precision
-from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
+from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Ritz"]
 
 _MEMORY = 8e9  # bytes
-_MOST_DIMENSIONS = 6
+_MOST_POINTS = 150_000
+_GROWTH = 2  # of the number of features, from stage to stage
+_DEAR = 40_000  # points from which on a rule is not refined beyond the tolerance
+_TRAINED_STEPS = 8
+_TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
 
 
 @dataclass(frozen=True)
 class Ritz(DirectMethod):
-    """Neural Rayleigh–Ritz, in one to six dimensions: energies from a solved, not trained, output layer.
+    """Neural Rayleigh–Ritz, in one to three dimensions: energies from a solved, not trained, output layer.
 
     Args:
         tolerance: claimed error asked of every energy, as a share of |E| (where E is near 0, of the range of energies).
-        max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three, 1600 past them.
-        max_points: quadrature points at most; `SampledRitz`, past three dimensions, has its own count.
+        max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three.
+        max_points: quadrature points at most; by default 150,000.
         train: whether the hidden weights of the first features are trained, by Gauss–Newton steps with the output layer
-            solved for at each; where a step is cheap, and not with a Bloch wave vector. Past three dimensions: whether the
-            network is.
-        products: past three dimensions, whether features are mean-field products times a network (`SampledRitz`), rather
-            than the random tanh features of below (to six dimensions).
+            solved for at each; where a step is cheap, and not with a Bloch wave vector.
 
     A coarse pass finds where the states live; a short search finds the decay and the slopes of features that lower the
     energies most. Then random tanh features, in coordinates of that scale (about declared centres, direction and logarithm of
@@ -50,18 +58,16 @@ class Ritz(DirectMethod):
     (fall of the energy)/(fall of residual²) from 0.7 of the features to all, at most 1/gap (Temple's bound), plus three times
     the difference between the two rules. Cost: O(P M²) time and O(M² + 2048 dim M) memory for P points and M features.
 
-    Past three dimensions points are sampled (quasi-random) and Hψ is taken pointwise: energies are not upper bounds there,
-    and their errors come from residuals and from a second, independent sample.
+    Past three dimensions `SampledRitz` with the same tolerance takes its place, without training steps where `train` is False.
 
-    Raises ValueError for more than six dimensions, settings out of range, or a potential that falls without bound where
-    no centre was declared.
+    Raises ValueError for settings out of range, for max_features or max_points past three dimensions, and for a potential
+    that falls without bound where no centre was declared.
     """
 
     tolerance: float = 1e-6
     max_features: int | None = None
-    max_points: int = 150_000
+    max_points: int | None = None
     train: bool = True
-    products: bool = True
     name = "ritz"
 
     def __post_init__(self) -> None:
@@ -69,42 +75,39 @@ class Ritz(DirectMethod):
             raise ValueError(
                 f"Ritz: tolerance must be from 1e-13, what double precision holds, to 1, got {self.tolerance!r}."
             )
-        if self.max_features is not None and not 16 <= self.max_features <= 20_000:
-            raise ValueError(
-                f"Ritz: max_features must be at least 16 and at most 20000, got {self.max_features!r}."
-            )
-        if not 100 <= self.max_points <= 10_000_000:
-            raise ValueError(
-                f"Ritz: max_points must be at least 100 and at most 10 million, got {self.max_points!r}."
-            )
+        for name, least, most in (("max_features", 16, 20_000), ("max_points", 100, 10_000_000)):
+            if (value := getattr(self, name)) is not None and not least <= value <= most:
+                raise ValueError(f"Ritz: {name} must be at least {least} and at most {most}, got {value!r}.")
 
     def for_problem(self, problem: Problem) -> Method:
-        if problem.dim <= 3 or not self.products:
+        """Itself in up to three dimensions; past them the method that is registered as "sampled-ritz"."""
+        if problem.dim <= 3:
             return self
-        sampled = SampledRitz(tolerance=self.tolerance, n_features=self.max_features)
-        return sampled if self.train else replace(sampled, steps=0)
+        given = [name for name in ("max_features", "max_points") if getattr(self, name) is not None]
+        if given:
+            raise ValueError(
+                f"Ritz: past three dimensions SampledRitz takes its place, which has no {' and no '.join(given)}; use "
+                "qspin.SampledRitz(n_features=..., evaluation_points=...)."
+            )
+        steps = {} if self.train else {"steps": 0}
+        sampled: Method = METHODS["sampled-ritz"](tolerance=self.tolerance, **steps)
+        return sampled
 
     def check(self, problem: Problem, n_states: int) -> None:
         self.check_boxed(problem)
-        assert isinstance(problem.domain, Box)
         if isinstance(problem.domain, Region):
             raise ValueError(
                 "Ritz: its rules end at the walls of a box, not of a Region; use qspin.SpIN() or qspin.Grid()."
             )
-        if problem.dim > _MOST_DIMENSIONS:
+        if problem.dim > 3:
             raise ValueError(
-                f"Ritz: serves one to {_MOST_DIMENSIONS} dimensions, got {problem.dim}; use qspin.SpIN()."
+                f"Ritz: serves one to three dimensions, got {problem.dim}; use qspin.SampledRitz() or qspin.SpIN()."
             )
-        if problem.dim > 3 and (problem.centres or any(problem.domain.periodic)):
-            raise ValueError(
-                "Ritz: past three dimensions it serves boxes without periodic axes and without Coulomb-like centres; "
-                "use qspin.SpIN()."
-            )
-        most = self._most(problem.dim)
-        needed = 8 * (8 * most**2 + BLOCK * (problem.dim + 4) * most + self.max_points * (problem.dim + 3))
+        most, points = self._most_features(problem), self.max_points or _MOST_POINTS
+        needed = 8 * (8 * most**2 + BLOCK * (problem.dim + 4) * most + points * (problem.dim + 3))
         if needed > _MEMORY:
             raise ValueError(
-                f"Ritz: max_features = {most} and max_points = {self.max_points} need about {needed / 1e9:.1f} GB, "
+                f"Ritz: max_features = {most} and max_points = {points} need about {needed / 1e9:.1f} GB, "
                 f"more than the {_MEMORY / 1e9:.0f} GB it may take; lower them."
             )
         if 2 * n_states > most:
@@ -112,13 +115,149 @@ class Ritz(DirectMethod):
                 f"Ritz: n_states = {n_states} needs at least {2 * n_states} features, max_features is {most}."
             )
 
-    def _most(self, dim: int) -> int:
-        return self.max_features if self.max_features is not None else plan(dim).most
+    def _most_features(self, problem: Problem) -> int:
+        return self.max_features or PLANS[problem.dim].most
 
+    @double_precision()
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
-        with double_precision():
-            solver = Solver if problem.dim <= 3 else SampledSolver
-            limits = Limits(self.tolerance, self._most(problem.dim), self.max_points, self.train)
-            spectrum = solver(problem, n_states, seed, limits).run()
-        provenance = {"method": repr(self), **spectrum.provenance}
-        return replace(spectrum, method=self.name, provenance=provenance)
+        survey(problem).check_bounded_below()
+        rng = np.random.default_rng(seed)
+        task = Task(
+            problem, n_states, self.tolerance, self._most_features(problem), self.max_points or _MOST_POINTS, self.train,
+            rng.uniform(size=problem.dim),
+        )  # fmt: skip
+        count = task.count(task.plan.first, 10)
+        scales = tune(task, coarse(task, rng), count, rng)
+        # Of more features the slopes are steeper.
+        scales = scales._replace(slope=scales.slope / count ** (1 / problem.dim))
+        return _spectrum(task, *_stages(task, scales, rng), repr(self))
+
+
+def _allowed(task: Task, energies: Float[np.ndarray, " known"]) -> Float[np.ndarray, " states"]:
+    energies = energies[: task.n_states]
+    return task.tolerance * np.maximum(np.abs(energies), 1e-2 * energy_scale(energies))
+
+
+def _converged(task: Task, solution: Solution) -> Bool[np.ndarray, " states"]:
+    return solution.errors <= _allowed(task, solution.energies)
+
+
+def _drawn(task: Task, scales: Scales, count: int, kept: Trial | None, rng: np.random.Generator) -> Trial:
+    """So many features: the kept ones, and new ones."""
+    fresh = count - (0 if kept is None else len(kept))
+    places = scales.places[rng.permutation(len(scales.places))[:fresh]]
+    scales = scales._replace(slope=scales.slope * count ** (1 / task.problem.dim))
+    trial = draw(task, scales, places, random_numbers(task, fresh, rng))
+    if kept is None:
+        return trial
+    pairs = zip(kept.neurons, trial.neurons, strict=True)
+    return replace(trial, neurons=Neurons(*(np.concatenate(pair) for pair in pairs)))
+
+
+def _trained(task: Task, scales: Scales, rng: np.random.Generator) -> Trial | None:
+    """The first features, trained; None where that is not cheap."""
+    if not task.train:
+        return None
+    points = rule(task, scales, scales.level)
+    trial = _drawn(task, scales, task.count(task.plan.trained, 4), None, rng)
+    parameters = sum(part.size for part in trial.neurons)
+    cost = 2 * (1 + task.problem.dim) * len(points) * parameters**2
+    if any(task.box.wave_vector) or cost > _TRAINED_COST:  # the formulas are real
+        return None
+    scale = float(np.abs(trial.neurons.weights).max())
+    fall = 0.1 * task.plan.aim * float(_allowed(task, scales.energies).min())
+    return train(trial, task.coefficients, points, task.n_states, scale, _TRAINED_STEPS, fall)
+
+
+def _stage(task: Task, scales: Scales, trial: Trial, level: int) -> tuple[Solution, int]:
+    """Solved on rules that grow, three times at most, until a finer one agrees; and the level it took."""
+    for attempt in range(3):
+        solution = solved(task, scales, trial, level)
+        basis_error = float(solution.errors.max()) - RULE_SAFETY * solution.exploited
+        wanted = task.plan.rule_aim * float(_allowed(task, solution.energies).min())
+        if solution.exploited <= max(wanted, 0.5 * basis_error) or attempt == 2:
+            break
+        if len(solution.rule) > _DEAR and _converged(task, solution).all():
+            break
+        # The next rule, and the one that verifies it, would have too many points.
+        if len(rule(task, scales, task.finer(level), verifies=True)) > task.max_points:
+            break
+        level = task.finer(level)
+    return solution, level
+
+
+def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solution, list[dict[str, Any]]]:
+    """Stages of twice as many features each: the best solution, and what each of them reached."""
+    kept = trial = _trained(task, scales, rng)
+    level = scales.level
+    count = task.count(task.plan.first, 5)
+    if kept is not None and count <= len(kept):
+        count = min(_GROWTH * len(kept), task.max_features)
+    best: Solution | None = None
+    stages: list[dict[str, Any]] = []
+    idle = 0
+    while True:
+        if trial is None:
+            trial = _drawn(task, scales, count, kept, rng)
+        solution, level = _stage(task, scales, trial, level)
+        largest = float(solution.errors.max())
+        stages.append(
+            {"features": len(trial), "points": solution.solved_on, "verified_on": len(solution.rule), "largest_error": largest,
+             "train_minus_verified": -solution.exploited}
+        )  # fmt: skip
+        idle = 0 if best is None or largest < 0.7 * best.errors.max() else idle + 1
+        if best is None or largest < best.errors.max():
+            best = solution
+        by_rule = RULE_SAFETY * solution.exploited > 0.5 * largest and len(solution.rule) > _DEAR
+        enough = (best.errors <= task.plan.aim * _allowed(task, best.energies)).all()
+        # Twice no better: the rule, or rounding, is the limit.
+        if (
+            enough
+            or (by_rule and _converged(task, best).all())
+            or len(trial) >= task.max_features
+            or idle == 2
+        ):
+            return best, stages
+        if trial is not kept:
+            count, level = min(_GROWTH * count, task.max_features), task.finer(level)
+        trial = None
+
+
+def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], method: str) -> Spectrum:
+    n, problem, trial = task.n_states, task.problem, solution.trial
+    converged = _converged(task, solution)
+    capped = len(solution.rule) * task.plan.finer ** (2 * problem.dim) > task.max_points
+    notes = note(
+        "tolerance",
+        ~converged,
+        "the claimed error is above the tolerance",
+        f"raise {'max_points' if capped else 'max_features'}, or the tolerance",
+    )
+    group = max(3 * float(solution.errors[-1]), 1e-6 * energy_scale(solution.energies[:n]))
+    beyond = int((solution.energies[n:] - solution.energies[n - 1] < group).sum())
+    if beyond:
+        more = f"{beyond} more state{'s belong' if beyond > 1 else ' belongs'}"
+        notes += (Note("cut level", (n - 1,), f"n_states = {n} cuts its level: at least {more} to it"),)
+    frame = jax.tree.map(np.asarray, trial.frame)
+    return Spectrum(
+        energies=solution.energies[:n],
+        errors=solution.errors,
+        residuals=solution.residuals,
+        converged=converged,
+        notes=notes,
+        eigenfunctions=RitzFunctions(
+            task.coordinates,
+            frame,
+            trial.neurons,
+            solution.combination,
+            solution.rule.points,
+            solution.rule.weights,
+        ),
+        domain=task.box,
+        name=problem.name,
+        units=problem.units,
+        method=Ritz.name,
+        history={key: np.array([stage[key] for stage in stages]) for key in stages[0]},
+        provenance={"method": method, "precision": "float64", "stages": stages},
+        potential=problem.potential_values,
+    )

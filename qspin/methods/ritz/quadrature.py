@@ -5,13 +5,16 @@ wall, equally spaced points are as exact as Gauss–Legendre with π/2 times as 
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise, product
 
+import equinox as eqx
 import numpy as np
+from jaxtyping import Float
 
 from qspin.problem.domain import Box, Centre
 
-__all__ = ["Rule", "about_centres", "in_box", "lattice", "panels"]
+__all__ = ["Rule", "about_centres", "in_box", "lattice", "nearest_centre", "panels"]
 
 # Columns generate the lattices whose reciprocals pack most densely: as few points as isotropic functions allow.
 _LATTICES = {
@@ -22,18 +25,36 @@ _LATTICES = {
 _FADES = 0.6  # of the reach: walls beyond are met by little more than rounding, whatever their shape
 _SAUSAGE = np.polynomial.Polynomial([0, 40320, 0, 6720, 0, 3024, 0, 1800, 0, 1225]) / 53089
 
+Vector = Float[np.ndarray, " dim"]
+Points = Float[np.ndarray, "points dim"]
+Weights = Float[np.ndarray, " points"]
 
-class Rule:
-    """Points (P, dim) and weights (P,); and V at the points, once a solver has filled it in."""
 
-    def __init__(self, points: np.ndarray, weights: np.ndarray) -> None:
-        self.points, self.weights, self.potential = points, weights, np.zeros(len(weights))
+class Rule(eqx.Module):
+    """Points and weights; and V at the points, where it is known."""
+
+    points: Float[np.ndarray, "points dim"]
+    weights: Float[np.ndarray, " points"]
+    potential: Float[np.ndarray, " known"] = eqx.field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.weights)
 
 
-def panels(edges: Sequence[float], n: int) -> tuple[np.ndarray, np.ndarray]:
+def _product(*axes: tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_"]]) -> tuple[Points, Weights]:
+    """The product of rules on axes."""
+    if not axes:
+        return np.zeros((1, 0)), np.ones(1)
+    points = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), -1).reshape(-1, len(axes))
+    return points, reduce(np.multiply.outer, (w for _, w in axes)).ravel()
+
+
+def _equal(low: float, high: float, n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Points in the middle of n equal intervals."""
+    return low + (high - low) * (np.arange(n) + 0.5) / n, np.full(n, (high - low) / n)
+
+
+def panels(edges: Sequence[float], n: int) -> tuple[Weights, Weights]:
     """Gauss rules on each of the intervals between `edges`, about n points in all, at least four each.
 
     From 12 points on they are transplanted by the sausage map of degree 9, which makes them almost equally spaced in the
@@ -53,7 +74,12 @@ def panels(edges: Sequence[float], n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lattice(
-    mean: np.ndarray, shape: np.ndarray, wave: np.ndarray, reach: float, count: float, shift: np.ndarray
+    mean: Vector,
+    shape: Float[np.ndarray, "dim dim"],
+    wave: Float[np.ndarray, "dim dim"],
+    reach: float,
+    count: float,
+    shift: Vector,
 ) -> Rule:
     """About `count` points of a lattice in the ellipsoid |shape·(x - mean)| ≤ reach, for functions that have faded there.
 
@@ -88,16 +114,12 @@ def in_box(
     for i, ((low, high), n) in enumerate(zip(window, counts, strict=True)):
         inner = [b for b in (breaks[i] if breaks else ()) if low < b < high]
         if domain.periodic[i]:
-            low, high = domain.lower[i], domain.upper[i]
-        if domain.periodic[i] or (faded is not None and faded[i] and not inner):
-            axes.append((low + (high - low) * (np.arange(n) + 0.5) / n, np.full(n, (high - low) / n)))
+            axes.append(_equal(domain.lower[i], domain.upper[i], n))
+        elif faded is not None and faded[i] and not inner:
+            axes.append(_equal(low, high, n))
         else:
             axes.append(panels([low, *inner, high], n))
-    points = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), -1).reshape(-1, domain.dim)
-    weights = np.ones(1)
-    for _, w in axes:
-        weights = np.multiply.outer(weights, w).ravel()
-    return Rule(points, weights)
+    return Rule(*_product(*axes))
 
 
 def about_centres(
@@ -114,14 +136,12 @@ def about_centres(
         if confocal is not None:
             return confocal
     points, weights = [], []
-    for centre in centres:
+    for i, centre in enumerate(centres):
         x, w = _about(domain, centre, n_radial, n_angular, reach)
-        inside = domain_box_contains(domain, x)
+        inside = np.all((np.asarray(domain.lower) <= x) & (x <= np.asarray(domain.upper)), axis=-1)
         x, w = x[inside], w[inside]
-        if len(centres) > 1:
-            w = w * _becke(centres, x, centre)
         points.append(x)
-        weights.append(w)
+        weights.append(w * _becke(centres, x, i) if len(centres) > 1 else w)
     return Rule(np.concatenate(points), np.concatenate(weights))
 
 
@@ -133,15 +153,15 @@ def _confocal(
     here, there = (np.asarray(c.position) for c in centres)
     half = float(np.linalg.norm(there - here)) / 2
     middle, axis = (here + there) / 2, (there - here) / (2 * half)
-    rooms = np.stack([np.asarray(domain.upper) - middle, middle - np.asarray(domain.lower)])
-    if rooms.min() < _FADES * (reach + half):
+    margins = np.stack([np.asarray(domain.upper) - middle, middle - np.asarray(domain.lower)])
+    if margins.min() < _FADES * (reach + half):
         return None
     across = np.linalg.svd(axis[None])[2][1:]  # orthonormal
-    angle, turn = 2 * np.pi * (np.arange(n_angular) + 0.5) / n_angular, 2 * np.pi / n_angular
+    angle, turn = _equal(0.0, 2 * np.pi, n_angular)
     t, w = np.polynomial.legendre.leggauss(n_radial)
     scale = min(c.length for c in centres) / half
     if domain.dim == 2:
-        eta, share = np.cos(angle), np.full(n_angular, turn)
+        eta, share = np.cos(angle), turn
         sideways = np.sin(angle)[:, None] * across[0]
     else:
         s, d_s = np.polynomial.legendre.leggauss(n_angular)
@@ -150,14 +170,14 @@ def _confocal(
         d_eta = d_s * span / np.cosh(span * s) ** 2 / np.tanh(span)
         around = np.stack([np.cos(angle), np.sin(angle)], -1) @ across
         sideways = (np.sqrt(1 - eta**2)[:, None, None] * around).reshape(-1, 3)
-        eta, share = np.repeat(eta, n_angular), np.repeat(d_eta * turn * half, n_angular)
+        eta, share = np.repeat(eta, n_angular), np.repeat(d_eta * turn[0] * half, n_angular)
     # Along each hyperbola to the wall, or as far as need be: where a·cosh μ + b·sinh μ = c, a quadratic in e^μ.
     a, b = half * eta[:, None] * axis, half * sideways
     ends = np.full(len(eta), np.arccosh(1 + reach / half))
-    for sign, room in zip((1, -1), rooms, strict=True):
+    for sign, margin in zip((1, -1), margins, strict=True):
         p, q = sign * (a + b), sign * (a - b)
         rising = p > 0
-        out = (room + np.sqrt(np.maximum(room**2 - p * q, 0))) / np.where(rising, p, 1)
+        out = (margin + np.sqrt(np.maximum(margin**2 - p * q, 0))) / np.where(rising, p, 1)
         ends = np.minimum(ends, np.where(rising, np.log(np.maximum(out, 1)), np.inf).min(1))
     if domain.dim == 2:
         mu = np.multiply.outer(ends, (t + 1) / 2)
@@ -172,14 +192,9 @@ def _confocal(
     return Rule(points.reshape(-1, domain.dim), share.ravel())
 
 
-def domain_box_contains(domain: Box, x: np.ndarray) -> np.ndarray:
-    """Points within the walls of the box, whatever region lies in it."""
-    return np.all((np.asarray(domain.lower) <= x) & (x <= np.asarray(domain.upper)), axis=-1)
-
-
 def _about(
     domain: Box, centre: Centre, n_radial: int, n_angular: int, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Points, Weights]:
     dim, position = domain.dim, np.asarray(centre.position)
     directions, areas, ends = _directions(domain, position, n_angular, reach)
     t, w = np.polynomial.legendre.leggauss(n_radial)
@@ -190,91 +205,80 @@ def _about(
     return x.reshape(-1, dim), (areas[:, None] * dr * radius ** (dim - 1)).ravel()
 
 
-def _directions(
-    domain: Box, position: np.ndarray, n: int, reach: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _directions(domain: Box, position: Vector, n: int, reach: float) -> tuple[Points, Weights, Weights]:
     """Unit vectors, their shares of the sphere, and how far to go along each."""
-    dim = domain.dim
-    lower, upper = np.asarray(domain.lower), np.asarray(domain.upper)
+    dim, lower, upper = domain.dim, np.asarray(domain.lower), np.asarray(domain.upper)
     nearest = float(np.minimum(position - lower, upper - position).min())
-    if dim == 1:
-        ends = np.array([position[0] - lower[0], upper[0] - position[0]])
-        kept = ends > 0
-        return np.array([[-1.0], [1.0]])[kept], np.ones(2)[kept], np.minimum(ends, reach)[kept]
-    if _FADES * reach <= nearest:
-        if dim == 2:
-            angle = 2 * np.pi * (np.arange(n) + 0.5) / n
-            directions = np.stack([np.cos(angle), np.sin(angle)], -1)
-            return directions, np.full(n, 2 * np.pi / n), _to_wall(domain, position, directions, reach)
-        z, w = np.polynomial.legendre.leggauss(max(n // 2, 2))
-        angle = 2 * np.pi * (np.arange(n) + 0.5) / n
+    if dim == 1 or _FADES * reach > nearest:
+        return _pyramids(domain, position, n, reach)
+    circle = _equal(0.0, 2 * np.pi, n)
+    if dim == 2:
+        angle, areas = circle
+        directions = np.stack([np.cos(angle), np.sin(angle)], -1)
+    else:
+        polar, areas = _product(np.polynomial.legendre.leggauss(max(n // 2, 2)), circle)
+        z, angle = polar.T
         ring = np.sqrt(1 - z**2)
-        parts = (
-            np.multiply.outer(ring, np.cos(angle)),
-            np.multiply.outer(ring, np.sin(angle)),
-            np.multiply.outer(z, np.ones(n)),
-        )
-        areas = np.multiply.outer(w, np.full(n, 2 * np.pi / n)).ravel()
-        directions = np.stack([p.ravel() for p in parts], -1)
-        return directions, areas, _to_wall(domain, position, directions, reach)
-    # Pyramids over the walls: a direction is that of a point of a wall, split at the foot of the centre.
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        directions = np.stack([ring * np.cos(angle), ring * np.sin(angle), z], -1)
+    room = np.where(directions > 0, upper - position, position - lower)
+    with np.errstate(divide="ignore"):
+        return directions, areas, np.minimum((room / np.abs(directions)).min(1), reach)
+
+
+def _pyramids(domain: Box, position: Vector, n: int, reach: float) -> tuple[Points, Weights, Weights]:
+    """Directions of points of the walls, which are split at the foot of the centre."""
+    dim, parts = domain.dim, []
     for axis, side in product(range(dim), (0, 1)):
-        height = (upper[axis] - position[axis]) if side else (position[axis] - lower[axis])
-        if height <= 0:
+        height = abs((domain.lower, domain.upper)[side][axis] - position[axis])
+        if height == 0:
             continue
         others = [i for i in range(dim) if i != axis]
         rules = []
         for i in others:
-            edges = (
-                [lower[i], position[i], upper[i]]
-                if lower[i] < position[i] < upper[i]
-                else [lower[i], upper[i]]
-            )
-            rules.append(_stretched(edges, position[i], height, max(-(-n // 4), 4)))
-        grid = np.stack(np.meshgrid(*(x for x, _ in rules), indexing="ij"), -1).reshape(-1, dim - 1)
-        w = np.ones(1)
-        for _, part in rules:
-            w = np.multiply.outer(w, part).ravel()
+            low, foot, high = domain.lower[i], position[i], domain.upper[i]
+            edges = [low, foot, high] if low < foot < high else [low, high]
+            rules.append(_seen_from(edges, foot, height, max(-(-n // 4), 4)))
+        wall, w = _product(*rules)
         offset = np.zeros((len(w), dim))
-        offset[:, others] = grid - position[others]
+        offset[:, others] = wall - position[others]
         offset[:, axis] = height if side else -height
         distance = np.linalg.norm(offset, axis=1)
         share = w * height / distance**dim  # of the unit sphere
-        found.append((offset / distance[:, None], share, np.minimum(distance, reach)))
-    directions, areas, ends = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        parts.append((offset / distance[:, None], share, np.minimum(distance, reach)))
+    directions, areas, ends = (np.concatenate(part) for part in zip(*parts, strict=True))
     return directions, areas, ends
 
 
-def _to_wall(domain: Box, position: np.ndarray, directions: np.ndarray, reach: float) -> np.ndarray:
-    """How far each ray stays within the box, at most `reach`."""
-    room = np.where(directions > 0, np.asarray(domain.upper) - position, position - np.asarray(domain.lower))
-    with np.errstate(divide="ignore"):
-        return np.minimum((room / np.abs(directions)).min(1), reach)
-
-
-def _stretched(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _seen_from(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[Weights, Weights]:
     """Gauss–Legendre in the angle under which a wall is seen, which far walls need little of."""
-    angles = np.arctan((np.asarray(edges) - foot) / height)
+    t, w = np.polynomial.legendre.leggauss(n)
     points, weights = [], []
-    for low, high in pairwise(angles):
-        t, w = np.polynomial.legendre.leggauss(n)
+    for low, high in pairwise(np.arctan((np.asarray(edges) - foot) / height)):
         angle = low + (high - low) * (t + 1) / 2
         points.append(foot + height * np.tan(angle))
         weights.append(w * (high - low) / 2 * height / np.cos(angle) ** 2)
     return np.concatenate(points), np.concatenate(weights)
 
 
-def _becke(centres: Sequence[Centre], x: np.ndarray, own: Centre) -> np.ndarray:
+def _distances(centres: Sequence[Centre], x: Points) -> Float[np.ndarray, "points centres"]:
+    return np.linalg.norm(x[:, None] - np.array([c.position for c in centres]), axis=-1)
+
+
+def nearest_centre(centres: Sequence[Centre], x: Points) -> Weights:
+    """The distance of each point from the centre nearest to it."""
+    return _distances(centres, x).min(1)
+
+
+def _becke(centres: Sequence[Centre], x: Points, own: int) -> Weights:
     """The share of each point that belongs to a centre: smooth, 1 at it and 0 at the others."""
-    positions = np.array([c.position for c in centres])
-    distance = np.linalg.norm(x[:, None] - positions, axis=-1)
+    distance = _distances(centres, x)
     cells = np.ones_like(distance)
     for i, j in product(range(len(centres)), repeat=2):
         if i == j:
             continue
-        mu = (distance[:, i] - distance[:, j]) / np.linalg.norm(positions[i] - positions[j])
+        apart = np.subtract(centres[i].position, centres[j].position)
+        mu = (distance[:, i] - distance[:, j]) / np.linalg.norm(apart)
         for _ in range(3):
             mu = 1.5 * mu - 0.5 * mu**3
         cells[:, i] *= (1 - mu) / 2
-    return cells[:, list(centres).index(own)] / cells.sum(1)
+    return cells[:, own] / cells.sum(1)

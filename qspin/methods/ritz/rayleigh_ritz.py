@@ -1,212 +1,212 @@
-"""Rayleigh–Ritz over many features on a quadrature rule, without ever forming Σ: blocks of points, QR, SVD, projection.
+"""Rayleigh–Ritz over many features on a quadrature rule, verified on a finer one, without ever forming Σ.
 
 The features' overlaps Σ = ΦᵀWΦ square the condition number of Φ: 400 features gave 4e-10 through the singular values of √W·Φ
-and 1.6e-6 through Σ.
+and 1.6e-6 through Σ. Cost for P points, M features and R functions: basis O(P M²), projection and check O(P M R); memory
+O(M² + 2048 · dim · M).
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+from jaxtyping import Array, Float, Num
 
-from qspin.methods.ritz.features import Coordinates, Frame, Neurons
+from qspin.methods.ritz.features import Neurons, Trial
 from qspin.methods.ritz.quadrature import Rule
+from qspin.numerics.errors import energy_scale, fall_rates, shared_in_levels, temple_rates
 
-__all__ = ["BLOCK", "CUT", "Integrals", "Sums", "blocks", "diagonal", "padded", "residuals", "ritz_functions"]
+__all__ = ["BLOCK", "RULE_SAFETY", "Solution", "bases", "densities", "integral", "lowest", "solve", "sums"]
 
 BLOCK = 2048  # points held at a time
-_BUCKETS = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
-_COLUMNS = 32  # functions that checks are compiled for, and multiples
-CUT = 1e-11  # singular values kept, of the largest
+_SIZES = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
+_COLUMNS = 32  # functions that sums are compiled for, and multiples
+_CUT = 1e-11  # singular values kept, of the largest
+_FEWER = 0.7  # share of the features of the smaller space that errors are read off
+_SAFETY = 8.0  # of errors read off residuals
+RULE_SAFETY = 3.0  # the finer rule is not exact either
 
 
 class Sums(NamedTuple):
-    """Integrals over functions ψ: overlaps, weak ⟨ψ|H|ψ'⟩, ⟨ψ|Hψ'⟩, ⟨Hψ|Hψ'⟩; and Σ_n of ⟨x⟩, ⟨xxᵀ⟩, ⟨ppᵀ⟩."""
+    """Integrals over functions ψ: overlaps, weak ⟨ψ|H|ψ'⟩, ⟨ψ|Hψ'⟩, ⟨Hψ|Hψ'⟩; and Σ_n ⟨pp^T⟩."""
 
-    overlap: Any
-    energy: Any
-    strong: Any
-    square: Any
-    first: Any
-    second: Any
-    momentum: Any
+    overlap: Num[Array | np.ndarray, "n n"]
+    energy: Num[Array | np.ndarray, "n n"]
+    strong: Num[Array | np.ndarray, "n n"]
+    square: Num[Array | np.ndarray, "n n"]
+    momentum: Float[Array | np.ndarray, "dim dim"]
 
-
-@lru_cache(maxsize=32)
-def _compiled(coordinates: Coordinates, coefficients: tuple[float, ...]) -> Any:
-    """Functions of a block of points: values times root weights; the Hamiltonian between combinations; a check of those.
-
-    With a Bloch wave vector k, functions are e^{ikx}·u and every gradient is (∂ + ik) u.
-    """
-    c, wave = np.asarray(coefficients), np.asarray(coordinates.domain.wave_vector)
-
-    @jax.jit
-    def values(frame: Frame, neurons: Neurons, x: Any, w: Any) -> Any:
-        return jnp.sqrt(w)[:, None] * coordinates.features(frame, neurons, c, x).values
-
-    def weak(f: Any, psi: Any, basis: Any, w: Any, v: Any) -> Any:
-        """∫ over the block of Σ c_i ∂_iψ* ∂_iψ' + Vψ*ψ', and the slopes."""
-        slopes = [f.gradients[:, i] @ basis for i in range(len(c))]
-        slopes = [s + 1j * k * psi if k else s for s, k in zip(slopes, wave, strict=True)]
-        total = (psi * (w * v)[:, None]).conj().T @ psi
-        return total + sum(k * (s * w[:, None]).conj().T @ s for k, s in zip(c, slopes, strict=True)), slopes
-
-    @jax.jit
-    def hamiltonian(frame: Frame, neurons: Neurons, basis: Any, x: Any, w: Any, v: Any) -> Any:
-        f = coordinates.features(frame, neurons, c, x)
-        return weak(f, f.values @ basis, basis, w, v)[0]
-
-    @jax.jit
-    def check(frame: Frame, neurons: Neurons, basis: Any, x: Any, w: Any, v: Any) -> Any:
-        f = coordinates.features(frame, neurons, c, x)
-        psi = f.values @ basis
-        image = v[:, None] * psi - f.laplacians @ basis
-        energy, slopes = weak(f, psi, basis, w, v)
-        for i, k in enumerate(wave):
-            if k:  # (∂ + ik)² = ∂² + 2ik(∂ + ik) + k²
-                image -= c[i] * (2j * k * slopes[i] + k**2 * psi)
-        density = w * jnp.sum(jnp.abs(psi) ** 2, axis=1)
-        sums = Sums(
-            (psi * w[:, None]).conj().T @ psi,
-            energy,
-            (psi * w[:, None]).conj().T @ image,
-            (image * w[:, None]).conj().T @ image,
-            density @ x,
-            (x * density[:, None]).T @ x,
-            jnp.stack(
-                [jnp.stack([jnp.real(jnp.sum(w[:, None] * s.conj() * t)) for t in slopes]) for s in slopes]
-            ),
+    def lowest(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Energies, residuals |Hψ - Eψ| and the rotation to the Ritz functions of some of the functions."""
+        energies, rotation = scipy.linalg.eigh(self.energy[part, part], self.overlap[part, part])
+        strong, square = (
+            np.real(np.einsum("ij,ik,kj->j", rotation.conj(), matrix[part, part], rotation))
+            for matrix in (self.strong, self.square)
         )
-        return sums, density
-
-    @jax.jit
-    def strong(frame: Frame, neurons: Neurons, basis: Any, x: Any, w: Any, v: Any) -> Any:
-        f = coordinates.features(frame, neurons, c, x)
-        psi = f.values @ basis
-        return (psi * w[:, None]).T @ (v[:, None] * psi - f.laplacians @ basis)
-
-    @jax.jit
-    def inputs(frame: Frame, x: Any) -> Any:
-        return jax.vmap(lambda point: coordinates.inputs(frame, point))(x)
-
-    return values, hamiltonian, check, strong, inputs
+        return energies, np.sqrt(np.maximum(square - 2 * energies * strong + energies**2, 0)), rotation
 
 
-def padded(neurons: Neurons) -> Neurons:
-    """With dead neurons up to the next compiled size."""
-    count = len(neurons.biases)
-    size = next((b for b in _BUCKETS if b >= count), count)
-    missing = size - count
-    return Neurons(np.pad(neurons.weights, ((0, missing), (0, 0))), np.pad(neurons.biases, (0, missing)))
+class Solution(NamedTuple):
+    """Combinations (M, N) of features, with energies and errors verified on `rule`."""
+
+    trial: Trial
+    combination: Num[np.ndarray, "features states"]
+    energies: Float[np.ndarray, " known"]  # of the N states, and some above
+    errors: Float[np.ndarray, " states"]
+    residuals: Float[np.ndarray, " states"]
+    rule: Rule
+    solved_on: int  # points
+    exploited: float  # largest difference of energies between the two rules
 
 
-def blocks(rule: Rule) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Points, weights and V, in blocks of one size; the last is filled up with points of weight 0."""
+# --- integrands on a block of points
+
+
+@jax.jit
+def _weighted(trial: Trial, block: Rule) -> Float[Array, "batch features"]:
+    """√w·Φ."""
+    return jnp.sqrt(block.weights)[:, None] * jax.vmap(trial.at)(jnp.asarray(block.points))
+
+
+def _sums(trial: Trial, c: Float[Array, " dim"], combination: Num[Array, "features n"], block: Rule) -> Sums:
+    """`Sums` of combinations. With a Bloch wave vector k functions are e^{ikx}·ψ, and every gradient is (∂ + ik) ψ."""
+    w, wave = block.weights[:, None], trial.coordinates.domain.wave_vector
+    f = trial.features(jnp.asarray(block.points), c)
+    psi = f.values @ combination
+    slopes = [f.gradients[:, i] @ combination for i in range(len(wave))]
+    slopes = [s + 1j * k * psi if k else s for s, k in zip(slopes, wave, strict=True)]
+    image = block.potential[:, None] * psi - f.laplacians @ combination
+    for i, k in enumerate(wave):
+        if k:  # (∂ + ik)² = ∂² + 2ik(∂ + ik) + k²
+            image -= c[i] * (2j * k * slopes[i] + k**2 * psi)
+    return Sums(
+        (psi * w).conj().T @ psi,
+        (psi * w * block.potential[:, None]).conj().T @ psi
+        + sum(k * (s * w).conj().T @ s for k, s in zip(c, slopes, strict=True)),
+        (psi * w).conj().T @ image,
+        (image * w).conj().T @ image,
+        jnp.stack([jnp.stack([jnp.real(jnp.sum(w * s.conj() * t)) for t in slopes]) for s in slopes]),
+    )
+
+
+_all_sums = jax.jit(_sums)
+_hamiltonian = jax.jit(lambda *arguments: _sums(*arguments).energy)  # what is not needed is not compiled
+
+
+# --- over all of a rule
+
+
+def _blocks(rule: Rule) -> Iterator[Rule]:
+    """Parts of one size; the last is filled up with points of weight 0."""
     for start in range(0, len(rule), BLOCK):
-        part = slice(start, start + BLOCK)
-        x, w, v = rule.points[part], rule.weights[part], rule.potential[part]
+        x, w, v = (a[start : start + BLOCK] for a in (rule.points, rule.weights, rule.potential))
         missing = BLOCK - len(w)
         if missing:
             x = np.concatenate([x, np.broadcast_to(x[:1], (missing, x.shape[1]))])
             w, v = np.pad(w, (0, missing)), np.pad(v, (0, missing))
-        yield x, w, v
+        yield Rule(x, w, v)
 
 
-class Integrals:
-    """Integrals of features in given coordinates, of the operator -Σ c_i ∂_i² + V.
-
-    Bases and combinations have as many rows as `padded` neurons. Cost for P points, M features and R functions: basis O(P
-    M²), ritz O(P M R), check O(P M R); memory O(M² + 2048 · dim · M).
-    """
-
-    def __init__(self, coordinates: Coordinates, coefficients: np.ndarray) -> None:
-        self._values, self._hamiltonian, self._check, self._strong, self._inputs = _compiled(
-            coordinates, tuple(coefficients.tolist())
-        )
-
-    def inputs(self, frame: Frame, x: np.ndarray) -> np.ndarray:
-        """Coordinates f at points (B, dim): (B, inputs)."""
-        filled = np.concatenate([x, np.broadcast_to(x[:1], (-len(x) % BLOCK, x.shape[1]))])
-        return np.asarray(self._inputs(frame, filled))[: len(x)]
-
-    def bases(
-        self, rule: Rule, frame: Frame, neurons: Neurons, counts: tuple[int, ...], cut: float = CUT
-    ) -> list[np.ndarray]:
-        """For each count, of that many first features, a basis orthonormal on the rule; singular values below `cut` dropped."""
-        wide, count = padded(neurons), len(neurons.biases)
-        triangle = np.zeros((0, count))
-        for x, w, _ in blocks(rule):
-            rows = np.asarray(self._values(frame, wide, x, w))[:, :count]
-            triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))
-        found = []
-        for few in counts:
-            columns = triangle[:, :few]
-            norms = np.linalg.norm(columns, axis=0)
-            norms = np.where(norms > 0, norms, 1)
-            _, singular, right = scipy.linalg.svd(columns / norms, full_matrices=False)
-            kept = singular > cut * singular[0]
-            basis = np.zeros((len(wide.biases), int(kept.sum())))
-            basis[:few] = right[kept].T / singular[kept] / norms[:, None]
-            found.append(basis)
-        return found
-
-    def ritz(
-        self, rule: Rule, frame: Frame, neurons: Neurons, basis: np.ndarray, most: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest energies, `most` of them or all, in the span of a basis; and the combinations of features."""
-        rank = basis.shape[1]
-        matrix = self._projected(self._hamiltonian, rule, frame, neurons, basis)
-        last = rank - 1 if most is None else min(most, rank) - 1
-        energies, vectors = scipy.linalg.eigh((matrix + matrix.conj().T) / 2, subset_by_index=(0, last))
-        return energies, basis @ vectors
-
-    def strong(self, rule: Rule, frame: Frame, neurons: Neurons, basis: np.ndarray) -> np.ndarray:
-        """⟨φ|Hφ'⟩ (R, R) in a basis, of the pointwise Hφ: symmetric only as far as the rule is exact."""
-        return self._projected(self._strong, rule, frame, neurons, basis)
-
-    @staticmethod
-    def _projected(
-        integrand: Any, rule: Rule, frame: Frame, neurons: Neurons, basis: np.ndarray
-    ) -> np.ndarray:
-        wide, rank = padded(neurons), basis.shape[1]
-        square = np.pad(basis, ((0, 0), (0, basis.shape[0] - rank)))
-        total = sum(np.asarray(integrand(frame, wide, square, x, w, v)) for x, w, v in blocks(rule))
-        return np.asarray(total)[:rank, :rank]
-
-    def check(
-        self, rule: Rule, frame: Frame, neurons: Neurons, combination: np.ndarray
-    ) -> tuple[Sums, np.ndarray]:
-        """`Sums` of combinations, and the sum of their densities at each point, times its weight."""
-        wide, total, density = padded(neurons), None, []
-        columns = combination.shape[1]
-        missing = -columns % _COLUMNS
-        combination = np.pad(combination, ((0, 0), (0, missing)))
-        for x, w, v in blocks(rule):
-            sums, part = self._check(frame, wide, combination, x, w, v)
-            total = jax.tree.map(np.asarray, sums) if total is None else jax.tree.map(np.add, total, sums)
-            density.append(np.asarray(part))
-        assert total is not None
-        names = ("overlap", "energy", "strong", "square")
-        total = total._replace(**{name: getattr(total, name)[:columns, :columns] for name in names})
-        return total, np.concatenate(density)[: len(rule)]
+def integral(integrand: Callable[..., Any], rule: Rule, *arguments: Any) -> Any:
+    """The sum over the blocks of a rule of what a compiled function makes of the arguments and a block."""
+    parts = (jax.tree.map(np.asarray, integrand(*arguments, block)) for block in _blocks(rule))
+    return reduce(lambda total, part: jax.tree.map(np.add, total, part), parts)
 
 
-def ritz_functions(sums: Sums, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Energies, residuals |Hψ - Eψ| and the rotation to the Ritz functions of a few functions, from integrals over them."""
-    energies, rotation = scipy.linalg.eigh(sums.energy[part, part], sums.overlap[part, part])
-    return energies, residuals(sums, part, energies, rotation), rotation
+def _padded(trial: Trial) -> Trial:
+    """With dead neurons up to the next compiled size."""
+    missing = next((size for size in _SIZES if size >= len(trial)), len(trial)) - len(trial)
+    weights, biases = trial.neurons
+    return replace(
+        trial, neurons=Neurons(np.pad(weights, ((0, missing), (0, 0))), np.pad(biases, (0, missing)))
+    )
 
 
-def diagonal(matrix: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """⟨ψ_j|A|ψ_j⟩ of the columns of a rotation."""
-    return np.real(np.einsum("ij,ik,kj->j", rotation.conj(), matrix, rotation))
+def _columns(
+    matrix: Num[np.ndarray, "features n"], rows: int, columns: int
+) -> Num[np.ndarray, "rows columns"]:
+    return np.pad(matrix, ((0, rows - matrix.shape[0]), (0, columns - matrix.shape[1])))
 
 
-def residuals(sums: Sums, part: slice, energies: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """|Hψ - Eψ| of normalised combinations."""
-    strong, square = (diagonal(matrix[part, part], rotation) for matrix in (sums.strong, sums.square))
-    return np.sqrt(np.maximum(square - 2 * energies * strong + energies**2, 0))
+def bases(
+    trial: Trial, rule: Rule, counts: tuple[int, ...], cut: float = _CUT
+) -> list[Float[np.ndarray, "features rank"]]:
+    """For each count, of that many first features, a basis orthonormal on the rule; singular values below `cut` dropped."""
+    wide, count = _padded(trial), len(trial)
+    triangle = np.zeros((0, count))
+    for block in _blocks(rule):
+        rows = np.asarray(_weighted(wide, block))[:, :count]
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))
+    made = []
+    for few in counts:
+        norms = np.linalg.norm(triangle[:, :few], axis=0)
+        norms = np.where(norms > 0, norms, 1)
+        _, singular, right = scipy.linalg.svd(triangle[:, :few] / norms, full_matrices=False)
+        kept = singular > cut * singular[0]
+        basis = np.zeros((count, int(kept.sum())))
+        basis[:few] = right[kept].T / singular[kept] / norms[:, None]
+        made.append(basis)
+    return made
+
+
+def lowest(
+    trial: Trial, coefficients: np.ndarray, rule: Rule, basis: np.ndarray, most: int | None = None
+) -> tuple[Float[np.ndarray, " n"], Num[np.ndarray, "features n"]]:
+    """The lowest energies, `most` of them or all, in the span of a basis; and the combinations of features."""
+    wide, rank = _padded(trial), basis.shape[1]
+    square = _columns(basis, len(wide), len(wide))  # one program for any rank
+    matrix = integral(_hamiltonian, rule, wide, coefficients, square)[:rank, :rank]
+    last = rank - 1 if most is None else min(most, rank) - 1
+    energies, vectors = scipy.linalg.eigh((matrix + matrix.conj().T) / 2, subset_by_index=(0, last))
+    return energies, basis @ vectors
+
+
+def sums(trial: Trial, coefficients: np.ndarray, rule: Rule, combination: np.ndarray) -> Sums:
+    """`Sums` of combinations of features."""
+    wide, n = _padded(trial), combination.shape[1]
+    total = integral(_all_sums, rule, wide, coefficients, _columns(combination, len(wide), n + -n % _COLUMNS))
+    return Sums(*(matrix[:n, :n] for matrix in total[:4]), total.momentum)  # type: ignore[call-arg]
+
+
+def densities(rule: Rule, trial: Trial, combination: np.ndarray) -> Float[np.ndarray, " points"]:
+    """The sum of |ψ|² of combinations of features at each point, times its weight."""
+    wide = _padded(trial)
+    values = (np.asarray(_weighted(wide, block))[:, : len(trial)] @ combination for block in _blocks(rule))
+    return np.concatenate([np.sum(np.abs(psi) ** 2, axis=1) for psi in values])[: len(rule)]
+
+
+def solve(trial: Trial, coefficients: np.ndarray, rule: Rule, finer: Rule, n: int, extra: int) -> Solution:
+    """The n lowest states in the span of the features, and about `extra` more energies: solved on one rule, and verified, with
+    those of 0.7 of the features, on a finer one."""
+    pairs = bases(trial, rule, (len(trial), int(_FEWER * len(trial))))
+    (solved, combination), (_, smaller) = (lowest(trial, coefficients, rule, b, n + extra) for b in pairs)
+    wide = combination.shape[1]
+    total = sums(trial, coefficients, finer, np.concatenate([combination, smaller], axis=1))
+    energies, residuals, rotation = total.lowest(slice(0, wide))
+    fewer, rougher, _ = total.lowest(slice(wide, None))
+    between = np.abs(energies[:n] - solved[:n])
+    errors, k = np.full(n, np.inf), min(len(energies), len(fewer), n)
+    errors[:k] = _claimed_errors(energies, residuals[:k], fewer[:k], rougher[:k])
+    errors += RULE_SAFETY * between + 1e-13 * max(np.abs(energies).max(), 1e-300)
+    errors = shared_in_levels(energies[:n], errors)
+    functions = (combination @ rotation)[:, :n]
+    return Solution(trial, functions, energies, errors, residuals[:n], finer, len(rule), float(between.max()))
+
+
+def _claimed_errors(
+    energies: Float[np.ndarray, " known"],
+    residuals: Float[np.ndarray, " n"],
+    fewer: Float[np.ndarray, " n"],
+    rougher: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    """8·α·residual², α seen between two spaces: at least half the median of the states, at most Temple's bound."""
+    k, own = len(residuals), residuals**2
+    # Where residuals hardly drop they say little: then the fall itself is the estimate.
+    whole = np.maximum(fewer - energies[:k], 0) / np.maximum(own, 1e-300)
+    rates = fall_rates(energies[:k], own, fewer, rougher**2, otherwise=whole)
+    temple = temple_rates(energies, residuals, 1e-8 * energy_scale(energies))
+    return _SAFETY * np.minimum(np.maximum(rates, 0.5 * np.median(rates)), temple) * own

@@ -1,0 +1,316 @@
+"""Where `Ritz` looks for states: coordinates scaled to them, rules of points, and random features, for one problem.
+
+A coarse pass of a few smooth features tells where the states are and how fast they vary; a short search finds the decay and
+the slopes of features that lower the energies most. Rules and draws that follow are in those scales.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from qspin.methods.locate.extent import FADED, Extent, Frame, extent
+from qspin.methods.locate.survey import survey
+from qspin.methods.ritz.features import Coordinates, Neurons, Trial
+from qspin.methods.ritz.quadrature import Rule, about_centres, in_box, lattice, nearest_centre
+from qspin.methods.ritz.rayleigh_ritz import BLOCK, Solution, bases, densities, lowest, solve, sums
+from qspin.problem.domain import Box
+from qspin.problem.problem import Problem
+
+__all__ = ["PLANS", "Scales", "Task", "coarse", "draw", "random_numbers", "rule", "solved", "tune"]
+
+_WIDER = 1.1  # reach of the rule that verifies
+_STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
+_PLACES = 4096
+
+Point = Float[np.ndarray, " dim"]
+Points = Float[np.ndarray, "points dim"]
+Places = Float[np.ndarray, "count dim"]
+Matrix = Float[np.ndarray, "dim dim"]
+Lengths = Float[np.ndarray, " centres"]
+Density = Float[np.ndarray, " points"]
+Numbers = tuple[Float[np.ndarray, "features inputs"], Float[np.ndarray, "features 1"]]
+
+
+class Plan(NamedTuple):
+    """Numbers of a dimension."""
+
+    coarse: int  # points an axis of the coarse pass
+    level: int  # points an axis to begin with
+    finer: float  # levels of the rule that verifies
+    trained: int  # features that are trained
+    first: int  # features drawn to begin with
+    most: int  # and at most
+    slope: float  # of features, in units of the states' momenta
+    centred_slope: float  # and about centres
+    angular: float  # directions in a plane about a centre, of the radii
+    aim: float  # of the tolerance: stages go on this far where features and points allow
+    rule_aim: float  # and rules differ by no more
+
+
+PLANS = {
+    1: Plan(64, 72, 1.25, 50, 50, 400, 0.6, 1.2, 1.0, 1e-4, 1e-5),
+    2: Plan(36, 40, 1.2, 100, 200, 800, 0.6, 1.2, 0.45, 4e-2, 1e-2),
+    3: Plan(26, 22, 1.12, 100, 200, 800, 0.5, 1.4, 0.6, 0.2, 0.1),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is solved, and what that may cost: nothing of it changes on the way.
+
+    `shift` (dim,), in lattice cells, places the points of lattices.
+    """
+
+    problem: Problem
+    n_states: int
+    tolerance: float
+    max_features: int
+    max_points: int
+    train: bool
+    shift: Float[np.ndarray, " dim"]
+
+    @property
+    def box(self) -> Box:
+        """The domain of the problem."""
+        assert isinstance(self.problem.domain, Box)
+        return self.problem.domain
+
+    @property
+    def plan(self) -> Plan:
+        """The numbers of this dimension."""
+        return PLANS[self.problem.dim]
+
+    @cached_property
+    def coefficients(self) -> Float[np.ndarray, " dim"]:
+        """c of the kinetic energy -Σ c_i ∂²/∂x_i²."""
+        return self.problem.local.coefficients
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """What features are functions of."""
+        return Coordinates(self.box, self.problem.centres, survey(self.problem).jumps)
+
+    @property
+    def extra(self) -> int:
+        """Energies that are wanted above those of the states."""
+        return 2 + self.n_states // 8
+
+    def finer(self, level: int) -> int:
+        """The level of the rule that verifies."""
+        return int(level * self.plan.finer) + 1
+
+    def count(self, first: int, per_state: int) -> int:
+        """Features: `first`, or so many a state where that is more; not more than there may be."""
+        return min(max(first, per_state * self.n_states), self.max_features)
+
+
+class Scales(NamedTuple):
+    """Where the states live and how fast they vary, as far as is known."""
+
+    frame: Frame
+    extent: Extent | None  # None about centres
+    reach: float  # of rules about centres
+    root: Float[np.ndarray, "dim dim"]  # square root of the momentum covariance, in the frame's coordinates
+    slope: float  # of features, in units of that root
+    level: int  # points an axis that rules need, about
+    energies: Float[np.ndarray, " known"]
+    places: Places  # spread as the states are
+
+
+# --- points and neurons
+
+
+def rule(task: Task, scales: Scales, level: int, verifies: bool = False) -> Rule:
+    """A rule of about level^dim points, with V there; or the finer and wider one that verifies it."""
+    frame, dim, wider = scales.frame, task.problem.dim, 1.0
+    if verifies:
+        level, wider = task.finer(level), _WIDER
+    if scales.extent is None:
+        reach = wider * max(scales.reach, FADED / float(frame.decay[0]))
+        directions = max(int(task.plan.angular * level), 6) + 4 * (dim == 3 and wider > 1)
+        pairs = zip(task.problem.centres, frame.lengths, strict=True)
+        centres = [replace(centre, length=length) for centre, length in pairs]
+        made = about_centres(task.box, centres, level, directions, reach)
+    elif scales.extent.unbounded and not task.coordinates.jumps:
+        wave, count = scales.root @ scales.extent.frame.whiten, (wider * level) ** dim
+        made = lattice(frame.mean, scales.extent.shape, wave, wider, count, task.shift)
+    else:
+        made = _walled_rule(task, scales, scales.extent, level, wider)
+    return replace(made, potential=task.problem.potential_values(made.points))
+
+
+def _walled_rule(task: Task, scales: Scales, found: Extent, level: int, wider: float) -> Rule:
+    """Along the axes of the box, points an axis as it has waves; but for corners where every function has faded."""
+    box, mean, turns = task.box, np.asarray(scales.frame.mean), np.asarray(task.box.periodic)
+    window = mean[:, None] + wider * (found.window - mean[:, None])
+    window = np.clip(window, np.asarray(box.lower)[:, None], np.asarray(box.upper)[:, None])
+    waves = np.linalg.norm(scales.root @ scales.frame.whiten, axis=0) * np.diff(window)[:, 0]
+    waves = np.maximum(waves, 0.1 * waves.max()) * np.where(found.faded | turns, 1, 1.2)
+    counts = level * waves / np.exp(np.log(waves).mean())
+    breaks = [[j.position for j in task.coordinates.jumps if j.axis == i] for i in range(box.dim)]
+    for _ in range(2):
+        whole = np.maximum(np.ceil(counts).astype(int), 6)
+        made = in_box(box, window.tolist(), whole.tolist(), breaks, found.faded.tolist())
+        if turns.any():
+            return made
+        kept = np.linalg.norm((made.points - mean) @ found.shape.T, axis=1) < 1.05 * wider
+        if kept.mean() >= 0.9:
+            break
+        counts = counts / kept.mean() ** (1 / box.dim)
+    return Rule(made.points[kept], made.weights[kept])
+
+
+def _sample(rule: Rule, density: Density, count: int, rng: np.random.Generator) -> Places:
+    """Points (count, dim) spread as a density known on a rule."""
+    share = np.cumsum(np.maximum(density, 0))
+    chosen = np.searchsorted(share, (np.arange(count) + rng.uniform()) / count * share[-1])
+    return rule.points[rng.permutation(np.minimum(chosen, len(share) - 1))]
+
+
+def random_numbers(task: Task, count: int, rng: np.random.Generator) -> Numbers:
+    """Directions, and slopes from 0 to 1, of so many neurons."""
+    directions = rng.normal(size=(count, task.coordinates.n_inputs))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions, rng.uniform(0, 1, (count, 1))
+
+
+def draw(task: Task, scales: Scales, places: Places, numbers: Numbers) -> Trial:
+    """Random features: the zero of each neuron at one of the places, slopes up to `slope` times the states' own."""
+    directions, shares = numbers
+    count, dim = places.shape
+    filled = np.concatenate([places, np.broadcast_to(places[:1], (-count % BLOCK, dim))])
+    f = np.asarray(task.coordinates.inputs(scales.frame, filled))[:count]
+    if not task.problem.centres and not any(task.box.periodic):
+        directions = np.concatenate([directions[:, :dim] @ scales.root, directions[:, dim:]], axis=1)
+    weights = scales.slope * shares * directions
+    return Trial(task.coordinates, scales.frame, Neurons(weights, -np.sum(weights * f, axis=1)))
+
+
+def solved(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
+    """The states in the span of the features, on a rule of this level, verified on a finer one."""
+    rules = rule(task, scales, level), rule(task, scales, level, verifies=True)
+    return solve(trial, task.coefficients, *rules, task.n_states, task.extra)
+
+
+# --- where the states live
+
+
+def _scaled(task: Task, scales: Scales, mean: Point, covariance: Matrix, lengths: Lengths) -> Scales:
+    """In the frame of states of this mean and covariance, and of the energies that are known."""
+    highest = float(scales.energies[-1]) if len(scales.energies) else np.inf
+    if not task.problem.centres:
+        found = extent(task.problem, mean, covariance, highest)
+        return scales._replace(frame=found.frame, extent=found)
+    decay = 5.0 / min(task.box.lengths)
+    if highest < 0:
+        decay = 0.6 * float(np.sqrt(-highest / task.coefficients.max()))
+    frame = Frame(mean, np.eye(task.problem.dim), np.array([decay]), lengths)
+    return scales._replace(frame=frame, reach=10.0 / decay)
+
+
+def coarse(task: Task, rng: np.random.Generator) -> Scales:
+    """Scales by a few smooth features, three times, each from the one before."""
+    problem, dim, plan = task.problem, task.problem.dim, task.plan
+    own, cloud = np.array([c.length for c in problem.centres]), survey(problem).cloud(task.n_states)
+    mean, covariance = np.asarray(task.box.centre), np.diag(np.square(task.box.lengths) / 12)
+    if cloud is not None:
+        mean, covariance = np.asarray(cloud.mean), np.asarray(cloud.covariance)
+    nothing = Frame(mean, np.eye(dim), np.ones(dim), own)
+    scales = Scales(nothing, None, np.inf, np.eye(dim), 0.6, plan.level, np.zeros(0), np.zeros((0, dim)))
+    scales = _scaled(task, scales, mean, covariance, own)
+    features, solution = task.count(plan.first, 6), None
+    for attempt in range(3):
+        points = rule(task, scales, plan.coarse)
+        density = _guess(task, scales, points) if solution is None else densities(points, *solution)
+        places = _sample(points, density, features, rng)
+        scales = scales._replace(slope=0.6 if problem.centres or attempt == 0 else 0.8)
+        trial = draw(task, scales, places, random_numbers(task, features, rng))
+        basis = bases(trial, points, (features,), 1e-6)[0]
+        energies, combination = lowest(trial, task.coefficients, points, basis, task.n_states + task.extra)
+        density = densities(points, trial, combination)
+        momentum = sums(trial, task.coefficients, points, combination).momentum / len(energies)
+        scales = _rescaled(task, scales._replace(energies=energies), points, density, np.asarray(momentum))
+        # About centres the first pass changes the coordinates: the next one starts from a guess again.
+        solution = None if problem.centres and attempt == 0 else (trial, combination)
+    slope = plan.centred_slope if problem.centres else plan.slope
+    return scales._replace(slope=slope, places=_sample(points, density, _PLACES, rng))
+
+
+def _guess(task: Task, scales: Scales, rule: Rule) -> Density:
+    """A density to begin with: normal, or falling from the centres."""
+    if not task.problem.centres:
+        z = (rule.points - scales.frame.mean) @ np.asarray(scales.frame.whiten).T
+        return rule.weights * np.exp(-0.5 * np.sum(z**2, axis=1))
+    distance = nearest_centre(task.problem.centres, rule.points)
+    return rule.weights * np.exp(-2 * float(scales.frame.decay[0]) * distance)
+
+
+def _rescaled(task: Task, scales: Scales, rule: Rule, density: Density, momentum: Matrix) -> Scales:
+    """By the density, and the momentum covariance, of the states."""
+    n, x, lengths = len(scales.energies), rule.points, scales.frame.lengths
+    mean = density @ x / n
+    covariance = (x * density[:, None]).T @ x / n - np.outer(mean, mean)
+    if task.problem.centres:
+        distance = nearest_centre(task.problem.centres, x)
+        radius = float(np.sqrt(density @ distance**2 / density.sum()))
+        # Logarithms begin halfway, in the geometric sense, between the cusp and the size of the states.
+        own = np.array([c.length for c in task.problem.centres])
+        lengths = own * np.maximum(radius / own, 1) ** _STRETCH
+    scales = _scaled(task, scales, mean, covariance, lengths)
+    back = np.linalg.inv(scales.frame.whiten)
+    values, axes = np.linalg.eigh(back.T @ momentum @ back)
+    return scales._replace(root=(axes * np.sqrt(np.maximum(values, 0))) @ axes.T)
+
+
+# --- the scales that lower the energies most
+
+
+def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Scales:
+    """Decay of the envelope, where logarithms begin, and slopes of features: the ones of the lowest energies with so many
+    features, of a few steps of 1.5 each way with the same random numbers; and the level that rules needed."""
+    numbers = random_numbers(task, count, rng)
+
+    def tried(scales: Scales, level: int) -> tuple[float, Scales]:
+        """The sum of the energies, and the scales with the level that was needed."""
+        trial = draw(task, scales, scales.places[:count], numbers)
+        while True:
+            solution = solved(task, scales, trial, level)
+            calm = 0.3 * solution.errors.sum() + 1e-12 * np.abs(solution.energies).max()
+            if solution.exploited * task.n_states < calm or level > 2 * task.plan.level:
+                return float(solution.energies[: task.n_states].sum()), scales._replace(level=level)
+            level = task.finer(level)
+
+    def search(
+        value: float, start: Scales, changed: Callable[[Scales, float], Scales]
+    ) -> tuple[float, Scales]:
+        """Scales changed by a power of 1.5: up while that helps, or else down."""
+        best, level = start, start.level
+        for step in (1.5, 1 / 1.5):
+            for power in (1, 2, 3):
+                lower, new = tried(changed(start, step**power), level)
+                level = new.level
+                if lower >= value:
+                    break
+                value, best = lower, new
+            if best is not start:
+                break
+        return value, best._replace(level=level)
+
+    def framed(scales: Scales, **changes: Any) -> Scales:
+        return scales._replace(frame=scales.frame._replace(**changes))
+
+    value, best = tried(scales, scales.level)
+    if not task.problem.centres:
+        # Narrower where waves are fast: a harmonic ground state decays at half its momentum's width.
+        decay = best.frame.decay
+        narrow = np.where(decay != 0.25, np.maximum(decay, 0.4 * np.diag(scales.root)), decay)
+        lower, other = tried(framed(best, decay=narrow), best.level)
+        value, best = (lower, other) if lower < value else (value, best._replace(level=other.level))
+    value, best = search(value, best, lambda s, factor: framed(s, decay=factor * s.frame.decay))
+    if task.problem.centres:
+        value, best = search(value, best, lambda s, factor: framed(s, lengths=factor * s.frame.lengths))
+    return search(value, best, lambda s, factor: s._replace(slope=factor * s.slope))[1]
