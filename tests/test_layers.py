@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 LAYERS = ["numerics", "problem", "spectrum", "methods", "draw", "run"]
 METHODS = ["base", "locate", "spin", "ritz", "sampled", "grid", "product_basis"]
@@ -26,7 +24,6 @@ def imported(path: Path) -> set[tuple[str, ...]]:
     return {tuple(name.split(".")[1:]) for name in names}
 
 
-@pytest.mark.xfail(reason="spectrum still calls draw, draw still reads files", strict=True)
 def test_layers() -> None:
     wrong = []
     for path in sorted((ROOT / "qspin").rglob("*.py")):
