@@ -1,6 +1,6 @@
 """qspin: many eigenstates of H ψ = E ψ, from a potential to energies with error bars."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from qspin.numerics.precision import check_jaxlib as _check_jaxlib
 
