@@ -1,5 +1,6 @@
 """Energies, errors and residuals of functions whose true values are known."""
 
+import json
 from dataclasses import dataclass
 
 import jax
@@ -9,10 +10,11 @@ import pytest
 
 import qspin
 from qspin.methods.spin.evaluate import VariationalFunctions, evaluate
-from qspin.methods.spin.networks import Network
+from qspin.methods.spin.networks import NETWORKS, BlockSparseMLP, Network, softplus
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics import precision
-from qspin.problem.sampling import QuasiRandom, Uniform
+from qspin.problem.sampling import QuasiRandom, Stratified, Uniform
+from qspin.spectrum.eigenfunctions import recorded, restored
 
 RING = qspin.Box([0.0], [1.0], periodic=True)
 LEVELS = (2 * np.pi) ** 2 / 2 * np.array([0.0, 1.0, 1.0, 4.0, 4.0])  # of 1, cos, sin, cos 2·, sin 2·
@@ -222,3 +224,39 @@ def test_the_global_precision_is_left_alone():
         with precision.precision(dtype):
             evaluated(np.eye(1, 5))
     assert jax.config.jax_enable_x64 == before
+
+
+# --- files
+
+
+def test_a_network_of_ones_own_is_restored_where_it_is_registered_and_refused_where_not(monkeypatch):
+    functions = VariationalFunctions(
+        Wavefunction(Waves((0, 2)), FREE.domain, 2),
+        WavefunctionParams(np.ones((2, 5)), np.zeros(2)),
+        np.eye(2),
+        Stratified(),
+    )
+    with pytest.raises(
+        ValueError, match=r'the network Waves is not a registered dataclass.*@NETWORKS\("Waves"\)'
+    ):
+        recorded(functions)
+    monkeypatch.setattr(NETWORKS, "_entries", {**NETWORKS._entries, "waves": Waves})
+    settings, arrays = recorded(functions)
+    again = restored(json.loads(json.dumps(settings)), arrays, FREE.domain)
+    assert again.wavefunction == functions.wavefunction and again.sampler == functions.sampler
+    points = np.linspace(0, 1, 7)[:, None]
+    np.testing.assert_array_equal(again(points), functions(points))
+
+
+@pytest.mark.parametrize(("activation", "fits"), [(jnp.tanh, True), (softplus, True), (lambda z: z, False)])
+def test_activations_are_restored_by_name_or_refused(activation, fits):
+    wavefunction = Wavefunction(BlockSparseMLP((4,), activation), FREE.domain, 2)
+    params = jax.tree.map(
+        lambda leaf: np.ones(leaf.shape), jax.eval_shape(wavefunction.init, jax.random.key(0))
+    )
+    functions = VariationalFunctions(wavefunction, params, np.eye(2), QuasiRandom())
+    if fits:
+        assert restored(*recorded(functions), FREE.domain).wavefunction == wavefunction
+    else:
+        with pytest.raises(ValueError, match=r"must be a function of jax\.numpy"):
+            recorded(functions)

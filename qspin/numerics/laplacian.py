@@ -6,7 +6,7 @@ with a scalar or (N,) value. All N outputs go through one pass.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,13 @@ class Laplacian(Protocol):
 
 @dataclass(frozen=True)
 class Autodiff:
-    """See `autodiff`."""
+    """Exact Laplacian: second directional derivatives by forward over forward mode, the axes under one vmap.
+
+    Costs about 3·dim evaluations of f for all N outputs together; memory dim·N a point.
+
+    >>> autodiff()(lambda x: jnp.sum(x**3))(jnp.array([1.0, 2.0]))
+    Array(18., dtype=float32)
+    """
 
     def __call__(self, f: Function, coefficients: ArrayLike | None = None) -> Function:
         def laplacian(x: Float[Array, " dim"]) -> Float[Array, "*values"]:
@@ -43,13 +49,17 @@ class Autodiff:
 
 @dataclass(frozen=True)
 class FiniteDifference:
-    """See `finite_difference`."""
+    """Central differences, Σ_i (f(x + h e_i) + f(x - h e_i) - 2 f(x))/h² (the SpIN paper's Eq. 36).
 
-    step: float
+    Error h²/12 Σ_i ∂⁴f/∂x_i⁴ + O(h⁴), plus rounding of about 4 eps |f|/h². Costs 2·dim + 1 evaluations of f.
+    """
+
+    step: Any
 
     def __post_init__(self) -> None:
-        if not 0 < self.step < float("inf"):
+        if not 0 < float(self.step) < float("inf"):
             raise ValueError(f"finite_difference: step must be a positive length, got {self.step!r}.")
+        object.__setattr__(self, "step", float(self.step))
 
     def __call__(self, f: Function, coefficients: ArrayLike | None = None) -> Function:
         def laplacian(x: Float[Array, " dim"]) -> Float[Array, "*values"]:
@@ -60,23 +70,7 @@ class FiniteDifference:
         return laplacian
 
 
-def autodiff() -> Autodiff:
-    """Exact Laplacian: second directional derivatives by forward over forward mode, the axes under one vmap.
-
-    Costs about 3·dim evaluations of f for all N outputs together; memory dim·N a point.
-
-    >>> autodiff()(lambda x: jnp.sum(x**3))(jnp.array([1.0, 2.0]))
-    Array(18., dtype=float32)
-    """
-    return Autodiff()
-
-
-def finite_difference(step: float) -> FiniteDifference:
-    """Central differences, Σ_i (f(x + h e_i) + f(x - h e_i) - 2 f(x))/h² (the SpIN paper's Eq. 36).
-
-    Error h²/12 Σ_i ∂⁴f/∂x_i⁴ + O(h⁴), plus rounding of about 4 eps |f|/h². Costs 2·dim + 1 evaluations of f.
-    """
-    return FiniteDifference(float(step))
+autodiff, finite_difference = Autodiff, FiniteDifference  # as users write them
 
 
 def _weighted_sum(

@@ -94,9 +94,9 @@ def rayleigh_ritz(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stationary values of cᵀΠc / cᵀΣc: energies (n,) ascending, coefficients (functions, n) with CᵀΣC = 1.
 
-    Directions in which Σ, scaled to unit diagonal, is below `rank_tolerance` of its largest are left out.
-    Raises ValueError where fewer than `n_states` directions remain: the functions are then (nearly) linearly
-    dependent.
+    Directions in which Σ, scaled to unit diagonal, is below `rank_tolerance` of its largest are left out. Rounding of 1e-16 in
+    Σ and Π becomes 1e-16/tolerance in the energies: the default leaves six digits in the worst direction, and cuts only
+    functions that agree to five (the square root). Raises ValueError where fewer than `n_states` directions remain.
     """
     wanted = len(sigma) if n_states is None else n_states
     scale = 1 / np.sqrt(np.maximum(np.diagonal(sigma), np.finfo(float).tiny))

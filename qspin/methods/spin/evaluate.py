@@ -1,6 +1,6 @@
 """Final evaluation of trained wavefunctions: fresh points, Rayleigh–Ritz, an error for each energy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,21 +12,20 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qspin.methods.spin import networks
 from qspin.methods.spin.networks import NETWORKS, Network
 from qspin.methods.spin.wavefunction import Wavefunction
+from qspin.numerics.errors import fall_rates
 from qspin.numerics.laplacian import Function
 from qspin.numerics.pencil import moment, rayleigh_ritz
 from qspin.numerics.points import Points
 from qspin.numerics.precision import double_precision
-from qspin.problem import sampling
 from qspin.problem.domain import Centre, Cloud, Domain
 from qspin.problem.hamiltonian import Operator
 from qspin.problem.problem import Problem
-from qspin.problem.sampling import Sampler
+from qspin.problem.sampling import Clustered, QuasiRandom, Sampler, Stratified, Uniform
 from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, in_batches
-from qspin.spectrum.store import check_region, describe_domain, named
+from qspin.spectrum.store import check_region, describe_domain
 
 __all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
 
-_SAMPLERS = (sampling.Uniform, sampling.Stratified, sampling.QuasiRandom, sampling.Clustered)
 _BATCH = 1024  # points held at a time
 _MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
 
@@ -112,12 +111,12 @@ class VariationalFunctions(Eigenfunctions):
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         network, centres = self.wavefunction.network, self.wavefunction.centres
         settings = {
-            "network": _network_record(network),
+            "network": _recorded(network),
             "domain": describe_domain(self.wavefunction.domain),
             "cloud": None if self.wavefunction.cloud is None else asdict(self.wavefunction.cloud),
             "input_range": self.wavefunction.input_range,
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in centres],
-            "sampler": _sampler_record(self.sampler),
+            "sampler": _recorded(self.sampler),
             "seed": self.seed,
         }
         leaves = {f"params/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(self.params))}
@@ -130,11 +129,9 @@ class VariationalFunctions(Eigenfunctions):
         """What `record` gave, read back. Raises ValueError for a class that is not known, or walls that are not in the file."""
         check_region(settings["domain"], domain)
         check_shapes(arrays, {"rotation": "functions states"})
-        network = _network(settings["network"])
         centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
-        cloud = settings["cloud"] and Cloud(
-            tuple(settings["cloud"]["mean"]), tuple(map(tuple, settings["cloud"]["covariance"]))
-        )
+        cloud = settings["cloud"] and Cloud(**{key: _restored(v) for key, v in settings["cloud"].items()})
+        network, sampler = _restored(settings["network"]), _restored(settings["sampler"])
         rotation = arrays["rotation"]
         wavefunction = Wavefunction(network, domain, len(rotation), centres, cloud, settings["input_range"])
         with double_precision():
@@ -144,57 +141,55 @@ class VariationalFunctions(Eigenfunctions):
         for i, (leaf, given) in enumerate(zip(leaves, params, strict=True)):
             if given.shape != leaf.shape:
                 raise ValueError(f"the entry 'params/{i}' has shape {given.shape}, expected {leaf.shape}.")
-        sampler = _sampler(settings["sampler"])
         return cls(wavefunction, jax.tree.unflatten(structure, params), rotation, sampler, settings["seed"])
 
 
-def _network_record(network: Network) -> dict[str, Any]:
-    """The name that the class is registered by and its settings, functions by name. ValueError for what cannot be read back."""
-    name, kind = type(network).__name__, NETWORKS.name_of(type(network))
-    if kind is None or not is_dataclass(network):
-        raise ValueError(
-            f"save: the network {name} is not a registered dataclass, so that a file of it could not be loaded; write "
-            f'@NETWORKS("{name}") above the class (NETWORKS is in qspin.methods.spin.networks).'
-        )
-    settings = {f.name: getattr(network, f.name) for f in fields(network)}
-    for key, value in settings.items():
-        if callable(value):
-            settings[key] = getattr(value, "__name__", "")
-            if _activation(settings[key]) is not value:
-                raise ValueError(
-                    f"save: {key} of the network must be a function of jax.numpy or jax.nn, got {value!r}."
-                )
-    return {"class": kind, **settings}
+_SAMPLERS = {kind.__name__: kind for kind in (Uniform, Stratified, QuasiRandom, Clustered)}
+_FUNCTIONS = (networks, jnp, jax.nn)  # where activations are found
 
 
-def _network(record: Mapping[str, Any]) -> Network:
-    settings = {key: _activation(value) if isinstance(value, str) else value for key, value in record.items()}
-    settings |= {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
-    settings.pop("class")
-    return NETWORKS[record["class"]](**settings)
+def _recorded(value: Any) -> Any:
+    """A network or sampler as its name and settings, a function as its name. ValueError for what no file can name."""
+    if isinstance(value, Network | Sampler):
+        kind = type(value)
+        if isinstance(value, Sampler) and _SAMPLERS.get(kind.__name__) is not kind:
+            raise ValueError(
+                f"save: the sampler {kind.__name__} is none of qspin's, so that it cannot be saved."
+            )
+        name = kind.__name__ if isinstance(value, Sampler) else NETWORKS.name_of(kind)
+        if name is None or not is_dataclass(value):
+            raise ValueError(
+                f"save: the network {kind.__name__} is not a registered dataclass, so that a file of it could not be loaded; "
+                f'write @NETWORKS("{kind.__name__}") above the class (NETWORKS is in qspin.methods.spin.networks).'
+            )
+        settings = {field.name: _recorded(getattr(value, field.name)) for field in fields(value)}
+        return {"class": name, "settings": settings}
+    if callable(value):
+        name = getattr(value, "__name__", "")
+        if not any(vars(module).get(name) is value for module in _FUNCTIONS):
+            raise ValueError(
+                f"save: activation of the network must be a function of jax.numpy or jax.nn, got {value!r}."
+            )
+        return {"function": name}
+    return value
 
 
-def _activation(name: str) -> Callable[..., Any] | None:
-    """The function of that name, of jax.numpy, jax.nn or our own."""
-    return getattr(networks, name, None) or getattr(jnp, name, None) or getattr(jax.nn, name, None)
-
-
-def _sampler(record: Mapping[str, Any]) -> Sampler:
-    settings = {k: _sampler(v) if isinstance(v, dict) else v for k, v in record["settings"].items()}
-    return named("sampler", record["class"], *_SAMPLERS)(**settings)
-
-
-def _sampler_record(sampler: Sampler) -> dict[str, Any]:
-    """Class name and settings; a sampler within a sampler likewise. ValueError for a class that could not be read back."""
-    if not isinstance(sampler, _SAMPLERS):
-        raise ValueError(
-            f"save: the sampler {type(sampler).__name__} is none of qspin's, so that it cannot be saved."
-        )
-    settings = {f.name: getattr(sampler, f.name) for f in fields(sampler)}
-    return {
-        "class": type(sampler).__name__,
-        "settings": {k: _sampler_record(v) if isinstance(v, Sampler) else v for k, v in settings.items()},
-    }
+def _restored(record: Any) -> Any:
+    """The inverse of `_recorded`. ValueError or KeyError for a name that is not known."""
+    if isinstance(record, list):
+        return tuple(map(_restored, record))
+    if not isinstance(record, dict):
+        return record
+    if "function" in record:
+        places = [vars(module).get(record["function"]) for module in _FUNCTIONS]
+        function = next(filter(callable, places), None)
+        if function is None:
+            raise ValueError(
+                f"unknown activation {record['function']!r}; expected one of jax.numpy or jax.nn."
+            )
+        return function
+    kind = _SAMPLERS[record["class"]] if record["class"] in _SAMPLERS else NETWORKS[record["class"]]
+    return kind(**{name: _restored(value) for name, value in record["settings"].items()})
 
 
 @double_precision()
@@ -236,56 +231,35 @@ def evaluate(
         left_out = [_Moments(*((m.sum(0) - m[b]) / (n_blocks - 1) for m in blocks)) for b in range(n_blocks)]
         jackknife = [_ritz(part, n_states) for part in left_out]
         statistical = np.sqrt((n_blocks - 1) * np.var([part[0] for part in jackknife], axis=0))
-        if (
-            not problem.hamiltonian.is_local
-        ):  # estimated without bias, so it may come out too small, or negative
+        if not problem.hamiltonian.is_local:
+            # Estimated without bias, the variance may come out too small, or negative.
             variances = np.maximum(variances, 0) + np.sqrt(
                 (n_blocks - 1) * np.var([part[2] for part in jackknife], axis=0)
             )
     residuals = np.sqrt(np.maximum(variances, 0))
 
+    # Many of the hidden functions are nearly dependent, and what is sampled of those is noise.
     lower, _ = rayleigh_ritz(mean.sigma, mean.pi, n_states, rank_tolerance=1e-8)
     variational = np.maximum(energies - lower, 0)
     if earlier is not None:
         earlier = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), earlier)
         then = _blocks(problem, wavefunction, earlier, sampler, n_points // 4, 4, seed, larger=False)
         energies_then, _, variances_then = _ritz(_Moments(*(m.mean(0) for m in then)), n_states)
-        variational = np.maximum(
-            variational, _extrapolated_fall(energies_then, variances_then, energies, variances)
-        )
+        rates = fall_rates(energies, variances, energies_then, variances_then, least_drop=0.2)
+        variational = np.maximum(variational, rates * variances)
 
-    functions = VariationalFunctions(
-        wavefunction, jax.tree.map(np.asarray, params), rotation, sampler, int(seed)
-    )
+    arrays = jax.tree.map(np.asarray, params)
+    functions = VariationalFunctions(wavefunction, arrays, rotation, sampler, int(seed))
     return Evaluation(problem.sign * energies, statistical, variational, residuals, functions)
-
-
-def _extrapolated_fall(
-    energies_then: np.ndarray, variances_then: np.ndarray, energies: np.ndarray, variances: np.ndarray
-) -> np.ndarray:
-    """E - E(variance → 0) for each state, by a line through two stages of training.
-
-    E - E_exact = Σ_m |c_m|² (E_m - E) and the variance = Σ_m |c_m|² (E_m - E)² over the admixtures m, so
-    their ratio is one over the admixtures' typical height, which changes little while both shrink; if
-    anything the high ones are left to the end, and the line says too much. Where a state did not improve
-    enough to tell, the states' median slope is used.
-    """
-    told = (variances_then > 1.2 * variances) & (energies_then > energies)
-    slope = (energies_then - energies) / np.where(told, variances_then - variances, 1)
-    if not told.any():
-        return np.zeros_like(energies)
-    return np.where(told, slope, np.median(slope[told])) * variances
 
 
 def _ritz(moments: _Moments, n_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Energies, rotation and variances ‖Hψ - Eψ‖² in the span of the N wavefunctions."""
     within = np.s_[:n_states, :n_states]
-    energies, rotation = rayleigh_ritz(moments.sigma[within], moments.pi[within], rank_tolerance=1e-12)
-    if len(energies) < n_states:
-        raise ValueError(
-            f"evaluate: only {len(energies)} of the {n_states} wavefunctions are linearly independent. "
-            "Try more steps or a lower learning rate."
-        )
+    try:
+        energies, rotation = rayleigh_ritz(moments.sigma[within], moments.pi[within], n_states)
+    except ValueError as error:
+        raise ValueError(f"evaluate: {error} Try more steps or a lower learning rate.") from error
     square = np.einsum("ak,ab,bk->k", rotation, moments.square, rotation)
     return energies, rotation, square - energies**2
 
@@ -310,11 +284,9 @@ def _blocks(
 
     def functions(x: Float[Array, " dim"]) -> Float[Array, " functions"]:
         u = wavefunction(params, x)
-        return (
-            jnp.concatenate([u, wavefunction.hidden_functions(params, x).reshape(-1)[chosen]])
-            if larger
-            else u
-        )
+        if not larger:
+            return u
+        return jnp.concatenate([u, wavefunction.hidden_functions(params, x).reshape(-1)[chosen]])
 
     def draw(key: PRNGKeyArray, count: int) -> Points:
         if every is None:
