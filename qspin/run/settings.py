@@ -18,6 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from qspin.methods.base import METHODS, Method
+from qspin.methods.spin.networks import NETWORKS, softplus
 from qspin.numerics.registry import imported
 from qspin.problem.domain import Box, Space
 from qspin.problem.expression import expression
@@ -341,9 +342,12 @@ def _at_address(address: str) -> Any:
 
 
 def _part_class(name: Any) -> type | None:
-    """The class of a setting within settings: a frozen dataclass of qspin by its class name, any other by "module:Class"."""
+    """The class of a setting within settings: a registered network, a frozen dataclass of qspin by its class name, any
+    other by "module:Class"."""
     if not isinstance(name, str):
         return None
+    if name in NETWORKS:
+        return NETWORKS[name]
     if ":" in name:
         places = [_at_address(name)]
     else:
@@ -415,8 +419,6 @@ def _built(key: str, value: Any, owner: str) -> Any:
 def _activation(name: Any) -> Any:
     """softplus is ours, which is smooth in single precision; the rest are JAX's."""
     import jax
-
-    from qspin.methods.spin.networks import softplus
 
     if not isinstance(name, str) or name.startswith("_"):
         return None
