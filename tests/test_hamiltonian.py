@@ -207,13 +207,13 @@ def test_an_operator_that_does_not_fit_the_domain_is_refused(make, message):
 
 @pytest.mark.parametrize("mass", [-1.0, 0.0, math.nan, math.inf, (1.0, -1.0), (), [[1.0]]])
 def test_a_mass_that_is_none_is_refused(mass):
-    with pytest.raises(ValueError, match="Kinetic: mass must be a positive number, or one an axis"):
+    with pytest.raises((TypeError, ValueError), match="Kinetic: mass must"):
         Kinetic(mass=mass)
 
 
 @pytest.mark.parametrize("singularities", [[0.0, 0.0], [(0.0, math.nan)], [[[0.0]]]])
 def test_singularities_that_are_no_points_are_refused(singularities):
-    with pytest.raises(ValueError, match="Potential: singularities must be a list of points"):
+    with pytest.raises((TypeError, ValueError), match="Potential: singularities must be"):
         Potential(coulomb, singularities=singularities)
 
 

@@ -326,7 +326,7 @@ def test_a_kernel_that_is_not_a_scalar_is_refused(kernel, shape):
 
 
 def test_a_kernel_must_be_a_function():
-    with pytest.raises(TypeError, match=r"KernelOperator: expected a function k\(x, x'\) .* got array"):
+    with pytest.raises(TypeError, match=r"KernelOperator: kernel must be a function k\(x, x'\) .* got array"):
         qspin.KernelOperator(np.eye(3))
 
 

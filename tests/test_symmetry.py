@@ -82,5 +82,5 @@ def test_maps_for_other_coordinates_are_refused(point_map):
 
 
 def test_a_map_is_a_function():
-    with pytest.raises(TypeError, match="expected a function"):
+    with pytest.raises(TypeError, match="function must be a function of a point"):
         symmetry.PointMap(3)

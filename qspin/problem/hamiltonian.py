@@ -7,28 +7,23 @@ refused by every method but `SpIN`, which needs Hf only.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qspin.numerics.checks import check_function, points_of, real_numbers, set_fields, traced
 from qspin.numerics.laplacian import Function, Laplacian, autodiff
+from qspin.numerics.points import Points
 from qspin.problem.domain import Box, Domain, Space
 
-__all__ = ["Kinetic", "LocalForm", "Operator", "Potential", "Scaled", "Sum", "without_local_form"]
-
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Number = float
-    Numbers = float | Sequence[float]
-    Points = Sequence[Sequence[float]]
-else:
-    Number = Numbers = Points = Any
+__all__ = ["Combination", "Kinetic", "LocalForm", "Operator", "Potential", "without_local_form"]
 
 Field = Callable[[Float[Array, " dim"]], Array]  # a function of one point
 
@@ -148,7 +143,9 @@ class Operator(ABC):
         """Whether Hf at a point follows from f close by; False where it is an integral over the domain."""
         return True
 
-    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
+    def image(
+        self, f: Function, x: Float[Array, "batch dim"], others: Points | None
+    ) -> Float[Array, "batch *values"]:
         """Hf at many points. An integral is estimated from `others`, independent `Points` of the domain."""
         del others
         return jax.vmap(self(f))(x)
@@ -165,96 +162,73 @@ class Operator(ABC):
     def __add__(self, other: Operator) -> Operator:
         if not isinstance(other, Operator):
             return NotImplemented
-        return Sum((*_terms(self), *_terms(other)))
+        return Combination((*_parts(self), *_parts(other)))
 
-    def __mul__(self, factor: Number) -> Operator:
+    def __mul__(self, factor: Any) -> Operator:
         if not isinstance(factor, Real):
             return NotImplemented
-        return Scaled(float(factor), self)
+        return Combination(tuple((float(factor) * own, operator) for own, operator in _parts(self)))
 
     __rmul__ = __mul__
 
     def __neg__(self) -> Operator:
-        return Scaled(-1.0, self)
+        return -1.0 * self
 
     def __sub__(self, other: Operator) -> Operator:
         return self + (-other) if isinstance(other, Operator) else NotImplemented
 
 
-def _terms(operator: Operator) -> tuple[Operator, ...]:
-    return operator.terms if isinstance(operator, Sum) else (operator,)
+def _parts(operator: Operator) -> tuple[tuple[float, Operator], ...]:
+    return operator.parts if isinstance(operator, Combination) else ((1.0, operator),)
 
 
 @dataclass(frozen=True)
-class Sum(Operator):
-    """(A + B)f = Af + Bf."""
+class Combination(Operator):
+    """Σ factor · operator, with real factors: (aA + bB)f = a Af + b Bf."""
 
-    terms: tuple[Operator, ...]
+    parts: tuple[tuple[float, Operator], ...]
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators, without their factors."""
+        return tuple(operator for _, operator in self.parts)
+
+    def _sum(self, images: list[Any]) -> Any:
+        """Σ factor · image; a factor of one costs nothing."""
+        terms = [
+            image if factor == 1 else factor * image
+            for (factor, _), image in zip(self.parts, images, strict=True)
+        ]
+        return sum(terms[1:], start=terms[0])
 
     def __call__(self, f: Function) -> Function:
-        images = [term(f) for term in self.terms]
-        return lambda x: sum((image(x) for image in images[1:]), start=images[0](x))
+        images = [operator(f) for operator in self.operators]
+        return lambda x: self._sum([image(x) for image in images])
 
     def local_form(self, dim: int) -> LocalForm | None:
-        total: LocalForm | None = None
-        for k, term in enumerate(self.terms):
-            form = term.local_form(dim)
-            if form is None:
-                return None
-            total = form if k == 0 else total and total.plus(form)
-        return total
+        forms = [(factor, operator.local_form(dim)) for factor, operator in self.parts]
+        scaled = [form and form.times(factor) for factor, form in forms]
+        return reduce(lambda total, form: total and form and total.plus(form), scaled)
 
     def check(self, domain: Domain) -> None:
-        for term in self.terms:
-            term.check(domain)
+        for operator in self.operators:
+            operator.check(domain)
 
     @property
     def is_local(self) -> bool:
-        return all(term.is_local for term in self.terms)
+        return all(operator.is_local for operator in self.operators)
 
-    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
-        first, *rest = (term.image(f, x, others) for term in self.terms)
-        return sum(rest, start=first)
+    def image(
+        self, f: Function, x: Float[Array, "batch dim"], others: Points | None
+    ) -> Float[Array, "batch *values"]:
+        return self._sum([operator.image(f, x, others) for operator in self.operators])
 
     def exact(self) -> Operator:
-        return Sum(tuple(term.exact() for term in self.terms))
+        return Combination(tuple((factor, operator.exact()) for factor, operator in self.parts))
 
     @property
     def singularities(self) -> tuple[tuple[float, ...], ...]:
-        return tuple(dict.fromkeys(point for term in self.terms for point in term.singularities))
-
-
-@dataclass(frozen=True)
-class Scaled(Operator):
-    """(cA)f = c Af, for a real c."""
-
-    factor: float
-    operator: Operator
-
-    def __call__(self, f: Function) -> Function:
-        image = self.operator(f)
-        return lambda x: self.factor * image(x)
-
-    def local_form(self, dim: int) -> LocalForm | None:
-        form = self.operator.local_form(dim)
-        return None if form is None else form.times(self.factor)
-
-    def check(self, domain: Domain) -> None:
-        self.operator.check(domain)
-
-    @property
-    def is_local(self) -> bool:
-        return self.operator.is_local
-
-    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
-        return self.factor * self.operator.image(f, x, others)
-
-    def exact(self) -> Operator:
-        return Scaled(self.factor, self.operator.exact())
-
-    @property
-    def singularities(self) -> tuple[tuple[float, ...], ...]:
-        return self.operator.singularities
+        return tuple(dict.fromkeys(p for operator in self.operators for p in operator.singularities))
 
 
 @dataclass(frozen=True)
@@ -266,7 +240,7 @@ class Kinetic(Operator):
         laplacian: `autodiff()` (exact) or `finite_difference(step)`; its cost is stated there.
 
     Raises:
-        ValueError: a mass that is not positive; a number of masses that is not the dimension of the problem.
+        TypeError, ValueError: a mass that is no positive number; a number of masses that is not the dimension of the problem.
 
     >>> Kinetic(mass=0.5)(lambda x: jnp.sin(x[0]))(jnp.array([0.0]))
     Array(0., dtype=float32)
@@ -275,14 +249,8 @@ class Kinetic(Operator):
     mass: float | tuple[float, ...]
     laplacian: Laplacian
 
-    def __init__(self, mass: Numbers = 1.0, laplacian: Laplacian | None = None) -> None:
-        masses = np.asarray(mass, dtype=float)
-        if masses.ndim > 1 or masses.size == 0 or not (np.isfinite(masses) & (masses > 0)).all():
-            raise ValueError(f"Kinetic: mass must be a positive number, or one an axis, got {mass!r}.")
-        object.__setattr__(
-            self, "mass", float(masses) if masses.ndim == 0 else tuple(float(m) for m in masses)
-        )
-        object.__setattr__(self, "laplacian", autodiff() if laplacian is None else laplacian)
+    def __init__(self, mass: Any = 1.0, laplacian: Laplacian | None = None) -> None:
+        set_fields(self, mass=real_numbers("Kinetic: mass", mass, above=0), laplacian=laplacian or autodiff())
 
     def __call__(self, f: Function) -> Function:
         def image(x: Float[Array, " dim"]) -> Float[Array, "*values"]:
@@ -326,18 +294,11 @@ class Potential(Operator):
     function: Callable[..., Any]
     singularities: tuple[tuple[float, ...], ...] = ()  # type: ignore[assignment, misc, unused-ignore]
 
-    def __init__(self, function: Callable[..., Any], singularities: Points = ()) -> None:
-        if not callable(function):
-            raise TypeError(
-                f"Potential: expected a function of a point x (dim,) -> scalar, got {function!r}."
-            )
-        points = np.asarray(singularities, dtype=float)
-        if points.size and (points.ndim != 2 or not np.isfinite(points).all()):
-            raise ValueError(
-                f"Potential: singularities must be a list of points, as [(0.0, 0.0)], got {singularities!r}."
-            )
-        object.__setattr__(self, "function", function)
-        object.__setattr__(self, "singularities", tuple(tuple(float(c) for c in point) for point in points))
+    def __init__(self, function: Any, singularities: Any = ()) -> None:
+        check_function("Potential: function", function, "of a point x (dim,) -> scalar")
+        set_fields(
+            self, function=function, singularities=points_of("Potential: singularities", singularities)
+        )
 
     def __call__(self, f: Function) -> Function:
         value = _Value(self.function)
@@ -364,15 +325,7 @@ class Potential(Operator):
             ) from error
         except Exception:  # anything else is judged under tracing, below
             pass
-        try:
-            jax.eval_shape(_Value(self.function), jax.ShapeDtypeStruct((dim,), jnp.result_type(float)))
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-            raise TypeError(
-                "Potential: V(x) cannot be traced by JAX: it turns x into a Python number or branches on it. "
-                "Write it with jax.numpy: jnp.sqrt(x[0]) for math.sqrt(x[0]) or float(x[0]), "
-                "jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. "
-                f"JAX said: {str(error).splitlines()[0]}"
-            ) from error
+        traced("Potential: V(x)", _Value(self.function), dim)
 
 
 @dataclass(frozen=True)
@@ -398,11 +351,5 @@ def without_local_form(operator: Operator, dim: int) -> list[Operator]:
     """The parts of sums and multiples that have no local form; none where the operator has one as a whole."""
     if operator.local_form(dim) is not None:
         return []
-    inner = (
-        operator.terms
-        if isinstance(operator, Sum)
-        else (operator.operator,)
-        if isinstance(operator, Scaled)
-        else ()
-    )
+    inner = operator.operators if isinstance(operator, Combination) else ()
     return [part for term in inner for part in without_local_form(term, dim)] or [operator]

@@ -5,28 +5,22 @@ They stand behind the same interface, so whatever solves by sampling solves them
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qspin.numerics.checks import check_function, set_fields
 from qspin.numerics.laplacian import Function
+from qspin.numerics.points import Points
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Domain, Nodes
 from qspin.problem.hamiltonian import Operator
 
 __all__ = ["KernelOperator", "MatrixOperator", "graph_laplacian", "slowness"]
-
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Kernel = Callable[..., Any]
-    Lengths = int | Sequence[int]
-else:
-    Kernel = Lengths = Any
 
 _SAMPLE = 256  # pairs of points on which the symmetry of a kernel is checked
 
@@ -45,13 +39,10 @@ class KernelOperator(Operator):
     is not symmetric or not finite on a sample of pairs, with the pair.
     """
 
-    kernel: Kernel
+    kernel: Any
 
     def __post_init__(self) -> None:
-        if not callable(self.kernel):
-            raise TypeError(
-                f"KernelOperator: expected a function k(x, x') of two points, got {self.kernel!r}."
-            )
+        check_function("KernelOperator: kernel", self.kernel, "k(x, x') of two points (dim,) -> scalar")
 
     def __call__(self, f: Function) -> Function:
         raise TypeError(
@@ -62,7 +53,10 @@ class KernelOperator(Operator):
     def is_local(self) -> bool:
         return False
 
-    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
+    def image(
+        self, f: Function, x: Float[Array, "batch dim"], others: Points | None
+    ) -> Float[Array, "batch *values"]:
+        assert others is not None
         pairs = jax.vmap(lambda a: jax.vmap(lambda b: self.kernel(a, b))(others.x))(x)
         return jnp.tensordot(pairs * others.weights, jax.vmap(f)(others.x), 1)
 
@@ -136,8 +130,7 @@ class MatrixOperator(Operator):
         place = np.arange(len(rows)) - np.searchsorted(rows, rows)
         padded_columns, padded = np.zeros((n, width), np.int32), np.zeros((n, width))
         padded_columns[rows, place], padded[rows, place] = columns, values
-        object.__setattr__(self, "columns", padded_columns)
-        object.__setattr__(self, "entries", padded)
+        set_fields(self, columns=padded_columns, entries=padded)
 
     def __repr__(self) -> str:
         n, width = self.entries.shape
@@ -152,7 +145,9 @@ class MatrixOperator(Operator):
 
         return image
 
-    def image(self, f: Function, x: Float[Array, "batch dim"], others: Any) -> Float[Array, "batch *values"]:
+    def image(
+        self, f: Function, x: Float[Array, "batch dim"], others: Points | None
+    ) -> Float[Array, "batch *values"]:
         n, width = self.entries.shape
         if len(x) * width < n:
             return super().image(f, x, others)
@@ -235,7 +230,7 @@ class _Entries:
         return self
 
 
-def slowness(n_frames: Lengths) -> MatrixOperator:
+def slowness(n_frames: Any) -> MatrixOperator:
     """The slowness of features of a film, uᵀAu = Σ_t (u(x_{t+1}) - u(x_t))²: slow feature analysis is its lowest
     eigenfunctions (the paper's §5.2), on `Nodes(frames)`.
 

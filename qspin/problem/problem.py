@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from qspin.numerics.checks import check_function, check_kind
 from qspin.numerics.precision import double_precision, evaluated, vectorised
 from qspin.problem.domain import Box, Centre, Domain, Space
 from qspin.problem.hamiltonian import LocalForm, Operator, without_local_form
@@ -27,6 +28,9 @@ class Problem:
         largest: False for the lowest eigenvalues, ascending; True for the largest, descending (of an operator
             bounded above, such as a kernel).
 
+    Methods read `local_form`, the weak form of the Hamiltonian (see `LocalForm`), and nothing else of it; only `SpIN` also
+    solves operators that have none.
+
     Raises:
         TypeError, ValueError: at once, where an operator does not fit the domain, or V cannot be used (see
             `Potential`).
@@ -40,19 +44,12 @@ class Problem:
     largest: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.hamiltonian, Operator):
-            raise TypeError(
-                "Problem: hamiltonian must be an operator such as Kinetic() + Potential(V), "
-                f"got {self.hamiltonian!r}."
-            )
-        if not isinstance(self.domain, Domain):
-            raise TypeError(
-                f"Problem: domain must be a Box or Space (or Gaussian, or Nodes), got {self.domain!r}."
-            )
-        if not isinstance(self.largest, bool):
-            raise TypeError(f"Problem: largest must be True or False, got {self.largest!r}.")
-        if self.exact is not None and not callable(self.exact):
-            raise TypeError(f"Problem: exact must be a function n -> (n,) energies, got {self.exact!r}.")
+        operator = "an operator such as Kinetic() + Potential(V)"
+        check_kind("Problem: hamiltonian", self.hamiltonian, Operator, operator)
+        check_kind("Problem: domain", self.domain, Domain, "a Box or Space (or Gaussian, or Nodes)")
+        check_kind("Problem: largest", self.largest, bool, "True or False")
+        if self.exact is not None:
+            check_function("Problem: exact", self.exact, "n -> (n,) energies")
         self.hamiltonian.check(self.domain)
         form = self.local_form
         plain = form is not None and form.is_plain and isinstance(self.domain, Box | Space)
@@ -76,7 +73,10 @@ class Problem:
 
     @cached_property
     def local_form(self) -> LocalForm | None:
-        """What methods read of the Hamiltonian; None where it has no local form."""
+        """What methods read of the Hamiltonian: kinetic energy and V in the weak form that `LocalForm` writes out.
+
+        None for an operator that is not of that form, such as an integral or a matrix.
+        """
         return self.hamiltonian.local_form(self.dim)
 
     @property

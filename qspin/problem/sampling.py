@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qspin.numerics.checks import real_number
 from qspin.numerics.points import Points, golden_lattice, normal_deviates
 from qspin.problem.domain import Box, Centre, Cloud, Domain
 
@@ -89,8 +90,7 @@ class Clustered(Sampler):
     fill: float = 0.3
 
     def __post_init__(self) -> None:
-        if not 0 < self.fill <= 1:
-            raise ValueError(f"Clustered: fill must be in (0, 1], got {self.fill!r}.")
+        real_number("Clustered: fill", self.fill, above=0, most=1)
 
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:
         return self.base.unit(key, n_points, dim)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qspin.numerics.checks import check_function, real_number, vector
 from qspin.numerics.precision import double_precision, vectorised
 
 __all__ = ["PointMap", "angular_momentum", "exchange", "parity", "reflection", "rotation"]
 
 _STEP = 2 * np.pi / 64  # angle whose rotation gives angular momenta up to ±31
-
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Axes = int | Sequence[int]
-    Centre = Sequence[float] | None
-    Map = Callable[..., Any]
-    Number = float
-    Plane = Sequence[int]
-    Vector = Sequence[float]
-else:
-    Axes = Centre = Map = Number = Plane = Vector = Any
 
 
 @dataclass(frozen=True)
@@ -44,15 +34,12 @@ class PointMap:
     array([[-1., -2.]])
     """
 
-    function: Map
+    function: Any
     name: str = "map"
     step: float = 0.0
 
     def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(
-                f"PointMap: expected a function of a point x (dim,) -> (dim,), got {self.function!r}."
-            )
+        check_function("PointMap: function", self.function, "of a point x (dim,) -> (dim,)")
 
     def check(self, dim: int) -> None:
         """Raise ValueError where the map does not turn a point (dim,) into another."""
@@ -75,9 +62,9 @@ class PointMap:
         return np.asarray(vectorised(self.function)(jnp.asarray(points, float)), float)
 
 
-def _about(centre: Centre, matrix: Callable[[int], np.ndarray]) -> Callable[..., Any]:
+def _about(centre: Any, matrix: Callable[[int], np.ndarray]) -> Callable[..., Any]:
     """x ↦ c + M (x - c), with M for as many coordinates as x has."""
-    middle = None if centre is None else np.asarray(centre, float)
+    middle = None if centre is None else np.array(vector("symmetry: centre", centre))
 
     def function(x: Any) -> Any:
         dim = x.shape[0]
@@ -89,7 +76,7 @@ def _about(centre: Centre, matrix: Callable[[int], np.ndarray]) -> Callable[...,
     return function
 
 
-def _indices(what: str, axes: Axes) -> list[int]:
+def _indices(what: str, axes: Any) -> list[int]:
     found = [axes] if isinstance(axes, int | np.integer) else list(axes)
     if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) and a >= 0 for a in found):
         raise ValueError(f"{what} must be the number of a coordinate, or several, got {axes!r}.")
@@ -98,7 +85,7 @@ def _indices(what: str, axes: Axes) -> list[int]:
     return [int(a) for a in found]
 
 
-def parity(axis: Axes | None = None, centre: Centre = None) -> PointMap:
+def parity(axis: Any = None, centre: Any = None) -> PointMap:
     """ψ(x) -> ψ(-x), of quantum number +1 (even) or -1 (odd).
 
     Args:
@@ -119,7 +106,7 @@ def parity(axis: Axes | None = None, centre: Centre = None) -> PointMap:
     return PointMap(_about(centre, matrix), name)
 
 
-def reflection(normal: Vector, centre: Centre = None) -> PointMap:
+def reflection(normal: Any, centre: Any = None) -> PointMap:
     """The mirror image in the plane through `centre` (by default the origin) at right angles to `normal` (dim,): +1 or -1.
 
     Raises ValueError for a normal of length zero.
@@ -127,10 +114,10 @@ def reflection(normal: Vector, centre: Centre = None) -> PointMap:
     >>> reflection([1.0, -1.0]).moved(np.array([[1.0, 2.0]])).round(12)
     array([[2., 1.]])
     """
-    vector = np.asarray(normal, float)
-    if vector.ndim != 1 or not (np.isfinite(vector).all() and np.linalg.norm(vector) > 0):
+    given = np.array(vector("reflection: normal", normal))
+    if not given.any():
         raise ValueError(f"reflection: normal must be a vector of positive length, got {normal!r}.")
-    unit = vector / np.linalg.norm(vector)
+    unit = given / np.linalg.norm(given)
 
     def matrix(dim: int) -> np.ndarray:
         if len(unit) != dim:
@@ -140,7 +127,7 @@ def reflection(normal: Vector, centre: Centre = None) -> PointMap:
     return PointMap(_about(centre, matrix), "mirror")
 
 
-def exchange(i: Axes, j: Axes) -> PointMap:
+def exchange(i: Any, j: Any) -> PointMap:
     """Coordinates i and j swapped, of quantum number +1 (symmetric) or -1 (antisymmetric).
 
     Of particles in several dimensions all coordinates of each: exchange((0, 1, 2), (3, 4, 5)).
@@ -164,7 +151,7 @@ def exchange(i: Axes, j: Axes) -> PointMap:
     return PointMap(swapped, "exchange")
 
 
-def rotation(angle: Number, plane: Plane = (0, 1), centre: Centre = None) -> PointMap:
+def rotation(angle: Any, plane: Any = (0, 1), centre: Any = None) -> PointMap:
     """ψ at the point turned by `angle` (radians) from the first axis of `plane` towards the second, about `centre`.
 
     The quantum number is the eigenvalue exp(i·m·angle). For angles 2π/n the symmetry of an n-fold potential.
@@ -172,12 +159,10 @@ def rotation(angle: Number, plane: Plane = (0, 1), centre: Centre = None) -> Poi
     >>> rotation(np.pi / 2).moved(np.array([[1.0, 0.0]])).round(12)
     array([[0., 1.]])
     """
-    if not np.isfinite(angle):
-        raise ValueError(f"rotation: angle must be a finite number, got {angle!r}.")
-    return PointMap(_turned(angle, plane, centre, "rotation"), "rotation")
+    return PointMap(_turned(real_number("rotation: angle", angle), plane, centre, "rotation"), "rotation")
 
 
-def angular_momentum(plane: Plane = (0, 1), centre: Centre = None) -> PointMap:
+def angular_momentum(plane: Any = (0, 1), centre: Any = None) -> PointMap:
     """L = -i (x_a ∂/∂x_b - x_b ∂/∂x_a) about `centre` (by default the origin), ħ = 1: of quantum number m = 0, ±1, …, ±31.
 
     In two dimensions L_z; in three also, and with plane=(1, 2) L_x, with (2, 0) L_y. Its eigenfunctions are complex,
@@ -193,7 +178,7 @@ def angular_momentum(plane: Plane = (0, 1), centre: Centre = None) -> PointMap:
     return PointMap(function, names.get((a, b), f"L_{a}{b}"), step=_STEP)
 
 
-def _turned(angle: Number, plane: Plane, centre: Centre, what: str) -> Callable[..., Any]:
+def _turned(angle: Any, plane: Any, centre: Any, what: str) -> Callable[..., Any]:
     chosen = _indices(f"{what}: plane", plane)
     if len(chosen) != 2:
         raise ValueError(f"{what}: plane must be two coordinates, got {plane!r}.")

@@ -1,16 +1,12 @@
 """Units of energy: what their names mean in joules, and the factor from one to another."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import scipy.constants as constants
 
-__all__ = ["factor", "known_units"]
+from qspin.numerics.checks import check_kind
 
-# Arguments are checked by value, with a message that names them; a run-time check of types would come first.
-if TYPE_CHECKING:
-    Name = str
-else:
-    Name = Any
+__all__ = ["factor", "known_units"]
 
 
 def _constant(name: str) -> float:
@@ -19,6 +15,11 @@ def _constant(name: str) -> float:
 
 _MOLE = 1e3 / constants.N_A  # of kJ/mol
 _WAVE = constants.h * constants.c
+
+_WAVENUMBERS = (
+    *("cm⁻¹", "cm^-1", "cm-1", "cm−1", "cm^(-1)", "cm^{-1}", "cm**-1", "1/cm"),
+    *("wavenumber", "wavenumbers"),
+)
 
 # Joules, and how the unit is spelled; the first spelling names it.
 _UNITS: tuple[tuple[float, tuple[str, ...]], ...] = (
@@ -30,21 +31,7 @@ _UNITS: tuple[tuple[float, tuple[str, ...]], ...] = (
     (1e3 * constants.e, ("keV",)),
     (1e6 * constants.e, ("MeV",)),
     (1e9 * constants.e, ("GeV",)),
-    (
-        1e2 * _WAVE,
-        (
-            "cm⁻¹",
-            "cm^-1",
-            "cm-1",
-            "cm−1",
-            "cm^(-1)",
-            "cm^{-1}",
-            "cm**-1",
-            "1/cm",
-            "wavenumber",
-            "wavenumbers",
-        ),
-    ),
+    (1e2 * _WAVE, _WAVENUMBERS),
     (1.0, ("J", "joule", "joules")),
     (1e-18, ("aJ", "attojoule", "attojoules")),
     (_MOLE, ("kJ/mol", "kJ mol⁻¹", "kJ mol^-1", "kJ·mol⁻¹")),
@@ -69,7 +56,7 @@ def known_units() -> tuple[str, ...]:
     return tuple(spellings[0] for _, spellings in _UNITS)
 
 
-def factor(source: Name, target: Name) -> float:
+def factor(source: Any, target: Any) -> float:
     """What an energy in the unit `source` is multiplied by to be in `target`; CODATA values, by way of `scipy.constants`.
 
     Spellings count as written; where that names nothing, without regard to case, if one unit alone is spelled so
@@ -83,9 +70,8 @@ def factor(source: Name, target: Name) -> float:
     return _joules(source) / _joules(target)
 
 
-def _joules(unit: Name) -> float:
-    if not isinstance(unit, str):
-        raise TypeError(f"units: a unit is a string such as 'eV', got {unit!r}.")
+def _joules(unit: Any) -> float:
+    check_kind("units: a unit", unit, str, "a string such as 'eV'")
     spelled = " ".join(unit.split())
     if spelled in _EXACTLY:
         return _EXACTLY[spelled]
