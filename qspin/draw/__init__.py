@@ -6,10 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from qspin.draw import surfaces
-from qspin.draw.history import has_history, training
-from qspin.draw.levels import levels
-from qspin.draw.orbitals import orbitals
+from qspin.draw import history, levels, orbitals, surfaces
 from qspin.draw.style import png
 from qspin.spectrum.spectrum import Spectrum
 
@@ -28,13 +25,13 @@ def save_all(
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     pictures = {
-        "orbitals": orbitals(spectrum, Figure(), **options),
-        "levels": levels(spectrum, Figure(), reference),
+        "orbitals": orbitals.orbitals(spectrum, Figure(), **options),
+        "levels": levels.levels(spectrum, Figure(), reference),
     }
     if spectrum.domain.dim == 3 and surfaces.available():
         pictures["isosurfaces"] = surfaces.isosurfaces(spectrum, Figure(), states=options.get("states"))
-    if has_history(spectrum):
-        pictures["history"] = training(spectrum, Figure(), reference)
+    if history.has_history(spectrum):
+        pictures["history"] = history.training(spectrum, Figure(), reference)
     for name, drawn in pictures.items():
         (target / f"{name}.png").write_bytes(png(drawn))
     return [target / f"{name}.png" for name in pictures]
