@@ -1,12 +1,11 @@
-"""Many dimensions: energies against closed forms and `ProductBasis`, seconds, honesty of the claimed errors; other ways to
-train, in the same program; and what a step costs.
+"""Many dimensions: energies against closed forms and `ProductBasis`, seconds, honesty of the claimed errors; plain
+networks under SpIN beside it; and what a step costs.
 
     python benchmarks/many_dimensions.py energies [--seeds 3] [NAME …]
     python benchmarks/many_dimensions.py ways [--seeds 3]
     python benchmarks/many_dimensions.py cost
 """
 
-import heapq
 import importlib.util
 import multiprocessing
 import sys
@@ -19,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import qspin
-from qspin.methods.sampled.sampled_evaluation import Sampled
-from qspin.methods.sampled.sampled_training import Training
+from qspin.methods.sampled.ansatz import TrialSpace
+from qspin.methods.sampled.training import Training
+from qspin.numerics.lowest_sums import lowest_products
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 
@@ -37,17 +37,8 @@ def shipped(name: str, *arguments: Any) -> qspin.Problem:
 
 def lowest_sums(ladders: list[np.ndarray], n: int) -> np.ndarray:
     """The n lowest sums of one level of each ladder, best first."""
-    start = (0,) * len(ladders)
-    heap, seen, found = [(float(sum(ladder[0] for ladder in ladders)), start)], {start}, []
-    while len(found) < n:
-        energy, level = heapq.heappop(heap)
-        found.append(energy)
-        for i, ladder in enumerate(ladders):
-            higher = (*level[:i], level[i] + 1, *level[i + 1 :])
-            if higher[i] < len(ladder) and higher not in seen:
-                seen.add(higher)
-                heapq.heappush(heap, (float(energy + ladder[higher[i]] - ladder[level[i]]), higher))
-    return np.array(found)
+    levels = np.array(ladders)
+    return levels[:, 0].sum() + lowest_products(levels - levels[:, :1], n)[1][:n]
 
 
 def turned_quartic(dim: int) -> tuple[qspin.Problem, list[np.ndarray]]:
@@ -78,22 +69,19 @@ ROWS: dict[str, Any] = {
     "coupled oscillators, d = 12": (lambda: shipped("coupled_oscillators", 12), 13, {}, None),
     "coupled oscillators, d = 64": (lambda: shipped("coupled_oscillators", 64), 65, {}, None),
     "the same in the user's axes, d = 6": (
-        lambda: shipped("coupled_oscillators", 6), 8, {"rotate": False}, None,
+        lambda: shipped("coupled_oscillators", 6), 8, {"normal_coordinates": False}, None,
     ),
     "the same in the user's axes, d = 12": (
-        lambda: shipped("coupled_oscillators", 12), 13, {"rotate": False}, None,
+        lambda: shipped("coupled_oscillators", 12), 13, {"normal_coordinates": False}, None,
     ),
     "the same in the user's axes, d = 64": (
-        lambda: shipped("coupled_oscillators", 64), 65, {"rotate": False}, None,
+        lambda: shipped("coupled_oscillators", 64), 65, {"normal_coordinates": False}, None,
     ),
     "quartic, turned, d = 6": (
         lambda: turned_quartic(6)[0], 8, {}, lambda: lowest_sums(turned_quartic(6)[1], 8),
     ),
     "quartic, turned, d = 12": (
         lambda: turned_quartic(12)[0], 13, {}, lambda: lowest_sums(turned_quartic(12)[1], 13),
-    ),
-    "quartic, turned, Hermite products, d = 6": (
-        lambda: turned_quartic(6)[0], 8, {"mean_field": False}, lambda: lowest_sums(turned_quartic(6)[1], 8),
     ),
     "−∇² in [0, 1]⁵": (lambda: shipped("box_5d"), 6, {}, None),
     "anharmonic chain, d = 6": (lambda: shipped("anharmonic_chain", 6), 7, {}, lambda: chain_levels(6, 7)),
@@ -142,15 +130,9 @@ def energies(seeds: int, names: list[str]) -> None:
         )
 
 
-# Other ways to train the same functions, with about as many steps as take the same time; and plain networks under SpIN.
+# The same problem with plain networks under SpIN, with about as many steps as take the same time.
 WAYS: dict[str, Any] = {
-    "Adam, rotation, quasi-random": lambda: qspin.SampledRitz(rotate=False, steps=400),
-    "random points": lambda: qspin.SampledRitz(
-        rotate=False, steps=400, sampler=qspin.ReferencePoints(random=True)
-    ),
-    "walkers in Σ|ψ|²": lambda: qspin.SampledRitz(rotate=False, steps=160, sampler=qspin.MetropolisWalkers()),
-    "masked order": lambda: qspin.SampledRitz(rotate=False, steps=400, ordering=qspin.MaskedOrder()),
-    "energy metric": lambda: qspin.SampledRitz(rotate=False, steps=30, optimizer=qspin.EnergyMetric()),
+    "SampledRitz": lambda: qspin.SampledRitz(normal_coordinates=False, steps=400),
     "SpIN, mask × plain networks": lambda: qspin.SpIN(steps=3000, batch_size=1024),
 }
 
@@ -169,7 +151,7 @@ def way(build: Any, n_states: int, label: str, seed: int, pipe: Any) -> None:
 
 
 def ways(seeds: int) -> None:
-    """The same problem by other optimisers, orders, samplers and networks; worst of the seeds."""
+    """The same problem by other networks; worst of the seeds."""
     context = multiprocessing.get_context("spawn")
     print("| problem | states | way | steps | s | residual | worst, relative | within 2 claimed |")
     print("|---|---|---|---|---|---|---|---|")
@@ -216,12 +198,10 @@ def cost() -> None:
     for dim, n, batch in cases:
         with double_precision():
             problem = shipped("coupled_oscillators", dim)
-            ansatz = qspin.SampledRitz(rotate=False).ansatz(problem, n)
-            sampled = Sampled(problem.domain, problem.hamiltonian.potential, ansatz, n)
+            ansatz = qspin.SampledRitz(normal_coordinates=False).ansatz(problem, n)
+            trial = TrialSpace(problem.domain, problem.local.potential, ansatz, n)
             lattice = golden_lattice(batch, dim + 1, offset=0.0)
-            training = Training(
-                sampled, lattice, 100, 1.0, 0.2, qspin.ReferencePoints(), qspin.Adam(), qspin.RitzRotation()
-            )
+            training = Training(trial, lattice, 100, 1.0, 0.2)
             state = training.init(0)
             started = time.perf_counter()
             program = jax.jit(training.step).lower(state).compile()

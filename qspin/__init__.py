@@ -41,13 +41,7 @@ if _TYPE_CHECKING:
     from qspin.methods.grid.driver import Grid as Grid
     from qspin.methods.product_basis.driver import ProductBasis as ProductBasis
     from qspin.methods.ritz.driver import Ritz as Ritz
-    from qspin.methods.sampled.directions import MaskedOrder as MaskedOrder
-    from qspin.methods.sampled.directions import RitzRotation as RitzRotation
     from qspin.methods.sampled.driver import SampledRitz as SampledRitz
-    from qspin.methods.sampled.point_sources import MetropolisWalkers as MetropolisWalkers
-    from qspin.methods.sampled.point_sources import ReferencePoints as ReferencePoints
-    from qspin.methods.sampled.updates import Adam as Adam
-    from qspin.methods.sampled.updates import EnergyMetric as EnergyMetric
     from qspin.run.validation import validate as validate
 
 __all__ = [
@@ -55,7 +49,6 @@ __all__ = [
     "METHODS",
     "MLP",
     "NETWORKS",
-    "Adam",
     "AveragedCovariance",
     "AveragedJacobian",
     "BlockSparseMLP",
@@ -64,7 +57,6 @@ __all__ = [
     "Comparison",
     "DirectMethod",
     "Eigenfunctions",
-    "EnergyMetric",
     "Expression",
     "ExpressionError",
     "Gaussian",
@@ -73,9 +65,7 @@ __all__ = [
     "KernelOperator",
     "Kinetic",
     "LocalForm",
-    "MaskedOrder",
     "MatrixOperator",
-    "MetropolisWalkers",
     "NestedLoRA",
     "Network",
     "NeuralEF",
@@ -88,10 +78,8 @@ __all__ = [
     "Problem",
     "ProductBasis",
     "QuasiRandom",
-    "ReferencePoints",
     "Region",
     "Ritz",
-    "RitzRotation",
     "SampledRitz",
     "SeparateMLPs",
     "SpIN",
@@ -135,7 +123,7 @@ for _kind, _address in {
     "grid": "qspin.methods.grid.mesh:GridFunctions",
     "ritz": "qspin.methods.ritz.features:RitzFunctions",
     "variational": "qspin.methods.spin.evaluate:VariationalFunctions",
-    "sampled": "qspin.methods.sampled.sampled_functions:SampledFunctions",
+    "sampled": "qspin.methods.sampled.functions:SampledFunctions",
     "product basis": "qspin.methods.product_basis.product_basis_functions:ProductBasisFunctions",
     "rotated": "qspin.spectrum.eigenfunctions:Rotated",
 }.items():
@@ -167,12 +155,6 @@ _LAZY = {
     "ProductBasis": "qspin.methods.product_basis.driver",
     "Ritz": "qspin.methods.ritz.driver",
     "SampledRitz": "qspin.methods.sampled.driver",
-    "Adam": "qspin.methods.sampled.updates",
-    "EnergyMetric": "qspin.methods.sampled.updates",
-    "MaskedOrder": "qspin.methods.sampled.directions",
-    "RitzRotation": "qspin.methods.sampled.directions",
-    "MetropolisWalkers": "qspin.methods.sampled.point_sources",
-    "ReferencePoints": "qspin.methods.sampled.point_sources",
 }
 
 

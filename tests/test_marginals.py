@@ -9,7 +9,7 @@ import pytest
 
 import qspin
 import qspin.draw.report
-from qspin.methods.sampled.marginals import marginal
+from qspin.methods.sampled.functions import marginal
 from qspin.spectrum.eigenfunctions import Rotated
 
 OMEGA = np.array([1.0, 1.2, 1.5, 2.0])

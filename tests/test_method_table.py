@@ -20,9 +20,7 @@ METHODS_OF_MANY_KINDS = [
     qspin.SpIN(network=qspin.MLP((8,), jnp.sin), batch_size=np.int64(64), averaging=np.float64(0.1)),
     qspin.Ritz(tolerance=1e-8, max_features=60),
     qspin.SampledRitz(steps=3, widths=(8, 9)),
-    qspin.SampledRitz(
-        sampler=qspin.MetropolisWalkers(moves=2), optimizer=qspin.EnergyMetric(), ordering=qspin.MaskedOrder()
-    ),
+    qspin.SampledRitz(n_features=30, normal_coordinates=False),
     qspin.Grid(points=(40, 41), scheme=qspin.elements(6)),
     qspin.Grid(points=50, scheme=qspin.differences(4)),
     qspin.ProductBasis(max_functions=300),

@@ -8,8 +8,7 @@ import pytest
 import qspin
 from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.sampled.product_ansatz import ProductAnsatz
-from qspin.methods.sampled.product_reference import product_reference
+from qspin.methods.sampled.ansatz import ProductAnsatz, product_reference
 from qspin.numerics.precision import double_precision
 
 

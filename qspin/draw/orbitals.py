@@ -31,7 +31,7 @@ from qspin.draw.style import (
     windows_of,
     with_error,
 )
-from qspin.methods.sampled.marginals import marginal
+from qspin.methods.sampled.functions import marginal
 from qspin.numerics.checks import whole
 from qspin.problem.region import Region
 from qspin.spectrum.spectrum import Spectrum

@@ -18,7 +18,7 @@ from qspin.draw.history import has_history, training
 from qspin.draw.levels import levels, overlap
 from qspin.draw.orbitals import marginals, orbitals
 from qspin.draw.style import png, state_title, title_of
-from qspin.methods.sampled.sampled_functions import SampledFunctions
+from qspin.methods.sampled.functions import SampledFunctions
 from qspin.problem.domain import Box
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.notes import states_named

@@ -20,6 +20,7 @@ __all__ = [
     "orthogonalise_upwards",
     "principal_angles",
     "rayleigh_ritz",
+    "whitening",
 ]
 
 
@@ -99,16 +100,24 @@ def rayleigh_ritz(
     functions that agree to five (the square root). Raises ValueError where fewer than `n_states` directions remain.
     """
     wanted = len(sigma) if n_states is None else n_states
-    scale = 1 / np.sqrt(np.maximum(np.diagonal(sigma), np.finfo(float).tiny))
-    weights, vectors = np.linalg.eigh((sigma + sigma.T) / 2 * scale[:, None] * scale)
-    kept = weights > rank_tolerance * weights[-1]
-    if kept.sum() < wanted:
+    whiten = whitening(sigma, rank_tolerance)
+    if whiten.shape[1] < wanted:
         raise ValueError(
-            f"rayleigh_ritz: only {kept.sum()} of the functions are independent, {wanted} are needed."
+            f"rayleigh_ritz: only {whiten.shape[1]} of the functions are independent, {wanted} are needed."
         )
-    whiten = scale[:, None] * vectors[:, kept] / np.sqrt(weights[kept])
     energies, rotation = np.linalg.eigh(whiten.T @ ((pi + pi.T) / 2) @ whiten)
     return energies[:wanted], whiten @ rotation[:, :wanted]
+
+
+def whitening(overlap: Float[np.ndarray, "m m"], rank_tolerance: float) -> Float[np.ndarray, "m rank"]:
+    """W with WᵀΣW = 1 for an overlap Σ.
+
+    Directions in which Σ, scaled to unit diagonal, is below `rank_tolerance` of its largest are left out.
+    """
+    scale = 1 / np.sqrt(np.maximum(np.diagonal(overlap), np.finfo(float).tiny))
+    weights, vectors = np.linalg.eigh((overlap + overlap.T) / 2 * scale[:, None] * scale)
+    kept = weights > rank_tolerance * weights[-1]
+    return scale[:, None] * vectors[:, kept] / np.sqrt(weights[kept])
 
 
 def principal_angles(overlap: np.ndarray) -> np.ndarray:

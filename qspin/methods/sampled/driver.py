@@ -1,6 +1,6 @@
 """`SampledRitz`: Rayleigh–Ritz with a trained network past three dimensions, where integrals are samples.
 
-Features are products of mean-field functions times a shared network (`product_ansatz`); Hf is taken pointwise, moving averages
+Features are products of mean-field functions times a shared network (`ansatz`); Hf is taken pointwise, moving averages
 of E[f fᵀ] and E[f (Hf)ᵀ] give the lowest states of their span, and the residual that the span does not hold is pulled back
 into the network. At the end energies come from fresh points: a projected problem that is not symmetric, so that its noise
 vanishes with the residual, and is not variational either.
@@ -9,23 +9,19 @@ vanishes with the residual, and is not variational either.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from qspin.methods.base import IterativeMethod, Run
 from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
-from qspin.methods.locate.wells import gaussian_wells
-from qspin.methods.sampled.directions import MaskedOrder, Order, RitzRotation
-from qspin.methods.sampled.point_sources import PointSource, ReferencePoints
-from qspin.methods.sampled.product_ansatz import ProductAnsatz
-from qspin.methods.sampled.product_reference import product_reference
-from qspin.methods.sampled.sampled_evaluation import Sampled, evaluate_sampled
-from qspin.methods.sampled.sampled_training import State, Training, reference_residuals
-from qspin.methods.sampled.updates import Adam, Update
+from qspin.methods.locate.wells import Well, gaussian_wells
+from qspin.methods.sampled.ansatz import ProductAnsatz, TrialSpace, product_reference
+from qspin.methods.sampled.evaluation import SampledEnergies, evaluate
+from qspin.methods.sampled.training import State, Training, reference_residuals
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.points import golden_lattice
@@ -49,17 +45,12 @@ class SampledRitz(IterativeMethod):
 
     Args:
         tolerance: claimed error asked of every energy, as a share of |E|; training ends when residuals promise it.
-        steps: training steps at most; None for 2000, 600 from 32 dimensions on (with `EnergyMetric` 200).
+        steps: training steps at most; None for 2000, 600 from 32 dimensions on.
         batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
-        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6 (n_states in
-            `MaskedOrder`).
+        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6.
         widths: hidden layers of the network.
         averaging: rate of the moving averages.
-        sampler: `ReferencePoints()` for independent points from the products' densities; `MetropolisWalkers()` in Σ_k |ψ_k|²,
-            where those are no good (status says so). The final energies are always from the first.
-        optimizer: `Adam()`, or `EnergyMetric()`, conjugate gradients in the energy metric.
-        ordering: `RitzRotation()` trains the N lowest combinations of all features; `MaskedOrder()` is SpIN's.
-        rotate: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
+        normal_coordinates: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
         evaluation_points: fresh points for the final energies, at most.
 
     Time a step ∝ B · (d·w·(d + w) + d³ + 40·d·w + 20·M·w + 4·M²) for B points, d dimensions, M features and hidden layers of
@@ -78,10 +69,7 @@ class SampledRitz(IterativeMethod):
     n_features: int | None = None
     widths: tuple[int, ...] = (64, 64)
     averaging: float = 0.2
-    sampler: PointSource = field(default_factory=ReferencePoints)
-    optimizer: Update = field(default_factory=Adam)
-    ordering: Order = field(default_factory=RitzRotation)
-    rotate: bool = True
+    normal_coordinates: bool = True
     evaluation_points: int = 1_000_000
     name = "sampled-ritz"
 
@@ -98,9 +86,6 @@ class SampledRitz(IterativeMethod):
         ):
             if (value := getattr(self, setting)) is not None:
                 whole(f"SampledRitz: {setting}", value, least)
-        for setting, kind in (("sampler", PointSource), ("optimizer", Update), ("ordering", Order)):
-            if not isinstance(value := getattr(self, setting), kind):
-                raise TypeError(f"SampledRitz: {setting} must be a qspin {kind.__name__}, got {value!r}.")
         if not self.widths or min(self.widths) < 1:
             raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
 
@@ -116,14 +101,6 @@ class SampledRitz(IterativeMethod):
                 "SampledRitz: its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use "
                 "qspin.SpIN(), or qspin.Ritz() in up to three dimensions."
             )
-        if not self.sampler.takes_circles and any(problem.domain.periodic):
-            raise ValueError(
-                "SampledRitz: walkers do not turn round on periodic axes; use sampler=qspin.ReferencePoints()."
-            )
-        if isinstance(self.ordering, MaskedOrder) and self.n_features not in (None, n_states):
-            raise ValueError(
-                f"SampledRitz: MaskedOrder makes n_states = {n_states} of as many features, n_features is {self.n_features}."
-            )
         if self.n_features is not None and self.n_features < n_states:
             raise ValueError(
                 f"SampledRitz: n_states = {n_states} needs as many features, n_features is {self.n_features}."
@@ -135,13 +112,13 @@ class SampledRitz(IterativeMethod):
             )
 
     def _features(self, n_states: int) -> int:
-        return self.n_features if self.n_features is not None else self.ordering.n_features(n_states)
+        return self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
 
     def _batch(self, dim: int) -> int:
         return self.batch_size if self.batch_size is not None else (4096 if dim < 32 else 2048)
 
     def _steps(self, dim: int) -> int:
-        return self.steps if self.steps is not None else self.optimizer.default_steps(dim)
+        return self.steps if self.steps is not None else (2000 if dim < 32 else 600)
 
     def ansatz(self, problem: Problem, n_states: int) -> ProductAnsatz:
         """The trial functions for a problem: references about its wells."""
@@ -150,7 +127,7 @@ class SampledRitz(IterativeMethod):
         box = problem.domain
         lower, upper = np.asarray(box.lower), np.asarray(box.upper)
         with double_precision():
-            wells = gaussian_wells(problem, rotate=self.rotate)
+            wells = gaussian_wells(problem, rotate=self.normal_coordinates)
             reach = np.stack([_FADED * np.linalg.norm(w.axes, axis=1) for w in wells])
             centres = np.stack([w.centre for w in wells])
             inside = np.all((centres - reach > lower) & (centres + reach < upper), axis=0) & ~np.asarray(
@@ -167,82 +144,56 @@ class SampledRitz(IterativeMethod):
             first = product_reference(problem, wells[0], kinds, count)
             high = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
             kept = _apart([w for w in wells if w.energy <= high])[:_WELLS]
-            each = -(-count // len(kept)) + (2 if len(kept) > 1 else 0)
-            found = [first] if len(kept) == 1 else [product_reference(problem, w, kinds, each) for w in kept]
-        return ProductAnsatz(tuple(found), self.widths)
+            each = -(-count // len(kept)) + 2
+            references = [product_reference(problem, w, kinds, each) for w in kept] if kept[1:] else [first]
+        return ProductAnsatz(tuple(references), self.widths)
 
     def bind(self, problem: Problem, n_states: int) -> Run:
         ansatz = self.ansatz(problem, n_states)
-        sampled = Sampled(problem.domain, problem.local.potential, ansatz, n_states)
-        m, dim = ansatz.n_features, problem.dim
-        if m < n_states:
+        if ansatz.n_features < n_states:
             raise ValueError(
-                f"SampledRitz: n_states = {n_states} is more than the {m} products the reference makes."
+                f"SampledRitz: n_states = {n_states} is more than the {ansatz.n_features} products the reference makes."
             )
+        assert isinstance(problem.domain, Box)
+        trial = TrialSpace(problem.domain, problem.local.potential, ansatz, n_states)
         with double_precision():
-            lattice = golden_lattice(self._batch(dim), dim + 1, offset=0.0)
-            far, energies, residuals = reference_residuals(sampled, lattice)
+            lattice = golden_lattice(self._batch(problem.dim), problem.dim + 1, offset=0.0)
+            far, energies, residuals = reference_residuals(trial, lattice)
         # A reference that is nearly right is trained gently, and one that is right not at all.
-        training = Training(
-            sampled,
-            lattice,
-            steps=0 if self._promised(energies, residuals) else self._steps(dim),
-            share=min(1.0, 4 * far),
-            averaging=self.averaging,
-            sampler=self.sampler,
-            optimizer=self.optimizer,
-            ordering=self.ordering,
-        )
+        steps = 0 if self._promised(energies, residuals) else self._steps(problem.dim)
+        training = Training(trial, lattice, steps, min(1.0, 4 * far), self.averaging)
 
         def enough(info: Mapping[str, np.ndarray]) -> bool:
             return self._promised(info["energies"][-1], info["residuals"].mean(0))
 
-        finish = partial(self._spectrum, problem, sampled)
+        finish = partial(self._spectrum, problem, trial)
         return Run(training.init, training.advance, finish, training.steps, enough)
 
-    def _promised(self, energies: np.ndarray, residuals: np.ndarray) -> bool:
+    def _promised(self, energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"]) -> bool:
         """Whether residuals promise the tolerance: they squared over the range of the energies."""
         left = residuals**2 / max(energy_scale(energies), 1e-300)
         return bool((left < 0.1 * self.tolerance * np.abs(energies)).all())
 
     def _spectrum(
-        self, problem: Problem, sampled: Sampled, state: State, history: Mapping[str, np.ndarray]
+        self, problem: Problem, trial: TrialSpace, state: State, history: Mapping[str, np.ndarray]
     ) -> Spectrum:
         params = jax.tree.map(np.asarray, state.mean)
-        initial = sampled.ansatz.init(int(state.seed)) if int(state.step) else None
+        seed = int(state.seed)
+        initial = trial.ansatz.init(seed) if int(state.step) else None
         with double_precision():
-            found = evaluate_sampled(
-                sampled, params, initial, self.tolerance, self.evaluation_points, int(state.seed)
-            )
-        errors = np.hypot(found.statistical, found.left_out)
+            found = evaluate(trial, params, initial, self.tolerance, self.evaluation_points, seed)
+        states = found.pencil
+        errors = np.hypot(states.statistical, found.left_out)
         if found.effective_share < _COLLAPSED:  # a mean over so few points knows no error of its own
             errors = np.full_like(errors, np.inf)
-        allowed = self.tolerance * np.maximum(np.abs(found.energies), 1e-2 * energy_scale(found.energies))
-        converged = (errors <= allowed) & found.real
-        noisy = (found.statistical > found.left_out).mean() > 0.5
-        more = (
-            "evaluation_points" if noisy else f"steps (now {self._steps(problem.dim)}), widths or n_features"
-        )
-        notes = note(
-            "tolerance",
-            ~converged,
-            "the claimed error is above the tolerance",
-            f"raise {more}, or the tolerance",
-        )
-        notes += note(
-            "complex pair",
-            ~found.real,
-            "the energy came out as one of a complex pair: its real part is given",
-        )
-        if found.effective_share < _FEW:
-            share = f"only {found.effective_share:.1%} of the sample counts"
-            notes += (Note("samples", (), f"{share}: states live where the reference does not"),)
+        allowed = self.tolerance * np.maximum(np.abs(states.energies), 1e-2 * energy_scale(states.energies))
+        converged = (errors <= allowed) & states.real
         return Spectrum(
-            energies=found.energies,
+            energies=states.energies,
             errors=errors,
-            residuals=found.residuals,
+            residuals=states.residuals,
             converged=converged,
-            notes=notes,
+            notes=_notes(found, converged, self._steps(problem.dim)),
             labels=tuple(found.labels),
             eigenfunctions=found.functions,
             domain=problem.domain,
@@ -253,37 +204,57 @@ class SampledRitz(IterativeMethod):
             provenance={
                 "method": repr(self),
                 "precision": "float64",
-                "wells": [r.centre.tolist() for r in sampled.ansatz.references],
-                "n_features": sampled.ansatz.n_features,
+                "wells": [r.centre.tolist() for r in trial.ansatz.references],
+                "n_features": trial.ansatz.n_features,
                 "evaluated_on": found.n_points,
                 "effective_share": found.effective_share,
-                "statistical_errors": found.statistical.tolist(),
+                "statistical_errors": states.statistical.tolist(),
                 "variational_errors": found.left_out.tolist(),
             },
             potential=problem.potential_values,
         )
 
 
-def _fitted(well: Any, kinds: tuple[int, ...], box: Box, problem: Problem) -> Any:
+def _notes(found: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[Note, ...]:
+    noisy = (found.pencil.statistical > found.left_out).mean() > 0.5
+    more = "evaluation_points" if noisy else f"steps (now {steps}), widths or n_features"
+    notes = note(
+        "tolerance",
+        ~converged,
+        "the claimed error is above the tolerance",
+        f"raise {more}, or the tolerance",
+    )
+    notes += note(
+        "complex pair",
+        ~found.pencil.real,
+        "the energy came out as one of a complex pair: its real part is given",
+    )
+    if found.effective_share < _FEW:
+        share = f"only {found.effective_share:.1%} of the sample counts"
+        notes += (Note("samples", (), f"{share}: states live where the reference does not"),)
+    return notes
+
+
+def _fitted(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem) -> Well:
     """The well with walled and periodic axes laid over all of the box, y from -1 to 1."""
     if all(k == OPEN for k in kinds):
         return well
-    whole = np.array(kinds) != OPEN
+    bounded = np.array(kinds) != OPEN
     half = np.asarray(box.lengths) / 2
     c = problem.local.coefficients
     order = np.argsort(np.abs(well.axes).argmax(0))  # unrotated: one axis each, by rate
     axes, rates = well.axes[:, order], well.rates[order]
-    axes = np.where(whole[None], np.diag(half), axes)
+    axes = np.where(bounded[None], np.diag(half), axes)
     return well._replace(
-        centre=np.where(whole, np.asarray(box.centre), well.centre),
+        centre=np.where(bounded, np.asarray(box.centre), well.centre),
         axes=axes,
-        rates=np.where(whole, np.sqrt(c) / half, rates),
+        rates=np.where(bounded, np.sqrt(c) / half, rates),
     )
 
 
-def _apart(wells: list[Any]) -> list[Any]:
+def _apart(wells: list[Well]) -> list[Well]:
     """Without wells that walled axes have made one."""
-    kept: list[Any] = []
+    kept: list[Well] = []
     for well in wells:
         if all(np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) > 1 for o in kept):
             kept.append(well)

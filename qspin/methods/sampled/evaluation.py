@@ -1,0 +1,205 @@
+"""Energies of trained features in many dimensions: streams of fresh points, a nonsymmetric pencil, and its error bars."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from qspin.methods.sampled.ansatz import ProductAnsatz, TrialSpace
+from qspin.methods.sampled.functions import SampledFunctions
+from qspin.numerics.errors import fall_rates, temple_rates
+from qspin.numerics.pencil import whitening
+from qspin.numerics.points import golden_lattice
+
+__all__ = ["Moments", "Pencil", "SampledEnergies", "evaluate", "solve_pencil"]
+
+_BLOCK = 4096  # points at a time
+_BLOCKS = 32  # at first; then as many more as the noise asks for, up to eight times as many at once
+_SAFETY = 2.0
+_ROUNDING = 1e-12  # of |E|
+_RESIDUAL_ROUNDING = 1e-6  # of |E|: residuals are roots of differences of squares
+_FEWER = 0.8  # of the products
+_STATISTICAL_SHARE = 0.3  # of the tolerance
+_REAL = 1e-3  # imaginary part that noise may leave, of the energies' range
+_RANK_TOLERANCE = 1e-11
+
+
+class Moments(NamedTuple):
+    """Moments of blocks of points: E[f fᵀ], E[f (Hf)ᵀ], E[Hf (Hf)ᵀ]."""
+
+    overlap: Float[np.ndarray, "blocks m m"]
+    energy: Float[np.ndarray, "blocks m m"]
+    square: Float[np.ndarray, "blocks m m"]
+
+
+class Pencil(NamedTuple):
+    """The lowest states of E[f (Hf)ᵀ] c = E E[f fᵀ] c: which energies are real, orthonormal vectors, statistical errors."""
+
+    energies: Float[np.ndarray, " n"]
+    residuals: Float[np.ndarray, " n"]
+    real: Bool[np.ndarray, " n"]
+    vectors: Float[np.ndarray, "m n"]
+    statistical: Float[np.ndarray, " n"]
+
+
+class SampledEnergies(NamedTuple):
+    """The states on fresh points, what the span may leave out of each energy, the functions, and quantum numbers of the
+    products that they are most alike."""
+
+    pencil: Pencil
+    left_out: Float[np.ndarray, " n"]
+    functions: SampledFunctions
+    labels: list[str]
+    n_points: int
+    effective_share: float
+
+
+def evaluate(
+    trial: TrialSpace, params: PyTree, before: PyTree | None, tolerance: float, most_points: int, seed: int
+) -> SampledEnergies:
+    """Energies on fresh points: more of them till statistical errors are 0.3 of the tolerance, or `most_points`.
+
+    Memory O(blocks · M²), constant in the points. `before` are parameters of an earlier time in training: the rate α at which
+    energies fell with residual² since then turns residuals into errors. None where there was no training.
+    """
+    lattice = jnp.asarray(golden_lattice(_BLOCK, trial.ansatz.dim + 1, offset=0.0))
+    n = trial.n_states
+    root = jax.random.key(np.uint32((seed * 7919 + 2**31) % 2**32))
+
+    @jax.jit
+    def block(params: PyTree, number: Array) -> tuple[Array, Array, Array]:
+        shift = jax.random.uniform(jax.random.fold_in(root, number), lattice.shape[1:])
+        f, hf = trial.images(params, *trial.points((lattice + shift) % 1))
+        return f.T @ f, f.T @ hf, hf.T @ hf
+
+    def moments(params: PyTree, numbers: range) -> Moments:
+        parts = zip(*(block(params, jnp.uint32(b)) for b in numbers), strict=True)
+        return Moments(*(np.stack([np.asarray(a) for a in part]) for part in parts))
+
+    known, wanted = moments(params, range(_BLOCKS)), _BLOCKS
+    while True:
+        if not all(np.isfinite(part).all() for part in known):
+            raise ValueError(
+                "evaluate: ψ or Hψ is not finite at some points: V may be infinite or nan there."
+            )
+        found = solve_pencil(known, n)
+        allowed = _STATISTICAL_SHARE * tolerance * np.maximum(np.abs(found.energies), 1e-300)
+        ratio = (found.statistical / allowed).max()
+        if ratio <= 1 or wanted * _BLOCK >= most_points:
+            break
+        have, wanted = wanted, int(min(wanted * min(max(ratio**2, 1.5), 8.0), -(-most_points // _BLOCK)))
+        more = moments(params, range(have, wanted))
+        known = Moments(*(np.concatenate(pair) for pair in zip(known, more, strict=True)))
+    first = found if before is None else solve_pencil(moments(before, range(_BLOCKS)), n)
+    some = _lower_products(trial.ansatz, n)
+    fewer = solve_pencil(Moments(*(part[:, some][:, :, some] for part in known)), n)
+    functions, labels, share = _functions(trial, params, found.vectors)
+    return SampledEnergies(found, _left_out(found, first, fewer), functions, labels, wanted * _BLOCK, share)
+
+
+def _left_out(found: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray, " n"]:
+    """2·α·residual²: α from the fall of the energies with residual² since a `first` stage of training, or 1/gap where there was
+    none; or, if that is more, from the fall when the highest products are added to `fewer`, which upper states lean on."""
+    energies, squares = found.energies, found.residuals**2
+    temple = temple_rates(energies, found.residuals, _RESIDUAL_ROUNDING * np.abs(energies))
+    rates = fall_rates(energies, squares, first.energies, first.residuals**2, otherwise=temple)
+    typical = np.median(rates)
+    rates = np.minimum(np.maximum(rates, typical), np.maximum(temple, typical))
+    drop = np.maximum(fewer.residuals**2 - squares, np.maximum(squares, 1e-290))
+    leaning = np.maximum(fewer.energies - energies, 0) / drop
+    return _SAFETY * np.maximum(rates, leaning) * squares + _ROUNDING * np.abs(energies)
+
+
+def _functions(
+    trial: TrialSpace, params: PyTree, vectors: Float[np.ndarray, "m n"]
+) -> tuple[SampledFunctions, list[str], float]:
+    """The functions, their labels, and the share of their points that counts."""
+    lattice = golden_lattice(_BLOCK, trial.ansatz.dim + 1, offset=0.0)
+
+    @jax.jit
+    def sample(params: PyTree) -> tuple[Array, ...]:
+        x, shift = trial.points(jnp.clip(jnp.asarray(lattice), 1e-9, 1 - 1e-9))
+        products = trial.values(trial.ansatz.init(0), x, shift)
+        return x, jnp.exp(2 * shift), trial.values(params, x, shift) @ vectors, products
+
+    x, weights, psi, products = (np.asarray(a) for a in sample(params))
+    density = np.sum(psi**2, axis=1)
+    share = float(density.sum() ** 2 / (density**2).sum() / len(density))
+    functions = SampledFunctions(trial.ansatz, params, vectors, trial.box, x, weights)
+    return functions, _labels(trial.ansatz, products, psi), share
+
+
+def _lower_products(ansatz: ProductAnsatz, n: int) -> Int[np.ndarray, " fewer"]:
+    """Indices of the lower 0.8 of each well's products, at least n in all."""
+    counts = [r.n_products for r in ansatz.references]
+    starts = np.cumsum([0, *counts[:-1]])
+    share = max(_FEWER, n / sum(counts))
+    return np.concatenate(
+        [s + np.arange(int(np.ceil(share * c))) for s, c in zip(starts, counts, strict=True)]
+    )
+
+
+def _labels(
+    ansatz: ProductAnsatz, products: Float[np.ndarray, "batch m"], psi: Float[np.ndarray, "batch n"]
+) -> list[str]:
+    """For each function the product of the reference it is most alike: quanta along the reference's axes, by
+    falling extent, and the square of the overlap; and the next one's where that is more than a tenth."""
+    names = []
+    for w, reference in enumerate(ansatz.references):
+        of = f"well {w}: " if len(ansatz.references) > 1 else ""
+        for level in reference.levels:
+            quanta = " ".join(f"{n}·ν{i}" if n > 1 else f"ν{i}" for i, n in enumerate(level) if n)
+            names.append(of + (quanta or "ground"))
+    unit = products / np.linalg.norm(products, axis=0)
+    share = (unit.T @ (psi / np.linalg.norm(psi, axis=0))) ** 2  # (M, N)
+    labels = []
+    for column in share.T:
+        order = np.argsort(-column)
+        kept = [order[0], *(m for m in order[1:3] if column[m] > 0.1)]
+        labels.append(" + ".join(f"{names[m]} {min(column[m], 1):.0%}" for m in kept))
+    return labels
+
+
+def solve_pencil(blocks: Moments, n: int) -> Pencil:
+    """The n lowest states of the mean moments.
+
+    Directions whose overlap is rounding are left out first. The matrix is not symmetric: pairs of complex energies, which noise
+    makes of close levels, are given by their real parts. Errors are the infinitesimal jackknife's: first-order perturbation by
+    each block.
+    """
+    overlap, energy, square = (part.mean(0) for part in blocks)
+    basis = whitening(overlap, _RANK_TOLERANCE)
+    if basis.shape[1] < n:
+        raise ValueError(
+            f"evaluate: only {basis.shape[1]} of the trial functions are independent, {n} states are wanted. "
+            "Try more n_features."
+        )
+    matrix = basis.T @ energy @ basis
+    values, left, right = scipy.linalg.eig(matrix, left=True)
+    order = np.lexsort((values.imag, values.real))[:n]
+    values, left, right = values[order], left[:, order], right[:, order]
+    spread = max(np.ptp(values.real), 1e-3 * np.abs(values.real).max(), 1e-300)
+    real = np.abs(values.imag) <= _REAL * spread
+    # Statistical: d E = l (dP - E dS) r / (l r), averaged over blocks.
+    norm = np.einsum("ik,ik->k", left.conj(), right)
+    norm = np.where(np.abs(norm) > 1e-3, norm, 1e-3)
+    moved = [
+        np.einsum("ik,bij,jk->bk", left.conj(), basis.T @ part @ basis, right)
+        for part in (blocks.energy, blocks.overlap)
+    ]
+    shifts = (moved[0] - values * moved[1]) / norm
+    statistical = np.std(np.real(shifts), axis=0, ddof=1) / np.sqrt(len(shifts))
+    span = np.where(values.imag > 0, right.imag, right.real)
+    span = span / np.linalg.norm(span, axis=0)
+    along = np.einsum("ik,ij,jk->k", span, basis.T @ square @ basis, span)
+    mixed = np.einsum("ik,ij,jk->k", span, matrix, span)
+    residuals = np.sqrt(np.maximum(along - 2 * values.real * mixed + values.real**2, 0))
+    # Orthonormal, in order: within noise the vectors are so already.
+    orthonormal, triangle = np.linalg.qr(span)
+    orthonormal = orthonormal * np.sign(np.diagonal(triangle))
+    return Pencil(values.real, residuals, real, basis @ orthonormal, statistical)

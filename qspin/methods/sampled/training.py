@@ -1,0 +1,144 @@
+"""Compiled training steps in many dimensions: points, moving averages, the residual that the span does not hold, an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PyTree, UInt
+
+from qspin.methods.sampled.ansatz import TrialSpace
+from qspin.numerics.chunked import chunked
+from qspin.numerics.pencil import Average, all_finite, order
+from qspin.numerics.precision import double_precision
+
+__all__ = ["State", "Training", "lowest", "outside", "reference_residuals"]
+
+_CHUNK = 50
+_LEARNING_RATE = 1e-2
+_FEW = 12  # dimensions up to which the learning rate is as given
+_JITTER = 1e-9  # of the diagonal of an overlap, added to it
+
+
+class State(NamedTuple):
+    """Everything that a run of training resumes from."""
+
+    params: PyTree
+    adam: Any  # moments of the gradient
+    overlap: Average
+    energy: Average
+    mean: PyTree  # of the parameters, over the second half
+    step: Int[Array, ""]
+    seed: UInt[Array, ""]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A run of `SampledRitz`, which explains the settings: `steps` of them, the first with `share` of the full length."""
+
+    trial: TrialSpace
+    lattice: Float[np.ndarray, "batch dim+1"]  # of the unit cube, shifted at random every step
+    steps: int
+    share: float
+    averaging: float
+
+    def init(self, seed: int) -> State:
+        """The reference, and nothing averaged yet."""
+        m = self.trial.ansatz.n_features
+        with double_precision():
+            params = jax.tree.map(jnp.asarray, self.trial.ansatz.init(seed))
+            zeros = Average.zeros((m, m), float)
+            return State(
+                params, optax.scale_by_adam().init(params), zeros, zeros, params, jnp.zeros((), jnp.int32),
+                jnp.asarray(np.uint32(seed % 2**32)),
+            )  # fmt: skip
+
+    @cached_property
+    def advance(self) -> Callable[..., tuple[State, dict[str, np.ndarray]]]:
+        """Up to 50 steps in one program, and what each of them saw."""
+        return chunked(self.step, self.steps, _CHUNK)
+
+    def step(self, state: State) -> tuple[State, dict[str, Array]]:
+        """One update: points, f and Hf, averages, residuals, their pull-back, Adam (Kingma and Ba, ICLR 2015).
+
+        What trains is the part of the residuals that no combination of the features holds: nothing is gained by a combination
+        that the projected problem finds anyway, and none can make the features dependent.
+        """
+        key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+        unit = (jnp.asarray(self.lattice) + jax.random.uniform(key, self.lattice.shape[1:])) % 1
+        x, shift = self.trial.points(unit)
+        f, hf = self.trial.images(state.params, x, shift)
+        overlap = state.overlap.update(f.T @ f, self.averaging)
+        energy = state.energy.update(f.T @ hf, self.averaging)
+        energies, c = lowest(overlap.value, energy.value, self.trial.n_states)
+        psi = f @ c
+        residual = outside(f, hf @ c - psi * energies)
+        _, pull = jax.vjp(lambda p: self.trial.values(p, x, shift), state.params)
+        params, adam = self._updated(state, pull(residual @ c.T)[0])
+        since = jnp.maximum(state.step - self.steps // 2, 0).astype(float)
+        mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
+        density = jnp.sum(psi**2, axis=1)
+        info = {
+            "energies": energies,
+            "residuals": jnp.sqrt(jnp.sum(residual**2, axis=0)),
+            "effective_share": jnp.sum(density) ** 2 / jnp.sum(density**2) / len(density),
+            "ok": all_finite(energies, residual, *jax.tree.leaves(params)),
+        }
+        return State(params, adam, overlap, energy, mean, state.step + 1, state.seed), info
+
+    def _updated(self, state: State, gradient: PyTree) -> tuple[PyTree, Any]:
+        """Parameters and moments after a step of Adam, whose length falls as a cosine."""
+        unit, adam = optax.scale_by_adam().update(gradient, state.adam, state.params)
+        # Every entry moves alike: a form of dim² entries, and the log factor with it, would move dim times as far.
+        slower = min(1.0, float(np.sqrt(_FEW / self.trial.ansatz.dim)))
+        share = self.share * optax.cosine_decay_schedule(1.0, max(self.steps, 1))(state.step)
+        rate = _LEARNING_RATE * slower * share
+        change = [
+            [*jax.tree.map(lambda u: -rate * u, layers), jax.tree.map(lambda u: -rate * slower * u, forms)]
+            for *layers, forms in unit
+        ]
+        return optax.apply_updates(state.params, change), adam
+
+
+def lowest(
+    overlap: Float[Array, "m m"], energy: Float[Array, "m m"], n: int
+) -> tuple[Float[Array, " {n}"], Float[Array, "m {n}"]]:
+    """The n lowest states of the pencil, its noise symmetrised: energies and combinations."""
+    ordering = order(_regular(overlap), energy)
+    values, vectors = jnp.linalg.eigh(ordering.eigenvalues)
+    return values[:n], ordering.inverse.T @ vectors[:, :n]
+
+
+def outside(f: Float[Array, "batch m"], residual: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
+    """What is left of residuals without their projections, on these points, on the span of the features."""
+    overlap = _regular(f.T @ f)
+    inverse = order(overlap, overlap).inverse
+    return residual - f @ (inverse.T @ (inverse @ (f.T @ residual)))
+
+
+def _regular(overlap: Float[Array, "m m"]) -> Float[Array, "m m"]:
+    """An overlap held off singular."""
+    return overlap + _JITTER * jnp.diag(jnp.diagonal(overlap))
+
+
+def reference_residuals(
+    trial: TrialSpace, lattice: Float[np.ndarray, "batch dim+1"]
+) -> tuple[float, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Of the reference before training: the largest residual in mean spacings of its axes; energies and residuals."""
+
+    @jax.jit
+    def solved(params: PyTree, unit: Array) -> tuple[Array, Array]:
+        f, hf = trial.images(params, *trial.points(unit))
+        energies, c = lowest(f.T @ f, f.T @ hf, trial.n_states)
+        return energies, jnp.linalg.norm(outside(f, hf @ c - f @ c * energies), axis=0)
+
+    unit = jnp.asarray(np.clip(lattice, 1e-9, 1 - 1e-9))
+    energies, residuals = (np.asarray(a) for a in solved(trial.ansatz.init(0), unit))
+    spacing = np.mean([(r.rates**2).mean() for r in trial.ansatz.references])
+    return float(residuals.max() / spacing), energies, residuals
