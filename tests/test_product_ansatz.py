@@ -9,6 +9,7 @@ import qspin
 from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
 from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.sampled.ansatz import ProductAnsatz, product_reference
+from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 
 
@@ -40,8 +41,8 @@ def test_the_laplacian_of_all_features_in_one_pass(make) -> None:  # type: ignor
     ansatz = make()
     assert make is mixed or len(ansatz.references) == 2
     params, x = disturbed(ansatz), jnp.array([0.3, 0.4, -0.6])
-    values, laplacians = ansatz.features(params, x, 0.2)
-    hessian = jax.hessian(lambda q: ansatz.values(params, q, 0.2))(x)
+    values, laplacians = jax.jit(ansatz.features)(params, x, 0.2)
+    hessian = jax.jit(jax.hessian(lambda q: ansatz.values(params, q, 0.2)))(x)
     slow = jnp.einsum("mii->m", hessian) / 2
     assert jnp.allclose(values, ansatz.values(params, x, 0.2), rtol=1e-12)
     assert jnp.abs(laplacians - slow).max() < 1e-12 * jnp.abs(slow).max()

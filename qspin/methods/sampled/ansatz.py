@@ -53,7 +53,7 @@ class Reference:
     energies: Float[np.ndarray, " products"]
     edges: Float[np.ndarray, " dim"]
     density: Float[np.ndarray, "dim rungs cells"]
-    cumulated: Float[np.ndarray, "dim rungs cells+1"]
+    cumulated: Float[np.ndarray, "dim rungs bounds"]
 
     @property
     def dim(self) -> int:
@@ -67,7 +67,7 @@ class Reference:
         """y of a point x."""
         return jnp.asarray(np.linalg.inv(self.axes)) @ (x - jnp.asarray(self.centre))
 
-    def points(self, unit: Float[Array, "batch dim+1"]) -> Float[Array, "batch dim"]:
+    def points(self, unit: Float[Array, "batch columns"]) -> Float[Array, "batch dim"]:
         """Points x spread as the mean density of the products, from points of the unit cube."""
         chosen = jnp.minimum((unit[:, 0] * self.n_products).astype(int), self.n_products - 1)
         level = jnp.asarray(self.levels)[chosen]  # (B, dim)
@@ -131,7 +131,7 @@ def _tables(
     edges: Float[np.ndarray, " dim"],
     nodes: Float[np.ndarray, "dim nodes"],
     densities: Float[np.ndarray, "dim rungs nodes"],
-) -> tuple[Float[np.ndarray, "dim rungs cells"], Float[np.ndarray, "dim rungs cells+1"]]:
+) -> tuple[Float[np.ndarray, "dim rungs cells"], Float[np.ndarray, "dim rungs bounds"]]:
     """Densities over [-edge, edge], wider than those given, and their sums."""
     dim, levels, _ = densities.shape
     cells = axis_nodes(edges, _CELLS)
@@ -211,9 +211,9 @@ class ProductAnsatz:
         return jnp.concatenate(parts)
 
     def points(
-        self, unit: Float[Array, "batch dim+1"], box: Box
+        self, unit: Float[Array, "batch columns"], box: Box
     ) -> tuple[Float[Array, "batch dim"], Float[Array, " batch"]]:
-        """Points spread as the densities of the references, and half the logarithms of their weights; -inf outside the walls."""
+        """Points spread as the densities of the references, and half the logarithms of their weights (-inf outside walls)."""
         references = self.references
         parts = np.array_split(np.arange(len(unit)), len(references))
         x = jnp.concatenate(
@@ -335,7 +335,7 @@ class TrialSpace:
     n_states: int
 
     def points(
-        self, unit: Float[Array, "batch dim+1"]
+        self, unit: Float[Array, "batch columns"]
     ) -> tuple[Float[Array, "batch dim"], Float[Array, " batch"]]:
         """Points, and half the logarithms of their weights."""
         return self.ansatz.points(unit, self.box)

@@ -43,7 +43,7 @@ class Training:
     """A run of `SampledRitz`, which explains the settings: `steps` of them, the first with `share` of the full length."""
 
     trial: TrialSpace
-    lattice: Float[np.ndarray, "batch dim+1"]  # of the unit cube, shifted at random every step
+    lattice: Float[np.ndarray, "batch columns"]  # of the unit cube, shifted at random every step
     steps: int
     share: float
     averaging: float
@@ -128,7 +128,7 @@ def _regular(overlap: Float[Array, "m m"]) -> Float[Array, "m m"]:
 
 
 def reference_residuals(
-    trial: TrialSpace, lattice: Float[np.ndarray, "batch dim+1"]
+    trial: TrialSpace, lattice: Float[np.ndarray, "batch columns"]
 ) -> tuple[float, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Of the reference before training: the largest residual in mean spacings of its axes; energies and residuals."""
 
