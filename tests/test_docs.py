@@ -1,9 +1,12 @@
 """Documentation: examples run and print what pages show, commands parse, links lead somewhere, every public name is there."""
 
+import ast
 import contextlib
 import doctest
+import functools
 import importlib
 import importlib.util
+import inspect
 import io
 import math
 import os
@@ -99,8 +102,8 @@ def test_slow_examples_are_python(page) -> None:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("module", DOCUMENTED)
 def test_examples_in_docstrings(module, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(ROOT)
-    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
-    assert found.attempted > 0 and found.failed == 0
+    result = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
+    assert result.attempted > 0 and result.failed == 0
 
 
 COMMANDS = [
@@ -156,6 +159,53 @@ def test_links_lead_to_files(page) -> None:  # type: ignore[no-untyped-def]
         if place.parts[0] != "gallery":
             home = ROOT if place.parts[0] in GENERATED else DOCS
             assert (home / place).is_file(), f"{page} links to {target}"
+
+
+def _inline_calls(text: str) -> list[ast.Call]:
+    """The calls in inline code, such as `Ritz(tolerance=1e-8)`; not those in blocks, which run."""
+    calls = []
+    for code in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S)):
+        with contextlib.suppress(SyntaxError):
+            tree = ast.parse(" ".join(code.replace("…", "...").split()))
+            calls += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return calls
+
+
+def _wrong_settings(text: str) -> list[str]:
+    """Calls of public names (`qspin.Name`, `Name`, `spectrum.method`) that do not exist or lack one of the keywords."""
+    wrong = []
+    for call in _inline_calls(text):
+        path = ast.unparse(call.func).split(".")
+        home = {"qspin": qspin, "spectrum": qspin.Spectrum}.get(path[0])
+        if home is None:
+            home = next((owner for owner in (qspin, qspin.Spectrum) if hasattr(owner, path[0])), None)
+        elif len(path) > 1:
+            path = path[1:]
+        else:  # `spectrum(x)`
+            path = ["__call__"]
+        if home is None:  # the reader's own name, or another library's
+            continue
+        try:
+            parameters = inspect.signature(functools.reduce(getattr, path, home)).parameters
+        except AttributeError:
+            wrong.append(ast.unparse(call))
+            continue
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        given = {keyword.arg for keyword in call.keywords}
+        if not open_ended and not given <= set(parameters):
+            wrong.append(ast.unparse(call))
+    return wrong
+
+
+@pytest.mark.parametrize("page", [*sorted(PAGES), "README.md"])
+def test_inline_code_names_settings_that_exist(page) -> None:  # type: ignore[no-untyped-def]
+    text = PAGES[page] if page in PAGES else (ROOT / page).read_text(encoding="utf-8")
+    assert _wrong_settings(text) == []
+
+
+def test_inline_code_that_names_removed_settings_is_seen() -> None:
+    text = "`Ritz(products=3)`, `qspin.Gone()` and `spectrum.plot_gone()`, but `Ritz(tolerance=1e-8)` and `own(size=1)`"
+    assert _wrong_settings(text) == ["Ritz(products=3)", "qspin.Gone()", "spectrum.plot_gone()"]
 
 
 def test_every_public_name_is_in_the_reference() -> None:
