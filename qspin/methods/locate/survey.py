@@ -54,7 +54,8 @@ def _cached(problem: Problem) -> Survey:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What V of a problem with a local form in a box looks like. Costs 32,768 evaluations of V, once."""
+    """What V of a problem with a local form in a box looks like. Costs 32,768 evaluations of V, half as many past
+    three dimensions, once."""
 
     problem: Problem
 
@@ -66,7 +67,7 @@ class Survey:
 
     @cached_property
     def _unit(self) -> Float[np.ndarray, "points dim"]:
-        return golden_lattice(_POINTS, self.problem.dim)
+        return golden_lattice(_POINTS if self.problem.dim <= 3 else _CLOUD_POINTS, self.problem.dim)
 
     @cached_property
     def sample(self) -> tuple[Float[np.ndarray, "points dim"], Float[np.ndarray, " points"]]:
