@@ -30,8 +30,17 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if path.relative_to(DOCS).parts[0] not in GENERATED
 }
-# Pages whose examples train networks for a minute and more.
-SLOW = {"how-to/many_dimensions.md", "how-to/other_operators.md", "how-to/resuming_runs.md"}
+# Pages whose examples take long: those of the first steps, singular centres and extending are run every time.
+SLOW = {
+    "how-to/degenerate_levels.md",
+    "how-to/many_dimensions.md",
+    "how-to/not_converged.md",
+    "how-to/other_operators.md",
+    "how-to/resuming_runs.md",
+    "how-to/walls_and_space.md",
+    "tutorial/own_potential.md",
+    "tutorial/reading_the_table.md",
+}
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
 WITH_EXAMPLES = [name for name, text in PAGES.items() if BLOCK.search(text)]
 DOCUMENTED = sorted(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 
@@ -50,6 +51,7 @@ def test_spin_paper() -> None:
     assert np.median(off["1"]) > 2 * np.median(off["0.01"])
 
 
+@pytest.mark.slow
 def test_how_exact() -> None:
     """Ritz is far more exact than SpIN at its best, on both problems; and no method claims less than a tenth of its error."""
     names = run("how_exact.ipynb")
@@ -62,6 +64,7 @@ def test_how_exact() -> None:
     assert (np.asarray(names["off"]) <= names["spectrum"].errors + names["grid"].errors).all()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_many_dimensions() -> None:
     """The chain against exact diagonalisation, inside what is claimed; both wells of the double well."""
     quicker = {
@@ -84,6 +87,7 @@ def test_first_look() -> None:
     assert names["honest"].all()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_degenerate_levels() -> None:
     """Spaces agree where functions do not; groups are those of the symmetry, and follow the error bars."""
     names = run("degenerate_levels.ipynb")
@@ -96,6 +100,7 @@ def test_degenerate_levels() -> None:
     assert np.isnan(names["with_whole"].angles[-1])  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_bring_your_own_potential() -> None:
     """Numbers known otherwise: x⁴, the square well's conditions, cos x; the claims hold, rough ones too."""
     names = run("bring_your_own_potential.ipynb")

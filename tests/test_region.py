@@ -98,6 +98,7 @@ def test_l_shaped_membrane_in_spite_of_its_corner() -> None:
     assert "Elements" in spectrum.provenance["scheme"]
 
 
+@pytest.mark.slow
 def test_the_drums_sound_alike_and_like_the_literature() -> None:
     """Driscoll (1997), legs of length 2: 2.53794399980, 3.65550971352, 5.17555935622."""
     truth = 4 * np.array([2.53794399980, 3.65550971352, 5.17555935622])
@@ -117,6 +118,7 @@ def test_functions_vanish_outside_and_observables_know_the_walls() -> None:
     assert overlaps == pytest.approx(np.eye(3), abs=1e-8)
 
 
+@pytest.mark.slow
 def test_spin_in_a_disk() -> None:
     spectrum = qspin.solve(free(shapes.disk()), 3, qspin.SpIN(steps=1500), progress=False)
     assert (np.abs(spectrum.energies - bessel_levels(3)) <= 4 * spectrum.errors).all()

@@ -36,7 +36,10 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = {"oscillator 2D", "box", "ring"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in CASES])
 def test_closed_forms_within_the_claimed_errors(name: str) -> None:
     problem, n, relative = CASES[name]
     spectrum = qspin.solve(problem, n, qspin.Ritz())
@@ -85,7 +88,7 @@ def test_one_seed_one_answer_and_more_features_lower_energies() -> None:
     assert more.provenance["seed"] == 4
 
 
-@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("dim", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_claimed_errors_hold_on_random_wells(dim: int) -> None:
     held, wide = [], []
     for seed in range(6 if dim == 1 else 3):
@@ -202,6 +205,7 @@ def test_status_says_what_is_cut() -> None:
     assert (tight.energies[1:] > -1 / 9 + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_a_wall_is_said_where_it_adds_more_than_the_claimed_error() -> None:
     """2D hydrogen's n = 1 is raised by 4e-6 (relative) by walls at 30, and by nothing at 60."""
     for half_width, felt in ((30.0, True), (60.0, False)):
