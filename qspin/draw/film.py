@@ -12,22 +12,17 @@ from jaxtyping import Complex, Float
 from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 
+from qspin.draw import style
 from qspin.draw.orbitals import draw_plane, draw_potential, draw_surroundings, line_and_potential
-from qspin.draw.style import (
-    COLOURS,
-    box_of,
-    cells,
-    coordinate_names,
-    finish,
-    set_limits,
-    title_of,
-    walls_of,
-    windows_of,
-)
 from qspin.numerics.checks import whole
+from qspin.spectrum.eigenfunctions import tensor_points
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["animate", "superposition"]
+
+Moment = Complex[np.ndarray, " members"]  # coefficients of the states that count, at one time
+Moments = Complex[np.ndarray, "frames members"]
+Draw = Callable[[Moment], None]
 
 _EVEN = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # h264 takes even numbers of pixels only
 
@@ -70,52 +65,43 @@ def animate(
 
     Example: `spectrum.animate([1, 1], "beat.gif")`.
     """
-    target, box, weights = Path(path), box_of(spectrum), superposition(spectrum, coefficients)
-    members = np.flatnonzero(np.abs(weights) ** 2 > 1e-6)
+    target, box, weights = Path(path), style.box_of(spectrum), superposition(spectrum, coefficients)
     if box.dim > 3:
         raise ValueError(f"animate: draws one to three dimensions, the domain has {box.dim}.")
     if len(axes) != 2 or len({*axes} & {0, 1, 2}) != 2:
         raise ValueError(f"animate: axes must be two different ones of 0, 1, 2, got {axes!r}.")
     points = (600, 120, 80)[box.dim - 1] if points is None else points
-    for name, number, least in (
-        ("frames", frames, 2),
-        ("fps", fps, 1),
-        ("points", points, 2),
-        ("dpi", dpi, 1),
+    for name, number, least in zip(
+        ("frames", "fps", "points", "dpi"), (frames, fps, points, dpi), (2, 1, 2, 1), strict=True
     ):
         whole(f"animate: {name}", number, least)
-    energies, period = spectrum.energies[members], slowest_beat(spectrum, members)
+    members = np.flatnonzero(np.abs(weights) ** 2 > 1e-6)
+    weights, energies, period = weights[members], spectrum.energies[members], slowest_beat(spectrum, members)
     if duration is None:  # where nothing moves, about a period of the phase
         duration = period if np.isfinite(period) else 2 * np.pi / max(float(np.abs(energies).max()), 1e-300)
     if not np.isfinite(duration) or duration <= 0:
         raise ValueError(f"animate: duration must be a positive number, got {duration!r}.")
-    writer = _writer(target, int(fps))
-    windows = windows_of(spectrum, members.tolist(), window)
+    writer, windows = _writer(target, int(fps)), style.windows_of(spectrum, members.tolist(), window)
     seen = np.stack([windows[:, :, 0].min(axis=0), windows[:, :, 1].max(axis=0)], axis=1)
 
-    def phases(time: float) -> Complex[np.ndarray, " members"]:
-        mean = np.abs(weights[members]) ** 2 @ energies
-        return weights[members] * np.exp(-1j * (energies - mean) * time)
-
-    times = duration * np.arange(frames) / frames
+    times, mean = duration * np.arange(frames) / frames, np.abs(weights) ** 2 @ energies
+    moments = weights * np.exp(-1j * np.outer(times, energies - mean))
     if box.dim == 1:
-        figure, draw = _curves(spectrum, members, phases, seen, points, times)
+        figure, draw = _curves(spectrum, members, moments, seen, points)
     else:
         drawn = tuple(axes) if box.dim == 3 else (0, 1)
-        figure, draw = _map(spectrum, members, phases, seen, points, times, contours, drawn)
+        figure, draw = _map(spectrum, members, moments, seen, points, contours, drawn)
     text = figure.axes[0].text(0.06, 0.93, "", transform=figure.axes[0].transAxes, fontsize=9, zorder=6)
     text.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 2})
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()
-    figure.set_layout_engine(
-        "none"
-    )  # laid out once: nothing may jump, and laying out takes longer than drawing
+    # The layout is made once: nothing may jump, and it takes longer than drawing.
+    figure.set_layout_engine("none")
     with writer.saving(figure, str(target), int(dpi)):
-        for time in times:
-            draw(phases(time))
-            text.set_text(
-                f"t = {time:.3g}" + (f"  ({time / period:.2f} periods)" if np.isfinite(period) else "")
-            )
+        for time, moment in zip(times, moments, strict=True):
+            draw(moment)
+            periods = f"  ({time / period:.2f} periods)" if np.isfinite(period) else ""
+            text.set_text(f"t = {time:.3g}{periods}")
             writer.grab_frame()
     return target
 
@@ -180,18 +166,13 @@ def _writer(target: Path, fps: int) -> AbstractMovieWriter:
 
 
 def _curves(
-    spectrum: Spectrum,
-    members: np.ndarray,
-    phases: Callable[[float], Complex[np.ndarray, " members"]],
-    window: Float[np.ndarray, "1 2"],
-    points: int,
-    times: Float[np.ndarray, " frames"],
-) -> tuple[Figure, Callable[[Complex[np.ndarray, " members"]], None]]:
-    """One dimension: a figure, and what draws a time on it."""
+    spectrum: Spectrum, members: np.ndarray, moments: Moments, window: Float[np.ndarray, "1 2"], points: int
+) -> tuple[Figure, Draw]:
+    """One dimension: a figure, and what draws a moment on it."""
     x, v = line_and_potential(spectrum, window, points)
     psi, levels = spectrum(x[:, None])[:, members], spectrum.energies[members]
-    largest = max(float(np.abs(psi @ phases(time)).max()) for time in times)
-    energy = float(np.abs(phases(0.0)) ** 2 @ levels)
+    largest = float(np.abs(psi @ moments.T).max())
+    energy = float(np.abs(moments[0]) ** 2 @ levels)
     height = float(np.ptp(levels)) or (abs(energy) if v is None else energy - float(v.min())) or 1.0
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -199,22 +180,20 @@ def _curves(
     draw_potential(ax, spectrum, window, x, v, levels, height)
     for level in levels:
         ax.axhline(level, color="0.6", lw=0.7, ls=(0, (4, 3)), zorder=1)
-    cloud = ax.fill_between(x, energy, energy, color=COLOURS[0], alpha=0.3, lw=0, zorder=2)
+    cloud = ax.fill_between(x, energy, energy, color=style.COLOURS[0], alpha=0.3, lw=0, zorder=2)
     names = {"|ψ|²": "-", "Re ψ·exp(iĒt)": "-", "Im ψ·exp(iĒt)": (0, (5, 2))}
     lines = [
-        ax.plot(x, np.full_like(x, energy), color=colour, lw=1.2, ls=style, zorder=3, label=name)[0]
-        for (name, style), colour in zip(names.items(), COLOURS, strict=False)
+        ax.plot(x, np.full_like(x, energy), color=colour, lw=1.2, ls=dashes, zorder=3, label=name)[0]
+        for (name, dashes), colour in zip(names.items(), style.COLOURS, strict=False)
     ]
-    finish(ax, spectrum, "energy")
+    style.finish(ax, spectrum, "energy")
 
-    def draw(weights: Complex[np.ndarray, " members"]) -> None:
-        now = psi @ weights / largest
-        density = energy + height * np.abs(now) ** 2
-        cloud.set_verts([np.column_stack([[*x, *x[::-1]], [*density, *np.full_like(x, energy)]])])
-        for line, y in zip(
-            lines, (density, energy + 0.6 * height * now.real, energy + 0.6 * height * now.imag), strict=True
-        ):
-            line.set_ydata(y)
+    def draw(moment: Moment) -> None:
+        now = psi @ moment / largest
+        curves = energy + height * np.stack([np.abs(now) ** 2, 0.6 * now.real, 0.6 * now.imag])
+        cloud.set_verts([np.column_stack([[*x, *x[::-1]], [*curves[0], *np.full_like(x, energy)]])])
+        for line, curve in zip(lines, curves, strict=True):
+            line.set_ydata(curve)
 
     return figure, draw
 
@@ -222,35 +201,31 @@ def _curves(
 def _map(
     spectrum: Spectrum,
     members: np.ndarray,
-    phases: Callable[[float], Complex[np.ndarray, " members"]],
+    moments: Moments,
     window: Float[np.ndarray, "dim 2"],
     points: int,
-    times: Float[np.ndarray, " frames"],
     contours: int,
     drawn: tuple[int, ...],
-) -> tuple[Figure, Callable[[Complex[np.ndarray, " members"]], None]]:
-    """Two and three dimensions: a figure of a density by colour, on one scale at all times, and what draws a time on it."""
-    box = box_of(spectrum)
-    names, part = coordinate_names(box.dim), np.clip(window, *walls_of(box).T[..., None])
-    along = [cells(interval, points) for interval in part]
+) -> tuple[Figure, Draw]:
+    """Two and three dimensions: a figure of a density by colour, on one scale at all times, and what draws a moment on it."""
+    box = style.box_of(spectrum)
+    names, part = style.coordinate_names(box.dim), style.within_walls(box, window)
+    along = [style.cells(interval, points) for interval in part]
     order = [axis for axis in range(box.dim) if axis not in drawn] + [drawn[1], drawn[0]]
-    mesh = np.stack(np.meshgrid(*(along[axis] for axis in order), indexing="ij"), axis=-1)[
-        ..., np.argsort(order)
-    ]
+    mesh = tensor_points([along[axis] for axis in order])[..., np.argsort(order)]
     psi = spectrum(mesh.reshape(-1, points, points, box.dim))[..., members]
     step = float(np.ptp(part[order[0]])) / points if box.dim == 3 else 1.0
 
-    def density(weights: Complex[np.ndarray, " members"]) -> Float[np.ndarray, "points points"]:
-        return (np.abs(psi @ weights) ** 2).sum(axis=0) * step
+    def density(moment: Moment) -> Float[np.ndarray, "points points"]:
+        return (np.abs(psi @ moment) ** 2).sum(axis=0) * step
 
     wide = float(np.clip(np.ptp(part[drawn[0]]) / np.ptp(part[drawn[1]]), 0.4, 2.5))
     figure = Figure(figsize=(4.0 * np.sqrt(wide) + 0.4, 4.0 / np.sqrt(wide) + 0.8), layout="constrained")
     ax = figure.subplots()
-    grid, some = [along[axis] for axis in drawn], times[:: max(len(times) // 16, 1)]
-    largest = max((density(phases(time)) for time in some), key=np.max)
+    largest = max(map(density, moments[:: max(len(moments) // 16, 1)]), key=np.max)
     image = draw_plane(ax, largest, part[list(drawn)], signed=False)
     if box.dim == 2:
-        draw_surroundings(ax, spectrum, mesh.reshape(-1, 2), grid, contours)
-    set_limits(ax, box, window, drawn)
-    ax.set(xlabel=names[drawn[0]], ylabel=names[drawn[1]], title=title_of(spectrum))
-    return figure, lambda weights: image.set_data(density(weights))
+        draw_surroundings(ax, spectrum, mesh.reshape(-1, 2), [along[axis] for axis in drawn], contours)
+    style.set_limits(ax, box, window, drawn)
+    ax.set(xlabel=names[drawn[0]], ylabel=names[drawn[1]], title=style.title_of(spectrum))
+    return figure, lambda moment: image.set_data(density(moment))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 
-from qspin.draw.levels import Column, exact_columns, reference_columns
+from qspin.draw.levels import known_columns
 from qspin.draw.style import blank_figure, colour_of, finish, groups_of, label_levels, limits, one_axes
 from qspin.spectrum.spectrum import Spectrum
 
@@ -31,7 +31,7 @@ def history(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
     Returns the Axes. Raises ValueError where the spectrum has no history (a grid, for instance).
     """
     steps, running = _training("history", spectrum)
-    columns = _columns("history", spectrum, reference)
+    columns = known_columns("history", spectrum, reference)
     n, last = spectrum.n_states, float(steps[-1])
     ax = one_axes("history", ax)
     ax.set_xlim(min(0.0, float(steps[0])), last * 1.05 if last > 0 else 1.0)
@@ -40,7 +40,7 @@ def history(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
     ax.set_ylim(*_history_limits(known, errors, running[:, :n]))
     for k in range(n):
         if k < running.shape[1]:
-            ax.plot(steps, running[:, k], color=colour_of(k), lw=1.1, zorder=2, marker=_marker(steps))
+            _draw_run(ax, k, steps, running[:, k])
         ax.errorbar(
             last * 1.025, spectrum.energies[k], spectrum.errors[k] if np.isfinite(spectrum.errors[k]) else None,
             color=colour_of(k), marker="o", ms=4, mec="k", mew=0.5, elinewidth=1.0, capsize=2.5, zorder=4,
@@ -74,7 +74,7 @@ def history_errors(spectrum: Spectrum, ax: Any = None, reference: Any = None) ->
     Returns the Axes. Raises ValueError where the spectrum has no history, or nothing is known to compare it with.
     """
     steps, running = _training("history_errors", spectrum)
-    columns = _columns("history_errors", spectrum, reference)
+    columns = known_columns("history_errors", spectrum, reference)
     if len(columns) != 1:
         raise ValueError(
             f"history_errors: needs one reference to measure from, a Spectrum or energies, got {len(columns)}."
@@ -95,13 +95,12 @@ def history_errors(spectrum: Spectrum, ax: Any = None, reference: Any = None) ->
     ax.set_xlim(min(0.0, float(steps[0])), last + width)
     for k, place in enumerate(last + width * (np.arange(n) + 1) / (n + 1)):
         colour = colour_of(k)
-        ax.plot(steps, off[:, k], color=colour, lw=1.1, zorder=2, marker=_marker(steps))
+        _draw_run(ax, k, steps, off[:, k])
         ax.plot([place] * 2, [ax.get_ylim()[0], claimed[k]], color=colour, lw=2.2, alpha=0.35, zorder=2.5)
         ax.plot([place], [left[k]], "o", color=colour, ms=4, mec="k", mew=0.5, zorder=4)
         if k % -(-n // 7) == 0:  # seven numbers fit
-            ax.text(
-                place, 1.01, str(k), transform=ax.get_xaxis_transform(), ha="center", fontsize=7, color=colour
-            )
+            where = ax.get_xaxis_transform()
+            ax.text(place, 1.01, str(k), transform=where, ha="center", fontsize=7, color=colour)
     _mark_steps(ax, last)
     ax.set_xlabel("step")
     finish(ax, spectrum, f"|energy − {column.label}|")
@@ -117,7 +116,7 @@ def training(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> np.nd
 
     Returns an array of one or two Axes. Raises ValueError where the spectrum has no history.
     """
-    known = len(_columns("history", spectrum, reference)) == 1
+    known = len(known_columns("history", spectrum, reference)) == 1
     figure = blank_figure(ax, 6.4, 7.6 if known else 4.4)
     if figure is None:
         raise ValueError(f"training: ax must be a Matplotlib Figure or None, got {ax!r}.")
@@ -151,13 +150,9 @@ def _training(
     return np.asarray(spectrum.history["step"], float), np.asarray(spectrum.history["energies"], float)
 
 
-def _columns(caller: str, spectrum: Spectrum, reference: Any) -> list[Column]:
-    return exact_columns(spectrum) if reference is None else reference_columns(caller, reference)
-
-
-def _marker(steps: Float[np.ndarray, " records"]) -> str:
-    """A single record is a dot, as no line can be drawn."""
-    return "." if len(steps) == 1 else ""
+def _draw_run(ax: Any, k: int, steps: np.ndarray, values: np.ndarray) -> None:
+    """State k's line; a single record is a dot."""
+    ax.plot(steps, values, color=colour_of(k), lw=1.1, zorder=2, marker="." if len(steps) == 1 else "")
 
 
 def _mark_steps(ax: Any, last: float) -> None:
@@ -177,8 +172,6 @@ def _history_limits(
     late = late[np.isfinite(late)]
     if late.size:
         bottom, top = np.quantile(late, [0.002, 0.998])
-        low, high = (
-            max(low - 0.3 * (high - low), min(low, bottom)),
-            min(high + 0.6 * (high - low), max(high, top)),
-        )
+        span = high - low
+        low, high = max(low - 0.3 * span, min(low, bottom)), min(high + 0.6 * span, max(high, top))
     return float(low), float(high)

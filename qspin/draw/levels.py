@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from qspin.draw.style import COLOURS, finish, groups_of, label_levels, limits, one_axes, title_of
+from qspin.draw.style import COLOURS, colour_of, finish, groups_of, label_levels, limits, one_axes, title_of
 from qspin.numerics.errors import degenerate_groups
 from qspin.numerics.pencil import principal_angles
 from qspin.spectrum.spectrum import Spectrum, shared_groups
@@ -31,43 +31,31 @@ class Column(NamedTuple):
     colour: str
 
 
-def reference_columns(caller: str, reference: Any) -> list[Column]:
-    """A column for each reference that a user gave: a `Spectrum`, energies, or a list of these. Raises ValueError."""
+def known_columns(caller: str, spectrum: Spectrum, reference: Any) -> list[Column]:
+    """A column for each reference that a user gave: a `Spectrum`, energies, or a list of these; without one, a column of the
+    closed form's energies, or none. Raises ValueError."""
     if reference is None:
-        return []
+        exact = spectrum.exact
+        return [] if exact is None else [_column(caller, exact, "k", "exact", spectrum.n_states)]
     several = isinstance(reference, list | tuple) and any(
         isinstance(r, Spectrum) or np.ndim(r) for r in reference
     )
-    return [
-        _spectrum_column(one, COLOURS[i % len(COLOURS)])
-        if isinstance(one, Spectrum)
-        else _plain_column(caller, "reference", one, None, COLOURS[i % len(COLOURS)])
-        for i, one in enumerate(reference if several else [reference], start=1)
-    ]
+    every = reference if several else [reference]
+    return [_column(caller, one, colour_of(i)) for i, one in enumerate(every, start=1)]
 
 
-def exact_columns(spectrum: Spectrum) -> list[Column]:
-    """One column of the closed form's energies, or none."""
-    if spectrum.exact is None:
-        return []
-    return [_plain_column("levels", "exact", spectrum.exact, spectrum.n_states, "k")]
-
-
-def _spectrum_column(spectrum: Spectrum, colour: str) -> Column:
-    label = spectrum.method or "spectrum"
-    return Column(label, spectrum.energies, spectrum.errors, groups_of(spectrum), spectrum.n_states, colour)
-
-
-def _plain_column(caller: str, label: str, energies: Any, known: int | None, colour: str) -> Column:
+def _column(caller: str, of: Any, colour: str, label: str = "reference", known: int | None = None) -> Column:
+    """A column of a spectrum, or of energies without errors, of which the first `known` belong."""
+    if isinstance(of, Spectrum):
+        return Column(of.method or "spectrum", of.energies, of.errors, groups_of(of), of.n_states, colour)
     try:
-        given = np.asarray(energies, dtype=float)
+        given = np.sort(np.asarray(of, dtype=float))
     except (TypeError, ValueError):
         given = np.empty(0)
     if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
-        raise ValueError(f"{caller}: reference must be a Spectrum or finite energies (n,), got {energies!r}.")
-    given, exactly = np.sort(given), np.zeros(len(given))
-    groups = degenerate_groups(given, exactly)
-    return Column(label, given, exactly, groups, len(given) if known is None else known, colour)
+        raise ValueError(f"{caller}: reference must be a Spectrum or finite energies (n,), got {of!r}.")
+    exactly = np.zeros(len(given))
+    return Column(label, given, exactly, degenerate_groups(given, exactly), known or len(given), colour)
 
 
 def levels(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
@@ -83,8 +71,9 @@ def levels(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:
 
     Returns the Axes. Raises ValueError where a reference is no list of finite energies.
     """
-    columns = [_spectrum_column(spectrum, COLOURS[0]), *reference_columns("levels", reference)]
-    columns += exact_columns(spectrum)
+    columns = [_column("levels", spectrum, colour_of(0))]
+    columns += [] if reference is None else known_columns("levels", spectrum, reference)
+    columns += known_columns("levels", spectrum, None)
     ax = one_axes("levels", ax, width=2.4 + 1.6 * len(columns))
     energies, errors = (np.concatenate([column[i] for column in columns]) for i in (1, 2))
     ax.set(xlim=(-0.6, len(columns) - 0.25), ylim=limits(energies, errors))
@@ -126,9 +115,8 @@ def _draw_column(ax: Any, place: int, column: Column) -> None:
             colour, style = (column.colour, "-") if known else ("0.7", (0, (1.5, 1)))
             ax.plot(ends, [energy] * 2, color=colour, ls=style, lw=1.8, solid_capstyle="butt", zorder=2)
             if np.isfinite(column.errors[k]) and column.errors[k] > 0:
-                ax.errorbar(
-                    ends.mean(), energy, column.errors[k], color=colour, elinewidth=1.0, capsize=2.5, zorder=4
-                )
+                bar = {"elinewidth": 1.0, "capsize": 2.5, "zorder": 4}
+                ax.errorbar(ends.mean(), energy, column.errors[k], color=colour, **bar)
         if min(group) >= column.known:  # the exact level that follows
             heights.append(column.energies[group].mean())
             texts.append("next")
@@ -173,9 +161,8 @@ def overlap(spectrum: Spectrum, reference: Spectrum, ax: Any = None, values: np.
     fontsize = float(np.clip(240 / len(groups), 3, 8))
     for group in groups:
         first, size, block = group[0] - 0.5, len(group), slice(group[0], group[-1] + 1)
-        ax.add_patch(
-            Rectangle((first, first), size, size, fill=False, edgecolor=COLOURS[1], lw=1.4, zorder=3)
-        )
+        frame = Rectangle((first, first), size, size, fill=False, edgecolor=COLOURS[1], lw=1.4, zorder=3)
+        ax.add_patch(frame)
         cut = group is groups[-1] and not whole
         text = "cut" if cut else _angle(float(principal_angles(overlaps[block, block])[-1]))
         ax.text(

@@ -10,27 +10,7 @@ from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from qspin.draw.style import (
-    COLOURS,
-    blank_figure,
-    box_of,
-    cells,
-    chosen_states,
-    colour_of,
-    coordinate_names,
-    drawable,
-    finish,
-    given_axes,
-    label_levels,
-    one_axes,
-    potential_at,
-    set_limits,
-    state_title,
-    title_of,
-    walls_of,
-    windows_of,
-    with_error,
-)
+from qspin.draw import style
 from qspin.methods.sampled.functions import marginal
 from qspin.numerics.checks import whole
 from qspin.problem.region import Region
@@ -74,19 +54,20 @@ def orbitals(
 
     Example: `spectrum.plot_orbitals(states=[0, 1]).figure.savefig("orbitals.png")` for a 1D problem.
     """
-    chosen = chosen_states(spectrum, states)
+    chosen = style.chosen_states(spectrum, states)
     points, contours = whole("orbitals: points", points, 2), whole("orbitals: contours", contours, 0)
-    windows = windows_of(spectrum, chosen, window)
-    title = title_of(spectrum) + (r": $|\psi|^2$" if density else "")
+    windows = style.windows_of(spectrum, chosen, window)
+    title = style.title_of(spectrum) + (r": $|\psi|^2$" if density else "")
     if spectrum.domain.dim > 1:
         axes = _panel_axes(ax, spectrum, windows, title)
-        return _draw_panels(axes, spectrum, chosen, windows, points, contours, density)
+        _draw_panels(axes, spectrum, chosen, windows, points, contours, density)
+        return axes
     if np.size(ax) > 1:
-        axes = given_axes("orbitals", ax, len(chosen))
+        axes = style.given_axes("orbitals", ax, len(chosen))
         for one, k in zip(axes, chosen, strict=True):
             _draw_lifted(one, spectrum, [k], windows[0], 5 * points, density)
         return axes
-    ax = one_axes("orbitals", ax, height=float(np.clip(0.17 * len(chosen) + 1.2, 4.4, 12.0)))
+    ax = style.one_axes("orbitals", ax, height=float(np.clip(0.17 * len(chosen) + 1.2, 4.4, 12.0)))
     _draw_lifted(ax, spectrum, chosen, windows[0], 5 * points, density)
     ax.set_title(title, fontsize=11, loc="left")
     return ax
@@ -104,9 +85,9 @@ def _draw_lifted(
     density: bool,
 ) -> None:
     x, v = line_and_potential(spectrum, window, points)
-    psi = drawable(spectrum(x[:, None])[:, chosen])
+    psi = style.drawable(spectrum(x[:, None])[:, chosen])
     psi = psi**2 if density else psi
-    energies, colours = spectrum.energies[chosen], [colour_of(k) for k in chosen]
+    energies, colours = spectrum.energies[chosen], [style.colour_of(k) for k in chosen]
     spacing = _level_spacing(energies, v)
     amplitude = (0.8 if density else 0.45) * spacing / max(float(np.abs(psi).max()), 1e-300)
     draw_potential(ax, spectrum, window, x, v, energies, spacing)
@@ -115,23 +96,22 @@ def _draw_lifted(
         ax.axhline(energy, color=colour, lw=0.7, ls=(0, (4, 3)), alpha=0.8, zorder=2)
         ax.fill_between(x, energy, lifted, color=colour, alpha=0.15, lw=0, zorder=2)
         ax.plot(x, lifted, color=colour, lw=1.4, zorder=3)
-    doubts = ["" if spectrum.converged[k] else " (not converged)" for k in chosen]
-    errors = spectrum.errors[chosen]
+    doubts = ["" if converged else " (not converged)" for converged in spectrum.converged]
     texts = [
-        f"$E_{{{k}}}$ = {with_error(*state)}{doubt}"
-        for k, doubt, *state in zip(chosen, doubts, energies, errors, strict=True)
+        f"$E_{{{k}}}$ = {style.with_error(spectrum.energies[k], spectrum.errors[k])}{doubts[k]}"
+        for k in chosen
     ]
-    label_levels(ax, 1.0, energies, texts, colours)
-    finish(ax, spectrum, "energy")
+    style.label_levels(ax, 1.0, energies, texts, colours)
+    style.finish(ax, spectrum, "energy")
 
 
 def line_and_potential(
     spectrum: Spectrum, window: Float[np.ndarray, "1 2"], points: int
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"] | None]:
     """Points along the part of a window that is in the box, and V there."""
-    low, high = np.clip(window[0], *walls_of(box_of(spectrum))[0])
+    low, high = style.within_walls(style.box_of(spectrum), window)[0]
     x = np.linspace(low, high, points)
-    return x, potential_at(spectrum, x[:, None])
+    return x, style.potential_at(spectrum, x[:, None])
 
 
 def draw_potential(
@@ -150,7 +130,7 @@ def draw_potential(
         ax.plot(x, np.clip(v, low - spacing, high + spacing), color="k", lw=1.3, zorder=1.5, label="V")
         ax.fill_between(x, low, np.clip(v, low, high + spacing), color="0.5", alpha=0.08, lw=0, zorder=0)
     ax.set(xlabel="x", ylim=(low, high))
-    set_limits(ax, box_of(spectrum), window, (0,))
+    style.set_limits(ax, style.box_of(spectrum), window, (0,))
 
 
 def _level_spacing(energies: Float[np.ndarray, " n"], v: Float[np.ndarray, " points"] | None) -> float:
@@ -180,7 +160,7 @@ class _Plane(NamedTuple):
 
     def describe(self) -> str:
         """z = 0, for a title; empty in two dimensions."""
-        names = coordinate_names(len(self.through))
+        names = style.coordinate_names(len(self.through))
         held = [axis for axis in range(len(names)) if axis not in self.drawn]
         places = [f"{names[axis]} = {self.through[axis] + 0.0:.2g}".replace("-", "−") for axis in held]
         return ", ".join(places if len(places) <= 3 else [*places[:2], "…"])
@@ -188,14 +168,16 @@ class _Plane(NamedTuple):
 
 def _planes(spectrum: Spectrum, chosen: list[int], windows: Float[np.ndarray, "n dim 2"]) -> list[_Plane]:
     """For each state a plane where it does not vanish: through the middle, or else through its maximum."""
-    middle = np.asarray(box_of(spectrum).centre)
+    middle = np.asarray(style.box_of(spectrum).centre)
     if spectrum.domain.dim == 2:
         return [_Plane((0, 1), middle)] * len(chosen)
     points, _ = spectrum.eigenfunctions.quadrature()
     size = np.abs(spectrum.eigenfunctions(points))
     central = [_Plane(drawn, middle) for drawn in ((0, 1), (0, 2), (1, 2))]
     meshes = [
-        plane.points(*(cells(w[axis], 40) for axis in plane.drawn)) for w in windows for plane in central
+        plane.points(*(style.cells(w[axis], 40) for axis in plane.drawn))
+        for w in windows
+        for plane in central
     ]
     on_plane = np.abs(spectrum(np.concatenate(meshes))).reshape(len(chosen), len(central), 40 * 40, -1)
     planes = []
@@ -214,37 +196,42 @@ def _draw_panels(
     points: int,
     contours: int,
     density: bool,
-) -> np.ndarray:
-    box, names = box_of(spectrum), coordinate_names(spectrum.domain.dim)
+) -> None:
+    box, names = style.box_of(spectrum), style.coordinate_names(spectrum.domain.dim)
     planes = _planes(spectrum, chosen, windows)
-    parts = np.clip(windows, *walls_of(box).T[..., None])
-    grids = [[cells(p[i], points) for i in plane.drawn] for p, plane in zip(parts, planes, strict=True)]
-    # Each distinct mesh once, all of them in one call: a call compiles.
-    keys = [
-        (p.tobytes(), plane.drawn, plane.through.tobytes()) for p, plane in zip(parts, planes, strict=True)
+    sides = [
+        part[list(plane.drawn)] for part, plane in zip(style.within_walls(box, windows), planes, strict=True)
     ]
-    meshes = {key: plane.points(*grid) for key, plane, grid in zip(keys, planes, grids, strict=True)}
-    every = np.split(drawable(spectrum(np.concatenate(list(meshes.values())))), len(meshes))
-    values = dict(zip(meshes, every, strict=True))
-    for ax, k, plane, window, part, grid, key in zip(
-        axes, chosen, planes, windows, parts, grids, keys, strict=True
+    grids = [[style.cells(interval, points) for interval in both] for both in sides]
+    meshes = [plane.points(*grid) for plane, grid in zip(planes, grids, strict=True)]
+    # Each distinct mesh once, all of them in one call: a call compiles.
+    distinct = {mesh.tobytes(): mesh for mesh in meshes}
+    every = np.split(style.drawable(spectrum(np.concatenate(list(distinct.values())))), len(distinct))
+    values = dict(zip(distinct, every, strict=True))
+    for ax, k, plane, window, both, grid, mesh in zip(
+        axes, chosen, planes, windows, sides, grids, meshes, strict=True
     ):
-        psi = values[key][:, k].reshape(points, points)
-        draw_plane(ax, psi**2 if density else psi, part[list(plane.drawn)], signed=not density)
-        draw_surroundings(ax, spectrum, meshes[key], grid, contours)
-        set_limits(ax, box, window, plane.drawn)
+        psi = values[mesh.tobytes()][:, k].reshape(points, points)
+        draw_plane(ax, psi**2 if density else psi, both, signed=not density)
+        draw_surroundings(ax, spectrum, mesh, grid, contours)
+        style.set_limits(ax, box, window, plane.drawn)
         where = plane.describe()
-        ax.set_title(state_title(spectrum, k) + (f"\n{where}" if where else ""), fontsize=9)
+        ax.set_title(style.state_title(spectrum, k) + (f"\n{where}" if where else ""), fontsize=9)
         if not spectrum.converged[k]:
             ax.text(
-                0.03, 0.03, "not converged", transform=ax.transAxes, fontsize=7, color=COLOURS[1], zorder=5
+                0.03,
+                0.03,
+                "not converged",
+                transform=ax.transAxes,
+                fontsize=7,
+                color=style.COLOURS[1],
+                zorder=5,
             )
         ax.tick_params(labelsize=7, length=2.5, pad=2)
         ax.set_xlabel(names[plane.drawn[0]], fontsize=8, labelpad=1)
         ax.set_ylabel(names[plane.drawn[1]], fontsize=8, labelpad=2)
     if all(plane.drawn == planes[0].drawn for plane in planes):
         _label_outer(axes, numbers=bool((windows == windows[0]).all()))
-    return axes
 
 
 def draw_plane(
@@ -267,7 +254,7 @@ def draw_surroundings(
 ) -> None:
     """Contours of V at equal shares of the plane; hatched, what is no part of a region, and its walls."""
     shape = (len(grid[1]), len(grid[0]))
-    v = potential_at(spectrum, mesh) if contours else None
+    v = style.potential_at(spectrum, mesh) if contours else None
     if v is not None:
         heights = np.unique(np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1]).round(12))
         ax.contour(*grid, v.reshape(shape), levels=heights, colors="0.35", linewidths=0.5)
@@ -304,11 +291,8 @@ def _panel_axes(ax: Any, spectrum: Spectrum, windows: Float[np.ndarray, "n dim 2
     columns = -(-n // rows)  # no column stays empty
     width = 2.15 * min(max(np.sqrt(aspect), 0.95), 2.0)
     height = width / aspect + (0.2 if spectrum.domain.dim == 2 else 0.35)
-    figure = blank_figure(ax, columns * width + 0.5, rows * height + 0.6, "compressed")
-    if figure is None:
-        return given_axes("orbitals", ax, n)
-    figure.suptitle(title, fontsize=11)
-    return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)], dtype=object)
+    size = (columns * width + 0.5, rows * height + 0.6)
+    return style.panels("orbitals", ax, n, columns, size, title, "compressed")
 
 
 # --- densities along coordinates
@@ -334,39 +318,36 @@ def marginals(
 
     Returns an array of Axes. Example: `spectrum.plot_marginals(pair=(0, 1))[0].figure.savefig("marginals.png")`.
     """
-    chosen = chosen_states(spectrum, range(min(8, spectrum.n_states)) if states is None else states)
+    chosen = style.chosen_states(spectrum, range(min(8, spectrum.n_states)) if states is None else states)
     if pair is not None:
-        panels = _pairs(spectrum, pair, chosen, bins or 40, points)
+        drawn = _pairs(spectrum, pair, chosen, bins or 40, points)
     else:
-        drawn = tuple(range(min(spectrum.domain.dim, _MOST_AXES))) if axes is None else tuple(axes)
-        panels = _along(spectrum, drawn, chosen, bins or 60, points)
-    panels[0].figure.suptitle(f"{title_of(spectrum)}: densities", fontsize=11, x=0.01, ha="left")
-    return panels
+        along = range(min(spectrum.domain.dim, _MOST_AXES)) if axes is None else axes
+        drawn = _along(spectrum, tuple(along), chosen, bins or 60, points)
+    drawn[0].figure.suptitle(f"{style.title_of(spectrum)}: densities", fontsize=11, x=0.01, ha="left")
+    return drawn
 
 
 def _along(
     spectrum: Spectrum, drawn: tuple[int, ...], chosen: list[int], bins: int, points: int
 ) -> np.ndarray:
-    _, panels = plt.subplots(
-        1, len(drawn), figsize=(1.9 * len(drawn) + 0.8, 0.5 * len(chosen) + 1.6), sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for ax, axis in zip(panels[0], drawn, strict=True):
+    size = (1.9 * len(drawn) + 0.8, 0.5 * len(chosen) + 1.6)
+    axes = plt.subplots(1, len(drawn), figsize=size, sharey=True, squeeze=False, layout="constrained")[1][0]
+    for ax, axis in zip(axes, drawn, strict=True):
         (edges,), density = marginal(spectrum, (axis,), bins, points)
         heights = 0.9 * density[:, chosen] / density[:, chosen].max()
         for place, k in enumerate(chosen):
-            ax.stairs(
-                place + heights[:, place], edges, baseline=place, fill=True, color=colour_of(k), alpha=0.35
-            )
-            ax.stairs(place + heights[:, place], edges, baseline=None, color=colour_of(k), lw=0.9)
+            curve, colour = place + heights[:, place], style.colour_of(k)
+            ax.stairs(curve, edges, baseline=place, fill=True, color=colour, alpha=0.35)
+            ax.stairs(curve, edges, baseline=None, color=colour, lw=0.9)
         ax.set_xlabel(f"$x_{{{axis}}}$")
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
     labels = spectrum.labels or [""] * spectrum.n_states
     firsts = [re.sub(r" [0-9]+%.*", "", label) for label in labels]  # the first product, without its share
-    panels[0, 0].set_yticks(range(len(chosen)), [f"{k}  {firsts[k]}" for k in chosen])
-    panels[0, 0].set_ylim(-0.1, len(chosen) + 0.05)
-    return panels[0]
+    axes[0].set_yticks(range(len(chosen)), [f"{k}  {firsts[k]}" for k in chosen])
+    axes[0].set_ylim(-0.1, len(chosen) + 0.05)
+    return axes
 
 
 def _pairs(
@@ -374,12 +355,11 @@ def _pairs(
 ) -> np.ndarray:
     (horizontal, vertical), density = marginal(spectrum, tuple(pair), bins, points)
     columns = min(4, len(chosen))
-    rows = -(-len(chosen) // columns)
-    figure = plt.figure(figsize=(2.3 * columns, 2.4 * rows + 0.3), layout="constrained")
-    panels = np.array([figure.add_subplot(rows, columns, i + 1) for i in range(len(chosen))], dtype=object)
-    for ax, k in zip(panels, chosen, strict=True):
+    size = (2.3 * columns, 2.4 * -(-len(chosen) // columns) + 0.3)
+    axes = style.panels("marginals", None, len(chosen), columns, size)
+    for ax, k in zip(axes, chosen, strict=True):
         ax.pcolormesh(horizontal, vertical, density[..., k].T, cmap="Blues", vmin=0, rasterized=True)
         ax.set(xlabel=f"$x_{{{pair[0]}}}$", ylabel=f"$x_{{{pair[1]}}}$", aspect="equal")
-        ax.set_title(state_title(spectrum, k), fontsize=9)
-    _label_outer(panels, numbers=True)
-    return panels
+        ax.set_title(style.state_title(spectrum, k), fontsize=9)
+    _label_outer(axes, numbers=True)
+    return axes

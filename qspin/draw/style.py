@@ -120,6 +120,25 @@ def one_axes(caller: str, ax: Any, width: float = 6.4, height: float = 4.4) -> A
     return given_axes(caller, ax, 1)[0] if figure is None else figure.subplots()
 
 
+def panels(
+    caller: str,
+    ax: Any,
+    n: int,
+    columns: int,
+    size: tuple[float, float],
+    title: str = "",
+    layout: Any = "constrained",
+    projection: str | None = None,
+) -> np.ndarray:
+    """The first n of the Axes that were given, or those of a figure of n panels in rows under a title. Raises ValueError."""
+    figure = blank_figure(ax, *size, layout)
+    if figure is None:
+        return given_axes(caller, ax, n, solid=projection == "3d")
+    figure.suptitle(title, fontsize=11)
+    places = [(-(-n // columns), columns, i + 1) for i in range(n)]
+    return np.array([figure.add_subplot(*place, projection=projection) for place in places], dtype=object)
+
+
 def finish(ax: Any, spectrum: Spectrum, ylabel: str) -> None:
     """Title, label of the y axis, legend above the axes, and no frame above and to the right."""
     ax.set_ylabel(ylabel + unit_of(spectrum, brackets=True))
@@ -150,14 +169,7 @@ def label_levels(ax: Any, x: float, heights: Any, texts: list[str], colours: lis
     placed = spread_out(shares, fontsize * line)
     for text, colour, share, place in zip(texts, colours, shares, placed, strict=True):
         moved = abs(place - share) > 0.15 * fontsize * line
-        arrow = {
-            "arrowstyle": "-",
-            "lw": 0.5,
-            "shrinkA": 0,
-            "shrinkB": 0,
-            "relpos": (0, 0.5),
-            "color": colour,
-        }
+        arrow = dict(arrowstyle="-", lw=0.5, shrinkA=0, shrinkB=0, relpos=(0, 0.5), color=colour)
         ax.annotate(
             text, (x, share), (x + 0.035, place), xycoords="axes fraction", textcoords="axes fraction",
             fontsize=fontsize, color=colour, va="center", annotation_clip=False, arrowprops=arrow if moved else None,
@@ -186,6 +198,11 @@ def walls_of(box: Box) -> Float[np.ndarray, "dim 2"]:
     return np.stack([box.lower, box.upper], axis=1)
 
 
+def within_walls(box: Box, windows: Float[np.ndarray, "*n dim 2"]) -> Float[np.ndarray, "*n dim 2"]:
+    """The parts of windows that are in the box."""
+    return np.clip(windows, *walls_of(box).T[..., None])
+
+
 def windows_of(spectrum: Spectrum, chosen: list[int], window: Any = None) -> Float[np.ndarray, "n dim 2"]:
     """(low, high) of each coordinate for each chosen state: the user's, or else where its density is.
 
@@ -210,11 +227,10 @@ def windows_of(spectrum: Spectrum, chosen: list[int], window: Any = None) -> Flo
 def _checked_window(box: Box, window: Any) -> Float[np.ndarray, "dim 2"]:
     given = np.atleast_2d(np.asarray(window, dtype=float))
     if given.shape != (box.dim, 2):
-        raise ValueError(
-            f"orbitals: window must be (low, high) for each of {box.dim} coordinates, got {window!r}."
-        )
-    meets = (given[:, 0] < np.asarray(box.upper)) & (given[:, 1] > np.asarray(box.lower))
-    if not (np.isfinite(given).all() and (given[:, 0] < given[:, 1]).all() and meets.all()):
+        expected = f"(low, high) for each of {box.dim} coordinates"
+        raise ValueError(f"orbitals: window must be {expected}, got {window!r}.")
+    low, high = within_walls(box, given).T
+    if not (np.isfinite(given).all() and (low < high).all()):
         raise ValueError(f"orbitals: window must have low < high and meet {box!r}, got {window!r}.")
     return given
 

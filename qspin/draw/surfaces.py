@@ -8,23 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.colors import LightSource, to_rgba
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from qspin.draw.style import (
-    blank_figure,
-    box_of,
-    cells,
-    chosen_states,
-    coordinate_names,
-    drawable,
-    given_axes,
-    state_title,
-    title_of,
-    walls_of,
-    windows_of,
-)
+from qspin.draw import style
 from qspin.numerics.checks import whole
+from qspin.spectrum.eigenfunctions import tensor_points
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["available", "isosurfaces"]
@@ -61,23 +51,20 @@ def isosurfaces(
     Returns an (n,) array of Axes: positive lobes red, negative ones blue. Raises ValueError for another dimension, a share,
     opacity, states or a window out of range, or Axes that are not 3D; ImportError without scikit-image, saying what to install.
     """
-    box = box_of(spectrum)
+    box = style.box_of(spectrum)
     if box.dim != 3:
         raise ValueError(f"isosurfaces: the domain must have 3 dimensions, got {box.dim}.")
-    chosen = chosen_states(spectrum, states)
+    chosen = style.chosen_states(spectrum, states)
     if not 0 < share < 1 or not 0 < opacity <= 1:
         raise ValueError(
             f"isosurfaces: share must lie in (0, 1) and opacity in (0, 1], got {share!r} and {opacity!r}."
         )
     points = whole("isosurfaces: points", points, 8)
-    windows = windows_of(spectrum, chosen, window)
-    axes = _axes(ax, spectrum, len(chosen))
-    for part in np.unique(np.clip(windows, *walls_of(box).T[..., None]), axis=0):
-        members = [
-            i for i in range(len(chosen)) if (np.clip(windows[i], *walls_of(box).T[..., None]) == part).all()
-        ]
-        mesh = np.stack(np.meshgrid(*(cells(interval, points) for interval in part), indexing="ij"), axis=-1)
-        psi = drawable(spectrum(mesh))
+    windows = style.windows_of(spectrum, chosen, window)
+    axes, parts = _axes(ax, spectrum, len(chosen)), style.within_walls(box, windows)
+    for part in np.unique(parts, axis=0):
+        members = np.flatnonzero((parts == part).all(axis=(1, 2)))
+        psi = style.drawable(spectrum(tensor_points([style.cells(interval, points) for interval in part])))
         lobes = [_lobes(psi[..., chosen[i]], part, share) for i in members]
         about = part if window is not None else _about(np.concatenate([one for one, _ in lobes]), part)
         for i, (triangles, colours) in zip(members, lobes, strict=True):
@@ -127,26 +114,23 @@ def _about(
 
 def _axes(ax: Any, spectrum: Spectrum, n: int) -> np.ndarray:
     columns = int(np.ceil(np.sqrt(n)))
-    rows = -(-n // columns)
-    figure = blank_figure(ax, 2.7 * columns + 0.2, 2.85 * rows + 0.5, "none")
-    if figure is None:
-        return given_axes("isosurfaces", ax, n, solid=True)
-    figure.suptitle(title_of(spectrum), fontsize=11)
-    figure.subplots_adjust(
-        left=0, right=0.95, bottom=0.03, top=1 - 0.5 / (2.85 * rows + 0.5), wspace=0, hspace=0.12
+    height = 2.85 * -(-n // columns) + 0.5
+    axes = style.panels(
+        "isosurfaces", ax, n, columns, (2.7 * columns + 0.2, height), style.title_of(spectrum), "none", "3d"
     )
-    return np.array(
-        [figure.add_subplot(rows, columns, i + 1, projection="3d") for i in range(n)], dtype=object
-    )
+    if ax is None or isinstance(ax, Figure):
+        spaces = {"left": 0, "right": 0.95, "bottom": 0.03, "wspace": 0, "hspace": 0.12}
+        axes[0].figure.subplots_adjust(top=1 - 0.5 / height, **spaces)
+    return axes
 
 
 def _dress(ax: Any, spectrum: Spectrum, k: int, part: Float[np.ndarray, "3 2"]) -> None:
     """Limits, names of coordinates, a faint box, and the energy."""
     doubt = "" if spectrum.converged[k] else "\nnot converged"
-    ax.set_title(state_title(spectrum, k) + doubt, fontsize=9, y=0.97)
+    ax.set_title(style.state_title(spectrum, k) + doubt, fontsize=9, y=0.97)
     ax.set_box_aspect(np.ptp(part, axis=1))
     ax.view_init(*_VIEW)
-    for name, interval, label in zip("xyz", part, coordinate_names(3), strict=True):
+    for name, interval, label in zip("xyz", part, style.coordinate_names(3), strict=True):
         ax.set(**{f"{name}lim": interval})
         line = getattr(ax, f"{name}axis")
         line.set_label_text(label, fontsize=8)
