@@ -25,6 +25,7 @@ __all__ = [
     "GridValues",
     "PointwiseFunctions",
     "Rotated",
+    "arrays_under",
     "check_shapes",
     "in_batches",
     "recorded",
@@ -158,9 +159,7 @@ class Rotated(Eigenfunctions):
     def from_record(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
     ) -> Rotated:
-        prefix = "functions/"
-        inner = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-        functions = restored(settings["functions"], inner, domain)
+        functions = restored(settings["functions"], arrays_under("functions/", arrays), domain)
         check_shapes(arrays, {"matrix": "functions states"}, functions=functions.n_states)
         return cls(functions, arrays["matrix"])
 
@@ -188,6 +187,11 @@ def restored(settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], doma
     """The inverse of `recorded`. KeyError for a kind that is not registered."""
     functions: Eigenfunctions = EIGENFUNCTIONS[settings["kind"]].from_record(settings, arrays, domain)
     return functions
+
+
+def arrays_under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with the prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def check_shapes(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, str], **sizes: int) -> None:

@@ -46,18 +46,16 @@ def rotated(spectrum: Spectrum, by: Any, groups: Any, tolerance: Any) -> Spectru
     points, weights = spectrum.eigenfunctions.quadrature()
     root, psi = np.sqrt(np.abs(weights))[:, None], spectrum.eigenfunctions(points)
     observables = [_observable(spectrum, one, points) for one in chosen]
-    names = [one.name for one in observables]
+    plain = [one.name for one in observables]
     names = [
-        name + (str(names[:k].count(name) + 1) if name in names[:k] else "") for k, name in enumerate(names)
+        f"{name}{plain[:k].count(name) + 1 if name in plain[:k] else ''}" for k, name in enumerate(plain)
     ]
 
     leaving, numbers, vectors = np.zeros((len(names), n)), np.zeros((len(names), n), complex), []
     for block in blocks:
         basis = root * psi[:, block]
-        matrices = []
-        for k, one in enumerate(observables):
-            matrix, leaving[k, block] = _projected(basis, root * one.image[:, block], one)
-            matrices.append(matrix)
+        projected = (_projected(basis, root * one.image[:, block], one) for one in observables)
+        matrices, leaving[:, block] = zip(*projected, strict=True)
         vectors.append(_shared_eigenvectors(np.eye(len(block)), observables, matrices))
         for k, one in enumerate(observables):
             numbers[k, block] = one.numbers(_expectations(vectors[-1], matrices[k]))
@@ -70,9 +68,8 @@ def rotated(spectrum: Spectrum, by: Any, groups: Any, tolerance: Any) -> Spectru
                 "states are not exact enough. Their quantum numbers are not good.",
                 stacklevel=3,
             )
-    turn = np.zeros((n, n), np.result_type(psi, *vectors))
-    for block, columns in zip(blocks, vectors, strict=True):
-        turn[np.ix_(block, block)] = columns
+    order = np.argsort(np.concatenate(blocks))
+    turn = scipy.linalg.block_diag(*vectors)[np.ix_(order, order)]
     labels = [
         ", ".join(f"{name} = {one.label(row[k])}" for name, one, row in zip(names, observables, numbers, strict=True))
         for k in range(n)
@@ -96,7 +93,10 @@ def _turned(spectrum: Spectrum, turn: Matrix) -> Spectrum:
     def largest(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return np.where(mixed, values[:, None], -np.inf).max(0)
 
-    notes = [replace(note, states=_members(mixed[list(note.states)].any(0))) for note in spectrum.notes]
+    notes = [
+        replace(note, states=tuple(np.flatnonzero(mixed[list(note.states)].any(0)).tolist()))
+        for note in spectrum.notes
+    ]
     return replace(
         spectrum,
         energies=energies,
@@ -108,10 +108,6 @@ def _turned(spectrum: Spectrum, turn: Matrix) -> Spectrum:
         notes=tuple(notes),
         wall_shifts=None if spectrum.wall_shifts is None else largest(spectrum.wall_shifts),
     )
-
-
-def _members(chosen: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(k) for k in np.flatnonzero(chosen))
 
 
 def _plain(numbers: Complex[np.ndarray, " n"]) -> list[Any]:
@@ -152,7 +148,7 @@ class _Observable:
         """Orthonormal eigenvectors of the operator's matrix (n, n), columns."""
         if (
             self.kind == "map"
-        ):  # normal, as unitary: Schur vectors are eigenvectors, orthonormal in spite of noise
+        ):  # unitary, so that Schur vectors are eigenvectors, orthonormal in spite of noise
             return scipy.linalg.schur(block.astype(complex), output="complex")[1]
         if self.kind == "generator":  # sin(step·A)
             block = (block - block.conj().T) / 2j
@@ -192,8 +188,7 @@ class _Observable:
 
 def _observable(spectrum: Spectrum, by: Any, points: Float[np.ndarray, "points dim"]) -> _Observable:
     functions, dim = spectrum.eigenfunctions, spectrum.domain.dim
-    if not isinstance(by, Operator | PointMap):
-        by = _as_operator(by, dim)
+    by = by if isinstance(by, Operator | PointMap) else _as_operator(by, dim)
     if isinstance(by, Operator):
         by.check(spectrum.domain)
         return _Observable("⟨A⟩", functions.image(by), "hermitian")

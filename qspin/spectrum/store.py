@@ -21,7 +21,7 @@ from qspin.numerics.errors import degenerate_groups
 from qspin.problem import region as shapes
 from qspin.problem.domain import Box, Domain, Gaussian, Nodes, PolynomialMask, SquareRootMask
 from qspin.problem.region import Region
-from qspin.spectrum.eigenfunctions import check_shapes, recorded, restored, tensor_points
+from qspin.spectrum.eigenfunctions import arrays_under, check_shapes, recorded, restored, tensor_points
 from qspin.spectrum.notes import Note
 from qspin.spectrum.spectrum import Spectrum
 
@@ -31,7 +31,6 @@ __all__ = [
     "check_region",
     "describe_domain",
     "load",
-    "named",
     "npz_path",
     "partial_path",
     "restored_domain",
@@ -46,16 +45,15 @@ _MOST_BYTES = 4 * 2**30  # of all arrays of a file
 _MOST_PACKED = 20  # times the bytes of the file: `save` packs nothing, other programs may
 
 # What a file holds. Arrays: the kind of their numbers, and their shape. Of "meta": the type of each entry.
-_ARRAYS = {"energies": "f", "errors": "f", "residuals": "f", "converged": "b"}
-_OPTIONAL = {
-    "wall_shifts": ("f", "states"),
-    "exact": ("f", "levels"),
-    "domain/features": ("f", "nodes features"),
+_REAL = ("f", "states")
+_REQUIRED = {"energies": _REAL, "errors": _REAL, "residuals": _REAL, "converged": ("b", "states")}
+_OPTIONAL = {"wall_shifts": _REAL, "exact": ("f", "levels"), "domain/features": ("f", "nodes features")}
+_KINDS = {"f": "real floating-point numbers", "b": "truth values", "biufc": "numbers"}
+_TYPES = {
+    str: ("name", "units", "method"),
+    list: ("notes", "labels"),
+    dict: ("provenance", "domain", "eigenfunctions"),
 }
-_META: dict[str, type] = {
-    "name": str, "units": str, "method": str, "notes": list, "labels": list, "provenance": dict, "domain": dict,
-    "eigenfunctions": dict,
-}  # fmt: skip
 
 
 def save(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:
@@ -64,24 +62,23 @@ def save(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:
     potential = sampled_potential(spectrum)
     meta = {
         "format": FORMAT_VERSION,
-        "name": spectrum.name,
-        "units": spectrum.units,
-        "method": spectrum.method,
+        **{name: getattr(spectrum, name) for name in _TYPES[str]},
+        "provenance": dict(spectrum.provenance),
         "notes": [note.to_dict() for note in spectrum.notes],
         "labels": list(spectrum.labels),
-        "provenance": dict(spectrum.provenance),
         "domain": describe_domain(spectrum.domain),
         "eigenfunctions": settings,
     }
     contents = {
-        **{name: getattr(spectrum, name) for name in _ARRAYS},
+        **{name: getattr(spectrum, name) for name in _REQUIRED},
         **{f"history/{key}": np.asarray(value) for key, value in spectrum.history.items()},
         **{f"eigenfunctions/{key}": value for key, value in arrays.items()},
-        **({} if spectrum.exact is None else {"exact": spectrum.exact}),
-        **({} if spectrum.wall_shifts is None else {"wall_shifts": spectrum.wall_shifts}),
-        **({"domain/features": spectrum.domain.features} if isinstance(spectrum.domain, Nodes) else {}),
+        "exact": spectrum.exact,
+        "wall_shifts": spectrum.wall_shifts,
+        "domain/features": spectrum.domain.features if isinstance(spectrum.domain, Nodes) else None,
         **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
     }
+    contents = {name: array for name, array in contents.items() if array is not None}
     with _refused("save"):
         _check(meta, contents)
     return write_npz(path, {"meta": np.array(json.dumps(meta, default=str)), **contents})
@@ -107,33 +104,27 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
         )
     with _refused(f"load: {path}"):
         _check(meta, contents)
-        n = len(contents["energies"])
+    n = len(contents["energies"])
     with _refused(f"load: {path}: the domain cannot be read"):
         domain = restored_domain(meta["domain"], contents.get("domain/features"))
     with _refused(f"load: {path}: the eigenfunctions cannot be read"):
-        functions = restored(meta["eigenfunctions"], _under("eigenfunctions/", contents), domain)
+        functions = restored(meta["eigenfunctions"], arrays_under("eigenfunctions/", contents), domain)
         nowhere = np.zeros((0, domain.dim))  # at no points values cost nothing, and still show all shapes
-        check_shapes(
-            {"values": functions(nowhere)}, {"values": "points states"}, states=len(contents["energies"])
-        )
+        check_shapes({"values": functions(nowhere)}, {"values": "points states"}, states=n)
     with _refused(f"load: {path}: the notes, labels or potential cannot be read"):
         notes = tuple(Note.from_dict(record) for record in meta["notes"])
         if len(meta["labels"]) not in (0, n) or any(not 0 <= k < n for note in notes for k in note.states):
             raise ValueError(f"labels or notes are not about {n} states.")
-        samples = _under("potential/", contents)
+        samples = arrays_under("potential/", contents)
         potential = PotentialSamples.restored(samples, domain.dim) if samples else None
+    same: dict[str, Any] = {name: contents[name] for name in _REQUIRED}
+    same |= {name: meta[name] for name in _TYPES[str]}
     return Spectrum(
-        energies=contents["energies"],
-        errors=contents["errors"],
-        residuals=contents["residuals"],
-        converged=contents["converged"],
+        **same,
         eigenfunctions=functions,
         domain=domain,
         notes=notes,
-        name=meta["name"],
-        units=meta["units"],
-        method=meta["method"],
-        history=_under("history/", contents),
+        history=arrays_under("history/", contents),
         provenance=meta["provenance"],
         exact=contents.get("exact"),
         potential=potential,
@@ -176,35 +167,26 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 def _check(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise ValueError, by name, for an entry that is missing, of the wrong type, or of the wrong shape."""
-    for name, kind in _META.items():
+    for name, kind in ((name, kind) for kind, names in _TYPES.items() for name in names):
         if not isinstance(meta.get(name), kind):
             raise ValueError(f"the entry {name!r} of meta must be a {kind.__name__}, got {meta.get(name)!r}.")
     total = sum(array.nbytes for array in arrays.values())
     if total > _MOST_BYTES:
         raise ValueError(f"the arrays of the file would fill {total} bytes; at most {_MOST_BYTES} are read.")
-    there = {name: spec for name, spec in _OPTIONAL.items() if name in arrays}
-    expected = {**{name: (kind, "states") for name, kind in _ARRAYS.items()}, **there}
+    expected = _REQUIRED | {name: entry for name, entry in _OPTIONAL.items() if name in arrays}
     check_shapes(arrays, {name: shape for name, (_, shape) in expected.items()})
     for name, array in arrays.items():
-        kinds = expected[name][0] if name in expected else "biufc"
+        kinds, _ = expected.get(name, ("biufc", ""))
         if array.dtype.kind not in kinds:
-            raise ValueError(
-                f"the entry {name!r} holds {array.dtype}, expected {_KINDS.get(kinds, 'numbers')}."
-            )
+            raise ValueError(f"the entry {name!r} holds {array.dtype}, expected {_KINDS[kinds]}.")
         if (name == "energies" or name.startswith("eigenfunctions/")) and np.isnan(array).any():
             raise ValueError(f"the entry {name!r} is not a number in places.")
 
 
-_KINDS = {"f": "real floating-point numbers", "b": "truth values"}
-
-
-def _under(prefix: str, contents: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in contents.items() if name.startswith(prefix)}
-
-
 # --- domains
 
-_SHAPES = (shapes.Disk, shapes.Ring, shapes.Polygon)
+_SHAPES = {kind.__name__: kind for kind in (shapes.Disk, shapes.Ring, shapes.Polygon)}
+_MASKS = {kind.__name__: kind for kind in (SquareRootMask, PolynomialMask)}
 
 
 def describe_domain(domain: Domain) -> dict[str, Any]:
@@ -225,7 +207,7 @@ def describe_domain(domain: Domain) -> dict[str, Any]:
     if not isinstance(domain, Region):
         return box
     inside: Any = domain.inside
-    known = isinstance(inside, _SHAPES)
+    known = isinstance(inside, tuple(_SHAPES.values()))
     shape = {"class": type(inside).__name__, "settings": asdict(inside)} if known else None
     return {"kind": "Region", **box, "corners": domain.corners, "inside": shape}
 
@@ -240,11 +222,11 @@ def restored_domain(record: Mapping[str, Any], features: np.ndarray | None) -> D
         return Nodes(features)
     if kind not in ("Box", "Region"):
         raise ValueError(f"unknown domain {kind!r}; known are Box, Region, Gaussian, Nodes.")
-    mask = named("mask", record["mask"], SquareRootMask, PolynomialMask)()
+    mask = _named("mask", record["mask"], _MASKS)()
     box = Box(record["lower"], record["upper"], record["periodic"], mask, record.get("wave_vector", 0.0))
     if kind == "Box" or record["inside"] is None:
         return box  # functions on a mesh vanish outside the region by themselves
-    shape = named("shape", record["inside"]["class"], *_SHAPES)
+    shape = _named("shape", record["inside"]["class"], _SHAPES)
     settings = {name: _tuples(value) for name, value in record["inside"]["settings"].items()}
     return Region(shape(**settings), box, record["corners"])
 
@@ -259,15 +241,13 @@ def check_region(record: Mapping[str, Any], domain: Domain) -> None:
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def named(what: str, name: object, *classes: type) -> Any:
-    """The one of the classes that has this name. Raises ValueError."""
-    for known in classes:
-        if known.__name__ == name:
-            return known
-    raise ValueError(f"unknown {what} {name!r}; known are {', '.join(c.__name__ for c in classes)}.")
+def _named(what: str, name: str, classes: Mapping[str, type]) -> Any:
+    if name not in classes:
+        raise ValueError(f"unknown {what} {name!r}; known are {', '.join(classes)}.")
+    return classes[name]
 
 
 # --- V, so that a spectrum that was loaded can still be drawn over it
@@ -341,9 +321,8 @@ def _nodes(box: Box, axis: int, x: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Ascending coordinates from wall to wall, as many to each equal part of the density, and some evenly."""
     low, high = box.lower[axis], box.upper[axis]
     places, which = np.unique(x, return_inverse=True)
-    edges = np.concatenate(
-        [[low], (places[1:] + places[:-1]) / 2, [high]]
-    )  # of the surroundings of each place
+    # Of the surroundings of each place.
+    edges = np.concatenate([[low], (places[1:] + places[:-1]) / 2, [high]])
     below = np.concatenate([[0.0], np.cumsum(np.bincount(which, share))])
     cumulated = _EVEN * (edges - low) / (high - low) + (1 - _EVEN) * below / max(below[-1], 1e-300)
     nodes = np.interp(np.linspace(0, 1, _NODES[box.dim]), cumulated, edges)

@@ -161,22 +161,17 @@ def _html(title: str, numbers: Columns, words: Columns, foot: str, good: Bool[np
     """A table of escaped strings; words of rows that are not good are bold."""
     left = ' style="text-align: left; padding-left: 1em"'
     sides = [""] * len(numbers) + [left] * len(words)
-    row = '<tr style="text-align: right; white-space: nowrap">'
 
     def cells(tag: str, entries: Sequence[str], bold: bool = False) -> str:
-        shown = [escape(entry.strip()) for entry in entries]
-        shown = [
-            f"<strong>{s}</strong>" if bold and side and s else s
-            for s, side in zip(shown, sides, strict=True)
-        ]
-        return (
-            row + "".join(f"<{tag}{side}>{s}</{tag}>" for s, side in zip(shown, sides, strict=True)) + "</tr>"
-        )
+        row = '<tr style="text-align: right; white-space: nowrap">'
+        for entry, side in zip(map(escape, map(str.strip, entries)), sides, strict=True):
+            shown = f"<strong>{entry}</strong>" if bold and side and entry else entry
+            row += f"<{tag}{side}>{shown}</{tag}>"
+        return f"{row}</tr>"
 
     columns = {**numbers, **words}
-    body = "".join(
-        cells("td", entries, not fine) for entries, fine in zip(zip(*columns.values(), strict=True), good, strict=True)
-    )  # fmt: skip
+    rows = zip(*columns.values(), strict=True)
+    body = "".join(cells("td", entries, not fine) for entries, fine in zip(rows, good, strict=True))
     caption = f'<caption style="text-align: left; white-space: nowrap">{escape(title)}</caption>'
     head = f"<thead>{cells('th', list(columns))}</thead>"
     return f"<div><table>{caption}{head}<tbody>{body}</tbody></table><p>{escape(foot)}</p></div>"
@@ -189,9 +184,8 @@ def _library(name: str, method: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(
-            f"Spectrum.{method} needs {name}: pip install {name}, or 'qspin[tables]'."
-        ) from error
+        message = f"Spectrum.{method} needs {name}: pip install {name}, or 'qspin[tables]'."
+        raise ImportError(message) from error
 
 
 def _quantities(spectrum: Spectrum) -> dict[str, Any]:
