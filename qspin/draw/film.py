@@ -20,9 +20,8 @@ from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["animate", "superposition"]
 
-Moment = Complex[np.ndarray, " members"]  # coefficients of the states that count, at one time
-Moments = Complex[np.ndarray, "frames members"]
-Draw = Callable[[Moment], None]
+Amplitudes = Complex[np.ndarray, "*frames members"]  # c_n exp(-i(E_n - Ē)t) of the states that count
+Draw = Callable[[Amplitudes], None]
 
 _EVEN = "pad=ceil(iw/2)*2:ceil(ih/2)*2"  # h264 takes even numbers of pixels only
 
@@ -71,10 +70,9 @@ def animate(
     if len(axes) != 2 or len({*axes} & {0, 1, 2}) != 2:
         raise ValueError(f"animate: axes must be two different ones of 0, 1, 2, got {axes!r}.")
     points = (600, 120, 80)[box.dim - 1] if points is None else points
-    for name, number, least in zip(
-        ("frames", "fps", "points", "dpi"), (frames, fps, points, dpi), (2, 1, 2, 1), strict=True
-    ):
-        whole(f"animate: {name}", number, least)
+    least = {"frames": (frames, 2), "fps": (fps, 1), "points": (points, 2), "dpi": (dpi, 1)}
+    for name, bounds in least.items():
+        whole(f"animate: {name}", *bounds)
     members = np.flatnonzero(np.abs(weights) ** 2 > 1e-6)
     weights, energies, period = weights[members], spectrum.energies[members], slowest_beat(spectrum, members)
     if duration is None:  # where nothing moves, about a period of the phase
@@ -85,12 +83,12 @@ def animate(
     seen = np.stack([windows[:, :, 0].min(axis=0), windows[:, :, 1].max(axis=0)], axis=1)
 
     times, mean = duration * np.arange(frames) / frames, np.abs(weights) ** 2 @ energies
-    moments = weights * np.exp(-1j * np.outer(times, energies - mean))
+    amplitudes = weights * np.exp(-1j * np.outer(times, energies - mean))
     if box.dim == 1:
-        figure, draw = _curves(spectrum, members, moments, seen, points)
+        figure, draw = _curves(spectrum, members, amplitudes, seen, points)
     else:
         drawn = tuple(axes) if box.dim == 3 else (0, 1)
-        figure, draw = _map(spectrum, members, moments, seen, points, contours, drawn)
+        figure, draw = _map(spectrum, members, amplitudes, seen, points, contours, drawn)
     text = figure.axes[0].text(0.06, 0.93, "", transform=figure.axes[0].transAxes, fontsize=9, zorder=6)
     text.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 2})
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +96,8 @@ def animate(
     # The layout is made once: nothing may jump, and it takes longer than drawing.
     figure.set_layout_engine("none")
     with writer.saving(figure, str(target), int(dpi)):
-        for time, moment in zip(times, moments, strict=True):
-            draw(moment)
+        for time, now in zip(times, amplitudes, strict=True):
+            draw(now)
             periods = f"  ({time / period:.2f} periods)" if np.isfinite(period) else ""
             text.set_text(f"t = {time:.3g}{periods}")
             writer.grab_frame()
@@ -166,13 +164,17 @@ def _writer(target: Path, fps: int) -> AbstractMovieWriter:
 
 
 def _curves(
-    spectrum: Spectrum, members: np.ndarray, moments: Moments, window: Float[np.ndarray, "1 2"], points: int
+    spectrum: Spectrum,
+    members: np.ndarray,
+    amplitudes: Amplitudes,
+    window: Float[np.ndarray, "1 2"],
+    points: int,
 ) -> tuple[Figure, Draw]:
-    """One dimension: a figure, and what draws a moment on it."""
+    """One dimension: a figure, and what draws a time on it."""
     x, v = line_and_potential(spectrum, window, points)
     psi, levels = spectrum(x[:, None])[:, members], spectrum.energies[members]
-    largest = float(np.abs(psi @ moments.T).max())
-    energy = float(np.abs(moments[0]) ** 2 @ levels)
+    largest = float(np.abs(psi @ amplitudes.T).max())
+    energy = float(np.abs(amplitudes[0]) ** 2 @ levels)
     height = float(np.ptp(levels)) or (abs(energy) if v is None else energy - float(v.min())) or 1.0
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -188,9 +190,9 @@ def _curves(
     ]
     style.finish(ax, spectrum, "energy")
 
-    def draw(moment: Moment) -> None:
-        now = psi @ moment / largest
-        curves = energy + height * np.stack([np.abs(now) ** 2, 0.6 * now.real, 0.6 * now.imag])
+    def draw(now: Amplitudes) -> None:
+        psi_now = psi @ now / largest
+        curves = energy + height * np.stack([np.abs(psi_now) ** 2, 0.6 * psi_now.real, 0.6 * psi_now.imag])
         cloud.set_verts([np.column_stack([[*x, *x[::-1]], [*curves[0], *np.full_like(x, energy)]])])
         for line, curve in zip(lines, curves, strict=True):
             line.set_ydata(curve)
@@ -201,13 +203,13 @@ def _curves(
 def _map(
     spectrum: Spectrum,
     members: np.ndarray,
-    moments: Moments,
+    amplitudes: Amplitudes,
     window: Float[np.ndarray, "dim 2"],
     points: int,
     contours: int,
     drawn: tuple[int, ...],
 ) -> tuple[Figure, Draw]:
-    """Two and three dimensions: a figure of a density by colour, on one scale at all times, and what draws a moment on it."""
+    """Two and three dimensions: a figure of a density by colour, on one scale at all times, and what draws a time on it."""
     box = style.box_of(spectrum)
     names, part = style.coordinate_names(box.dim), style.within_walls(box, window)
     along = [style.cells(interval, points) for interval in part]
@@ -216,16 +218,16 @@ def _map(
     psi = spectrum(mesh.reshape(-1, points, points, box.dim))[..., members]
     step = float(np.ptp(part[order[0]])) / points if box.dim == 3 else 1.0
 
-    def density(moment: Moment) -> Float[np.ndarray, "points points"]:
-        return (np.abs(psi @ moment) ** 2).sum(axis=0) * step
+    def density(now: Amplitudes) -> Float[np.ndarray, "points points"]:
+        return (np.abs(psi @ now) ** 2).sum(axis=0) * step
 
     wide = float(np.clip(np.ptp(part[drawn[0]]) / np.ptp(part[drawn[1]]), 0.4, 2.5))
     figure = Figure(figsize=(4.0 * np.sqrt(wide) + 0.4, 4.0 / np.sqrt(wide) + 0.8), layout="constrained")
     ax = figure.subplots()
-    largest = max(map(density, moments[:: max(len(moments) // 16, 1)]), key=np.max)
+    largest = max(map(density, amplitudes[:: max(len(amplitudes) // 16, 1)]), key=np.max)
     image = draw_plane(ax, largest, part[list(drawn)], signed=False)
     if box.dim == 2:
         draw_surroundings(ax, spectrum, mesh.reshape(-1, 2), [along[axis] for axis in drawn], contours)
     style.set_limits(ax, box, window, drawn)
     ax.set(xlabel=names[drawn[0]], ylabel=names[drawn[1]], title=style.title_of(spectrum))
-    return figure, lambda moment: image.set_data(density(moment))
+    return figure, lambda now: image.set_data(density(now))

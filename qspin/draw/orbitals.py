@@ -158,12 +158,12 @@ class _Plane(NamedTuple):
         mesh[:, self.drawn[0]], mesh[:, self.drawn[1]] = (c.ravel() for c in np.meshgrid(x, y))
         return mesh
 
-    def describe(self) -> str:
-        """z = 0, for a title; empty in two dimensions."""
+    def describe(self) -> list[str]:
+        """A line for a title, such as z = 0; none in two dimensions."""
         names = style.coordinate_names(len(self.through))
         held = [axis for axis in range(len(names)) if axis not in self.drawn]
         places = [f"{names[axis]} = {self.through[axis] + 0.0:.2g}".replace("-", "−") for axis in held]
-        return ", ".join(places if len(places) <= 3 else [*places[:2], "…"])
+        return [", ".join(places if len(places) <= 3 else [*places[:2], "…"])] if held else []
 
 
 def _planes(spectrum: Spectrum, chosen: list[int], windows: Float[np.ndarray, "n dim 2"]) -> list[_Plane]:
@@ -199,9 +199,8 @@ def _draw_panels(
 ) -> None:
     box, names = style.box_of(spectrum), style.coordinate_names(spectrum.domain.dim)
     planes = _planes(spectrum, chosen, windows)
-    sides = [
-        part[list(plane.drawn)] for part, plane in zip(style.within_walls(box, windows), planes, strict=True)
-    ]
+    parts = style.within_walls(box, windows)
+    sides = [part[list(plane.drawn)] for part, plane in zip(parts, planes, strict=True)]
     grids = [[style.cells(interval, points) for interval in both] for both in sides]
     meshes = [plane.points(*grid) for plane, grid in zip(planes, grids, strict=True)]
     # Each distinct mesh once, all of them in one call: a call compiles.
@@ -215,18 +214,10 @@ def _draw_panels(
         draw_plane(ax, psi**2 if density else psi, both, signed=not density)
         draw_surroundings(ax, spectrum, mesh, grid, contours)
         style.set_limits(ax, box, window, plane.drawn)
-        where = plane.describe()
-        ax.set_title(style.state_title(spectrum, k) + (f"\n{where}" if where else ""), fontsize=9)
+        ax.set_title("\n".join([style.state_title(spectrum, k), *plane.describe()]), fontsize=9)
         if not spectrum.converged[k]:
-            ax.text(
-                0.03,
-                0.03,
-                "not converged",
-                transform=ax.transAxes,
-                fontsize=7,
-                color=style.COLOURS[1],
-                zorder=5,
-            )
+            where = {"transform": ax.transAxes, "zorder": 5}
+            ax.text(0.03, 0.03, "not converged", fontsize=7, color=style.COLOURS[1], **where)
         ax.tick_params(labelsize=7, length=2.5, pad=2)
         ax.set_xlabel(names[plane.drawn[0]], fontsize=8, labelpad=1)
         ax.set_ylabel(names[plane.drawn[1]], fontsize=8, labelpad=2)

@@ -214,10 +214,9 @@ def windows_of(spectrum: Spectrum, chosen: list[int], window: Any = None) -> Flo
         return np.repeat(_checked_window(box, window)[None], len(chosen), axis=0)
     extents = _extents(spectrum)[chosen]
     sizes = np.ptp(extents, axis=2).max(axis=1)
-    if box.dim == 1 or sizes.max() <= 2.5 * sizes.min():
-        return np.repeat(_framed(extents, box)[None], len(chosen), axis=0)
+    together = box.dim == 1 or sizes.max() <= 2.5 * sizes.min()
     windows = np.empty_like(extents)
-    for group in groups_of(spectrum):
+    for group in [chosen] if together else groups_of(spectrum):
         members = np.isin(chosen, group)
         if members.any():
             windows[members] = _framed(extents[members], box)

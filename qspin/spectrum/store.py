@@ -197,13 +197,9 @@ def describe_domain(domain: Domain) -> dict[str, Any]:
         return {"kind": "Gaussian", **asdict(domain)}
     if not isinstance(domain, Box):
         return {"kind": type(domain).__name__}
-    box = {
-        "lower": domain.lower,
-        "upper": domain.upper,
-        "periodic": domain.periodic,
-        "mask": type(domain.mask).__name__,
-        **({"wave_vector": domain.wave_vector} if any(domain.wave_vector) else {}),
-    }
+    box: dict[str, Any] = {name: getattr(domain, name) for name in ("lower", "upper", "periodic")}
+    box |= {"mask": type(domain.mask).__name__}
+    box |= {"wave_vector": domain.wave_vector} if any(domain.wave_vector) else {}
     if not isinstance(domain, Region):
         return box
     inside: Any = domain.inside
