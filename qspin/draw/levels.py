@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from qspin.draw.style import COLOURS, colour_of, finish, groups_of, label_levels, limits, one_axes, title_of
+from qspin.draw.style import COLOURS, colour_of, finish, label_levels, limits, one_axes, title_of
 from qspin.numerics.errors import degenerate_groups
 from qspin.numerics.pencil import principal_angles
 from qspin.spectrum.spectrum import Spectrum, shared_groups
@@ -26,9 +26,13 @@ class Column(NamedTuple):
     label: str
     energies: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
-    groups: list[list[int]]
     known: int  # levels that belong; any more are drawn pale
     colour: str
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """Degenerate levels, as far as errors tell."""
+        return degenerate_groups(self.energies, self.errors)
 
 
 def known_columns(caller: str, spectrum: Spectrum, reference: Any) -> list[Column]:
@@ -47,15 +51,14 @@ def known_columns(caller: str, spectrum: Spectrum, reference: Any) -> list[Colum
 def _column(caller: str, of: Any, colour: str, label: str = "reference", known: int | None = None) -> Column:
     """A column of a spectrum, or of energies without errors, of which the first `known` belong."""
     if isinstance(of, Spectrum):
-        return Column(of.method or "spectrum", of.energies, of.errors, groups_of(of), of.n_states, colour)
+        return Column(of.method or "spectrum", of.energies, of.errors, of.n_states, colour)
     try:
         given = np.sort(np.asarray(of, dtype=float))
     except (TypeError, ValueError):
         given = np.empty(0)
     if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
         raise ValueError(f"{caller}: reference must be a Spectrum or finite energies (n,), got {of!r}.")
-    exactly = np.zeros(len(given))
-    return Column(label, given, exactly, degenerate_groups(given, exactly), known or len(given), colour)
+    return Column(label, given, np.zeros(len(given)), known or len(given), colour)
 
 
 def levels(spectrum: Spectrum, ax: Any = None, reference: Any = None) -> Any:

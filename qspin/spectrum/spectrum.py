@@ -250,10 +250,7 @@ class Spectrum:
         Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
         domains differ.
         """
-        self._check_same_domain("overlap", reference)
-        points, weights = reference.eigenfunctions.quadrature()
-        root = np.sqrt(weights)[:, None]
-        own, other = (root * s.eigenfunctions(points) for s in (self, reference))
+        own, other = self._beside("overlap", reference)
         norms = np.linalg.norm(other, axis=0)[:, None] * np.linalg.norm(own, axis=0)
         return other.conj().T @ own / norms
 
@@ -264,14 +261,11 @@ class Spectrum:
         largest principal angle between the spans is reported. Cost: evaluating both at those points. Raises ValueError where
         the domains differ.
         """
-        self._check_same_domain("compare", reference)
+        own, other = self._beside("compare", reference)
         groups, whole = shared_groups(self, reference)
         n = min(self.n_states, reference.n_states)
-        points, weights = reference.eigenfunctions.quadrature()
-        root = np.sqrt(weights)[:, None]
-        a, b = (root * s.eigenfunctions(points)[:, :n] for s in (self, reference))
-        spans = ((np.linalg.qr(a[:, g])[0], np.linalg.qr(b[:, g])[0]) for g in groups)
-        angles = np.array([principal_angles(own.conj().T @ other)[-1] for own, other in spans])
+        spans = ((np.linalg.qr(own[:, g])[0], np.linalg.qr(other[:, g])[0]) for g in groups)
+        angles = np.array([principal_angles(a.conj().T @ b)[-1] for a, b in spans])
         if not whole:
             angles[-1] = np.nan
         return Comparison(
@@ -305,12 +299,18 @@ class Spectrum:
             units=self.units,
         )
 
-    def _check_same_domain(self, caller: str, reference: Spectrum) -> None:
-        own, other = (_place(s.domain) for s in (self, reference))
-        if own != other:
+    def _beside(
+        self, caller: str, reference: Spectrum
+    ) -> tuple[Inexact[np.ndarray, "points states"], Inexact[np.ndarray, "points others"]]:
+        """The functions of both on the reference's quadrature, times the roots of its weights. Raises ValueError where the
+        domains differ."""
+        if _place(self.domain) != _place(reference.domain):
             raise ValueError(
                 f"{caller}: the spectra live on different domains, {self.domain!r} and {reference.domain!r}."
             )
+        points, weights = reference.eigenfunctions.quadrature()
+        root = np.sqrt(weights)[:, None]
+        return root * self.eigenfunctions(points), root * reference.eigenfunctions(points)
 
     def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
         """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
