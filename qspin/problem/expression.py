@@ -5,7 +5,7 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any, NoReturn
@@ -67,12 +67,9 @@ def expression(text: Any, dim: Any = None) -> "Expression":
     if not isinstance(text, str):
         raise TypeError(f"expression: expected a text such as '0.5*x**2', got {text!r}.")
     text = " ".join(text.split())
-    if dim is None:
-        dim = _read(text).n_named
-        if dim == 0:
-            raise ExpressionError(
-                f"expression: {text!r} names no coordinate, which leaves the number of dimensions open: give dim."
-            )
+    if dim is None and (dim := _read(text).n_named) == 0:
+        why = "names no coordinate, which leaves the number of dimensions open: give dim"
+        raise ExpressionError(f"expression: {text!r} {why}.")
     return Expression(text, dim)
 
 
@@ -85,12 +82,11 @@ class Expression:
 
     def __post_init__(self) -> None:
         if type(self.dim) is not int or not 1 <= self.dim <= _MOST_COORDINATES:
-            raise ValueError(
-                f"expression: dim must be an integer from 1 to {_MOST_COORDINATES}, got {self.dim!r}."
-            )
-        reader, s = _read(self.text), "s" * (self.dim > 1)
+            most = _MOST_COORDINATES
+            raise ValueError(f"expression: dim must be an integer from 1 to {most}, got {self.dim!r}.")
+        reader = _read(self.text)
         if reader.n_named > self.dim:
-            why = f"coordinate number {reader.n_named} in {self.dim} dimension{s}"
+            why = f"coordinate number {reader.n_named} in {self.dim} dimension{'s' * (self.dim > 1)}"
             raise _error(self.text, reader.last_named, why)
         if reader.letter is not None and self.dim > 3:
             why = f"x, y and z serve up to three dimensions; in {self.dim} write x0, … x{self.dim - 1} or x[0], …"
@@ -98,9 +94,8 @@ class Expression:
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         if jnp.shape(x) != (self.dim,):
-            raise ValueError(
-                f"expression: {self.text!r} is a function of points of shape ({self.dim},), got {jnp.shape(x)}."
-            )
+            shapes = f"points of shape ({self.dim},), got {jnp.shape(x)}"
+            raise ValueError(f"expression: {self.text!r} is a function of {shapes}.")
         point = jnp.asarray(x)
         return jnp.asarray(_at(_read(self.text).value, point), point.dtype)
 
@@ -111,9 +106,8 @@ class Expression:
 @lru_cache(maxsize=64)
 def _read(text: str) -> "_Reader":
     if len(text) > _MOST_CHARACTERS:
-        raise ExpressionError(
-            f"expression: the text has {len(text)} characters, at most {_MOST_CHARACTERS} are read; write a problem file."
-        )
+        count = f"{len(text)} characters, at most {_MOST_CHARACTERS} are read"
+        raise ExpressionError(f"expression: the text has {count}; write a problem file.")
     if not text:
         raise ExpressionError("expression: the text is empty; expected a formula such as 0.5*x**2.")
     strange = re.search(r"[^A-Za-z0-9_.,+\-*/()\[\]<>=! ]", text)
@@ -129,9 +123,8 @@ def _read(text: str) -> "_Reader":
         why = f"this is no formula: {error.msg} (multiplication is written *, powers **)"
         raise _error(text, (start, max((error.end_offset or 1) - 1, start + 1)), why) from None
     except (RecursionError, MemoryError):
-        raise ExpressionError(
-            "expression: the text is nested too deeply, or has too many terms; write a problem file."
-        ) from None
+        why = "is nested too deeply, or has too many terms; write a problem file"
+        raise ExpressionError(f"expression: the text {why}.") from None
     return _Reader(text, tree.body)
 
 
@@ -148,18 +141,27 @@ class _Reader:
     def refuse(self, node: ast.AST, why: str) -> NoReturn:
         raise _error(self.text, _place(node), why)
 
-    def part(self, node: ast.expr, depth: int, condition: bool = False) -> _Part:
+    def part(self, node: ast.expr, depth: int) -> _Part:
         if depth > _MOST_DEPTH:
             self.refuse(node, f"more than {_MOST_DEPTH} levels of brackets, signs or powers")
-        if condition and not isinstance(node, ast.Compare | ast.BoolOp):
-            self.refuse(node, "expected a comparison, as x > 0")
         match node:
-            case ast.Constant(value=value):
-                if type(value) not in (int, float):
-                    self.refuse(node, "expected a number")
-                return self.finite(node, value)
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return self.applied(node, operator.pos, None, [value])
+            case ast.Constant():
+                self.refuse(node, "expected a number")
+            case ast.Name(id=word) if word in _CONSTANTS:
+                return _CONSTANTS[word]
+            case ast.Name(id="r"):
+                return lambda x: jnp.sqrt(jnp.sum(x**2))
+            case ast.Name(id=word) if word in _LETTERS:
+                self.letter = self.letter or _place(node)
+                return self.coordinate(node, _LETTERS[word])
+            case ast.Name(id=word) if re.fullmatch(r"x\d{1,4}", word):
+                return self.coordinate(node, int(word[1:]))
+            case ast.Name(id=word) if word in _ARGUMENTS:
+                self.refuse(node, f"{word} is a function: {word}(…)")
             case ast.Name(id=word):
-                return self.name(node, word)
+                self.refuse(node, f"{word!r} is not known; known are {_KNOWN}")
             case ast.Subscript(value=ast.Name(id="x"), slice=ast.Constant(value=int() as index)):
                 return self.coordinate(node, int(index))
             case ast.Subscript():
@@ -172,51 +174,39 @@ class _Reader:
                 return self.chain(node, depth + 1)
             case ast.Call(func=ast.Name(id=word)):
                 return self.call(node, word, depth + 1)
-            case ast.Attribute() | ast.Call(func=ast.Attribute()):
-                place = node.func if isinstance(node, ast.Call) else node
+            case (ast.Attribute() as place) | ast.Call(func=ast.Attribute() as place):
                 self.refuse(place, "functions are written without a prefix, as exp(x)")
             case ast.Call():
                 self.refuse(node.func, "only functions can be called; perhaps a * is missing")
-            case ast.BoolOp(op=join, values=values) if condition:
-                parts = [self.part(value, depth + 1, condition=True) for value in values]
-                return lambda x: reduce(_JOINED[type(join)], [_at(part, x) for part in parts])
-            case ast.Compare(ops=ops) if condition and all(type(op) in _COMPARISONS for op in ops):
-                return self.comparison(node, depth + 1)
             case ast.Compare() | ast.BoolOp():
-                if condition:
-                    self.refuse(node, "expected a comparison, as x > 0")
                 self.refuse(node, "a comparison belongs into where(condition, a, b)")
         self.refuse(node, f"this is not part of a formula; known are {_KNOWN}")
 
-    def finite(self, node: ast.AST, value: Any) -> float:
+    def condition(self, node: ast.expr, depth: int) -> _Part:
+        """Comparisons, joined by `and` and `or`."""
+        match node:
+            case ast.BoolOp(op=join, values=values):
+                tests = [self.condition(value, depth + 1) for value in values]
+                return lambda x: reduce(_JOINED[type(join)], [_at(test, x) for test in tests])
+            case ast.Compare(ops=ops) if all(type(op) in _COMPARISONS for op in ops):
+                compare = [_COMPARISONS[type(op)] for op in ops]
+                sides = [self.part(side, depth + 1) for side in (node.left, *node.comparators)]
+                pairs = list(zip(compare, sides, sides[1:], strict=False))
+                return lambda x: reduce(jnp.logical_and, [c(_at(a, x), _at(b, x)) for c, a, b in pairs])
+        self.refuse(node, "expected a comparison, as x > 0")
+
+    def applied(self, node: ast.AST, plain: Any, traced: Any, parts: Sequence[int | _Part]) -> _Part:
+        """A function of parts: of numbers a number, by NumPy's function; else JAX's function (None: the same) of the point."""
+        if any(callable(part) for part in parts):
+            return lambda x: (traced or plain)(*(_at(part, x) for part in parts))
         try:
-            number = float(value)
+            with np.errstate(all="ignore"):
+                number = float(plain(*np.array(parts, float)))
         except OverflowError:
             self.refuse(node, "this number is too large")
         if not math.isfinite(number):
             self.refuse(node, f"this is {number}, not a finite number")
         return number
-
-    def applied(self, node: ast.AST, plain: Any, traced: Any, parts: list[_Part]) -> _Part:
-        """A function of parts: of numbers a number, by NumPy's function; else JAX's function (None: the same) of the point."""
-        if any(callable(part) for part in parts):
-            return lambda x: (traced or plain)(*(_at(part, x) for part in parts))
-        with np.errstate(all="ignore"):
-            return self.finite(node, plain(*np.array(parts, float)))
-
-    def name(self, node: ast.Name, word: str) -> _Part:
-        if word in _CONSTANTS:
-            return _CONSTANTS[word]
-        if word == "r":
-            return lambda x: jnp.sqrt(jnp.sum(x**2))
-        if word in _LETTERS:
-            self.letter = self.letter or _place(node)
-            return self.coordinate(node, _LETTERS[word])
-        if re.fullmatch(r"x\d{1,4}", word):
-            return self.coordinate(node, int(word[1:]))
-        if word in _ARGUMENTS:
-            self.refuse(node, f"{word} is a function: {word}(…)")
-        self.refuse(node, f"{word!r} is not known; known are {_KNOWN}")
 
     def coordinate(self, node: ast.expr, index: int) -> _Part:
         if index >= _MOST_COORDINATES:
@@ -231,8 +221,7 @@ class _Reader:
         while isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
             links.append(node)
             node = node.left
-        first = self.part(node, depth)
-        rest: list[tuple[Any, _Part]] = []
+        first, rest = self.part(node, depth), list[tuple[Any, _Part]]()
         for link in reversed(links):
             combine, right = _ARITHMETIC[type(link.op)], self.part(link.right, depth)
             if isinstance(link.op, ast.Div) and right == 0.0:
@@ -263,22 +252,12 @@ class _Reader:
         count, got = _ARGUMENTS[word], "a name with =" if node.keywords else len(node.args)
         if got != count:
             self.refuse(node, f"{word} takes {count} argument{'s' * (count > 1)}, got {got}")
-        parts = [self.part(node.args[k], depth, word == "where" and k == 0) for k in range(count)]
+        readers = [self.condition if word == "where" else self.part, self.part, self.part]
+        parts = [read(argument, depth) for read, argument in zip(readers, node.args, strict=False)]
         return self.applied(node, getattr(np, word), getattr(jnp, word), parts)
 
-    def comparison(self, node: ast.Compare, depth: int) -> _Part:
-        tests = [_COMPARISONS[type(op)] for op in node.ops]
-        sides = [self.part(side, depth) for side in (node.left, *node.comparators)]
 
-        def holds(x: Any) -> Any:
-            values = [_at(side, x) for side in sides]
-            pairs = zip(tests, values, values[1:], strict=False)
-            return reduce(jnp.logical_and, [test(left, right) for test, left, right in pairs])
-
-        return holds
-
-
-def _at(part: _Part, x: Any) -> Any:
+def _at(part: int | _Part, x: Any) -> Any:
     return part(x) if callable(part) else part
 
 

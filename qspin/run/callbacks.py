@@ -6,6 +6,8 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +53,8 @@ class Callbacks:
         several = callbacks if isinstance(callbacks, Sequence) else [] if callbacks is None else [callbacks]
         for callback in several:
             if not callable(callback):
-                raise TypeError(
-                    f"solve: callback must be a function callback(step, state, info) or a list of them, got {callback!r}."
-                )
+                expected = "a function callback(step, state, info) or a list of them"
+                raise TypeError(f"solve: callback must be {expected}, got {callback!r}.")
         self._all = tuple(several)
         self._named = {f"{type(c).__name__}.{i}": c for i, c in enumerate(several) if isinstance(c, Callback)}
 
@@ -99,38 +100,28 @@ class CSVLog(Callback):
 
     def __init__(self, path: str | os.PathLike[str], every: Any = 1) -> None:
         self._path, self._every = Path(path), whole("CSVLog: every", every)
-        self._size, self._pending, self._failing = (
-            0,
-            "",
-            False,
-        )  # bytes of the file that are good; text not in it yet
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
         kept = ""
         if self._path.exists():
-            with open(self._path, newline="", encoding="utf-8", errors="replace") as file:
-                lines = file.read().splitlines(keepends=True)
+            lines = self._path.read_bytes().decode(errors="replace").splitlines(keepends=True)
             if lines and not lines[0].startswith("step,"):
-                raise ValueError(
-                    f"CSVLog: {self._path} is no training log: it starts with {lines[0][:40]!r}."
-                )
-            lines = [
-                line for line in lines if line.endswith("\n")
-            ]  # a process that was killed may have left half a line
+                starts = f"it starts with {lines[0][:40]!r}"
+                raise ValueError(f"CSVLog: {self._path} is no training log: {starts}.")
+            whole_lines = [line for line in lines if line.endswith("\n")]  # the last one may be half written
             if step > 0:
-                kept = "".join(lines[:1] + [row for row in lines[1:] if int(row.partition(",")[0]) <= step])
+                rows = [row for row in whole_lines[1:] if int(row.partition(",")[0]) <= step]
+                kept = "".join(whole_lines[:1] + rows)
         with whole_file(self._path) as file:
             file.write(kept.encode())
-        self._size, self._pending, self._failing = len(kept.encode()), "", False
+        self._size = len(kept.encode())  # bytes of the file that are good
+        self._pending, self._failing = "", False  # text that is not in the file yet; whether writing fails
 
     def __call__(self, step: int, state: Any, info: Info) -> None:
         for number, values in _rows(step, info, self._every):
             if not self._size and not self._pending:
                 self._pending = ",".join(["step", *values]) + "\n"
             self._pending += ",".join([str(number), *(str(value) for value in values.values())]) + "\n"
-        self._write()
-
-    def _write(self) -> None:
         try:
             with open(self._path, "r+b") as file:
                 file.seek(self._size)  # over half a row, where the disk was full
@@ -138,11 +129,8 @@ class CSVLog(Callback):
                 file.write(self._pending.encode())
         except OSError as error:
             if not self._failing:
-                warnings.warn(
-                    f"CSVLog: {self._path} cannot be written ({error}); rows are kept, and written when it can.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                why = f"cannot be written ({error}); rows are kept, and written when it can"
+                warnings.warn(f"CSVLog: {self._path} {why}.", RuntimeWarning, stacklevel=2)
             self._failing = True
             return
         self._size += len(self._pending.encode())
@@ -158,16 +146,12 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: str | os.PathLike[str], every: Any = 10) -> None:
         self._folder, self._every = Path(folder), whole("TensorBoard: every", every)
-        try:
-            from tensorboardX import SummaryWriter  # type: ignore
-        except ImportError:
-            try:
-                from torch.utils.tensorboard import SummaryWriter  # type: ignore
-            except ImportError as error:
-                needs = "needs tensorboardX, or PyTorch with tensorboard: pip install tensorboardX"
-                raise ImportError(f"TensorBoard: {needs}.") from error
-        self._make: Any = SummaryWriter
-        self._writer: Any = None
+        for module in ("tensorboardX", "torch.utils.tensorboard"):
+            with suppress(ImportError):
+                self._make: Any = import_module(module).SummaryWriter
+                return
+        needs = "needs tensorboardX, or PyTorch with tensorboard: pip install tensorboardX"
+        raise ImportError(f"TensorBoard: {needs}.")
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
         self._writer = self._make(str(self._folder), purge_step=step + 1)
@@ -199,31 +183,30 @@ class EarlyStop(Callback):
         if not target_error > 0:
             raise ValueError(f"EarlyStop: target_error must be positive, got {target_error!r}.")
         self._target, self._patience = target_error, whole("EarlyStop: patience", patience)
-        self._sums: dict[str, np.ndarray] = {}  # over the steps since it last looked
-        self._before: np.ndarray | None = None  # mean energies when it last looked
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
-        self._sums = {name: memory[name] for name in memory if name != "before"}
-        self._before = memory.get("before")
+        self._memory = dict(
+            memory
+        )  # sums over the steps since it last looked, and the mean energies "before"
 
     def __call__(self, step: int, state: Any, info: Info) -> bool:
         new = {"energies": info["energies"], "steps": np.ones(len(info["energies"]))}
         if "residuals" in info:
             new["squares"] = info["residuals"].astype(float) ** 2
-        self._sums = {
-            name: self._sums.get(name, 0.0) + rows.sum(0, dtype=float) for name, rows in new.items()
+        sums = {
+            name: np.asarray(self._memory.get(name, 0.0) + rows.sum(0, dtype=float))
+            for name, rows in new.items()
         }
-        steps = self._sums["steps"]
-        if steps < self._patience:
+        if sums["steps"] < self._patience:
+            self._memory = {**self._memory, **sums}
             return False
-        energies = self._sums["energies"] / steps
-        if "squares" in self._sums:
-            errors = self._sums["squares"] / steps / max(energy_scale(energies), 1e-300)
+        energies = sums["energies"] / sums["steps"]
+        if "squares" in sums:
+            errors = sums["squares"] / sums["steps"] / max(energy_scale(energies), 1e-300)
         else:
-            errors = np.abs(energies - (np.inf if self._before is None else self._before))
-        self._sums, self._before = {}, energies
+            errors = np.abs(energies - self._memory.get("before", np.inf))
+        self._memory = {"before": energies}
         return bool((errors < self._target).all())
 
     def memory(self) -> dict[str, np.ndarray]:
-        before = {} if self._before is None else {"before": self._before}
-        return {**{name: np.asarray(value) for name, value in self._sums.items()}, **before}
+        return self._memory

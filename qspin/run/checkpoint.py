@@ -125,11 +125,9 @@ class Checkpoints:
         self.latest: Progress | None = None  # what the newest good file holds
         self._identity, self._every = identity, every
         self._saved_at, self._failing = time.monotonic(), False
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(
-                f"solve: there is no folder {self.path.parent} for the checkpoint {path}."
-            )
-        for leftover in self.path.parent.iterdir():  # half written by processes that were killed
+        if not (folder := self.path.parent).is_dir():
+            raise FileNotFoundError(f"solve: there is no folder {folder} for the checkpoint {path}.")
+        for leftover in folder.iterdir():  # half written by processes that were killed
             if re.fullmatch(re.escape(f".{self.path.name}.") + r"\d+\.part", leftover.name):
                 leftover.unlink(missing_ok=True)
         probe = partial_path(self.path)
@@ -155,12 +153,9 @@ class Checkpoints:
             write_npz(self.path, _contents(progress, self._identity), previous)
         except OSError as error:
             if not self._failing:
-                warnings.warn(
-                    f"solve: the checkpoint {self.path} cannot be written at step {progress.step} ({error}). Training goes on, "
-                    f"and tries again every {self._every:g} s.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                why = f"cannot be written at step {progress.step} ({error}). Training goes on, and tries again every"
+                text = f"solve: the checkpoint {self.path} {why} {self._every:g} s."
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
             self._failing = True
             return False
         finally:
@@ -175,9 +170,7 @@ class Checkpoints:
         Raises ValueError for the file of another run, of a newer format, or where no file is good.
         """
         problems = [] if self.path.exists() else [f"the checkpoint {self.path} is missing"]
-        for path in (self.path, self.previous):
-            if not path.exists():
-                continue
+        for path in filter(Path.exists, (self.path, self.previous)):
             try:
                 contents = _read(path)
             except Exception as error:
@@ -187,55 +180,44 @@ class Checkpoints:
             if path == self.path:
                 self.latest = progress
             else:
-                warnings.warn(
-                    f"solve: {problems[0]}. Going on from the one before it, {path}, at step {progress.step}; to start again, "
-                    "delete that too.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                before = f"Going on from the one before it, {path}, at step {progress.step}"
+                text = f"solve: {problems[0]}. {before}; to start again, delete that too."
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
             _log.info("resumed at step %d from %s", progress.step, path)
             return progress
         if self.path.exists() or self.previous.exists():
-            raise ValueError(
-                f"solve: no checkpoint can be read: {'; '.join(problems)}. Delete what is damaged and start again."
-            )
+            why = f"no checkpoint can be read: {'; '.join(problems)}"
+            raise ValueError(f"solve: {why}. Delete what is damaged and start again.")
         return None
 
     def _progress(self, path: Path, contents: Arrays, fresh: Any) -> Progress:
-        if "format" in contents and int(contents["format"]) > FORMAT_VERSION:
-            raise ValueError(
-                f"solve: the checkpoint {path} has format {contents['format']}, this qspin reads up to {FORMAT_VERSION}: "
-                "update qspin, or use another checkpoint file."
-            )
+        if int(contents.get("format", 0)) > FORMAT_VERSION:
+            newer = f"has format {contents['format']}, this qspin reads up to {FORMAT_VERSION}: update qspin"
+            raise ValueError(f"solve: the checkpoint {path} {newer}, or use another checkpoint file.")
         leaves, structure = jax.tree.flatten(fresh)
         stored = [contents.get(f"state/{i}") for i in range(len(leaves))]
         same_shapes = [np.shape(a) for a in stored if a is not None] == [np.shape(b) for b in leaves]
         if str(contents.get("identity")) != self._identity or not same_shapes:
-            raise ValueError(
-                f"solve: the checkpoint {path} belongs to a run with another problem, n_states, method or "
-                "seed. Use the same settings, or another checkpoint file."
-            )
+            other = "belongs to a run with another problem, n_states, method or seed. Use the same settings"
+            raise ValueError(f"solve: the checkpoint {path} {other}, or another checkpoint file.")
         # The leaves of the fresh state carry the types; float64 ones need the flag to stay float64.
-        with precision.precision("float64"):
+        with precision.double_precision():
             state = [jnp.asarray(a, leaf.dtype) for a, leaf in zip(stored, leaves, strict=True)]
+        history: dict[str, np.ndarray] = {}
         memories: dict[str, dict[str, np.ndarray]] = {}
-        for name, values in _under("callback/", contents).items():
-            owner, _, key = name.partition("/")
-            memories.setdefault(owner, {})[key] = values
-        history = _under("history/", contents)
-        return Progress(
-            jax.tree.unflatten(structure, state),
-            (history,) if history else (),
-            float(contents["seconds"]),
-            bool(contents["finished"]),
-            memories,
-        )
+        for place, values in contents.items():
+            kind, _, name = place.partition("/")
+            if kind == "history":
+                history[name] = values
+            elif kind == "callback":
+                owner, _, name = name.partition("/")
+                memories.setdefault(owner, {})[name] = values
+        records = (history,) if history else ()
+        seconds, finished = float(contents["seconds"]), bool(contents["finished"])
+        return Progress(jax.tree.unflatten(structure, state), records, seconds, finished, memories)
 
 
 def _contents(progress: Progress, identity: str) -> dict[str, np.ndarray]:
-    memories = {
-        f"{owner}/{key}": v for owner, memory in progress.memories.items() for key, v in memory.items()
-    }
     named = {
         "format": FORMAT_VERSION,
         "identity": identity,
@@ -243,8 +225,9 @@ def _contents(progress: Progress, identity: str) -> dict[str, np.ndarray]:
         "finished": progress.finished,
         **{f"state/{i}": leaf for i, leaf in enumerate(jax.tree.leaves(progress.state))},
         **{f"history/{name}": values for name, values in joined(progress.records).items()},
-        **{f"callback/{name}": values for name, values in memories.items()},
     }
+    for owner, memory in progress.memories.items():
+        named |= {f"callback/{owner}/{name}": values for name, values in memory.items()}
     contents = {name: np.asarray(values) for name, values in named.items()}
     return {**contents, "digest": np.array(_digest(contents))}
 
@@ -273,16 +256,10 @@ def _digest(contents: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _under(prefix: str, contents: Arrays) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): values for name, values in contents.items() if name.startswith(prefix)}
-
-
 def identity_of(problem: Problem, n_states: int, method: Method, seed: int) -> str:
     """A fingerprint of what is being trained, so that a checkpoint is not taken up by another run."""
     with precision.double_precision():
-        unit = np.random.default_rng(0).uniform(
-            1e-9, 1 - 1e-9, (64, problem.dim)
-        )  # in a box V was found finite there
+        unit = np.random.default_rng(0).uniform(1e-9, 1 - 1e-9, (64, problem.dim))  # V was finite there
         points = np.asarray(problem.domain.from_unit(jnp.asarray(unit)))
         if problem.local_form is not None:
             values = problem.potential_values(points)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -53,18 +53,15 @@ class Console:
     def _print(self, text: object) -> None:
         try:
             print(text, file=self.out, flush=True)
-        except (
-            BrokenPipeError
-        ):  # nobody reads on, as in `qspin list | head -1`; files and exit status still count
+        except BrokenPipeError:  # nobody reads on, as in `qspin list | head -1`; the exit status still counts
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, which scripts can rely on.
+    """Run the command line; returns the exit status, which scripts can rely on: `qspin --help` lists what each means.
 
-    0: done (and, for `validate` and `compare`, everything agrees); 1: `validate`, `compare` or `info --check` found a
-    disagreement; 2: input that cannot work; 3: training broke down; 130: interrupted. Results go to stdout, errors and remarks
-    to stderr; with --json stdout holds one JSON document, or nothing where the status is 2, 3 or 130.
+    Results go to stdout, errors and remarks to stderr; with --json stdout holds one JSON document, or nothing where the status
+    is 2, 3 or 130.
     """
     try:
         options = parsed(sys.argv[1:] if arguments is None else arguments)
@@ -89,25 +86,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-# --- the commands
+# --- the commands: each function is one, its docstring is its help, and it returns the exit status
+
+_Arguments = dict[str, dict[str, Any]]  # what argparse needs to know, by flag
+_COMMANDS: dict[str, tuple[Any, str, _Arguments]] = {}  # function, examples, arguments of its own
+_RUN = {"type": Path, "metavar": "RUN", "help": "run folder"}
+_SOLVED = {"type": Path, "help": "spectrum file (.npz) or run folder"}
 
 
+def _command(examples: str, arguments: _Arguments | None = None) -> Callable[[Any], Any]:
+    def registered(run: Any) -> Any:
+        _COMMANDS[run.__name__.strip("_")] = run, examples, arguments or {}
+        return run
+
+    return registered
+
+
+@_command(
+    """  qspin solve hydrogen_2d                                     a problem that comes with qspin
+  qspin solve my_problem.py --states 9 --method spin --steps 50000 --out runs/mine
+  qspin solve --potential "-1/r" --dim 2 --box -60 60 --singularity 0 0 --mass 0.5
+  qspin solve --potential "0.5*r**2 + 0.1*x0**2*x3**2" --space --dim 4 --method sampled-ritz
+  qspin solve my_problem.py --method my_module:MyMethod --order 8
+  qspin solve --settings run.toml --seed 1 --json             a file of settings; flags win"""
+)
 def _solve(options: argparse.Namespace, console: Console) -> int:
+    """Solve a problem, compare it with a grid, write spectra and pictures."""
     settings = _settings(options)
     todo = job(settings)
     _note_changes(settings, console)
     with run_folder.new_run(todo, console.note):
-        return _run_in(todo.out, todo, console)
+        return _carry_out(todo, console)
 
 
+@_command("  qspin resume runs/h2d", {"folder": _RUN})
 def _resume(options: argparse.Namespace, console: Console) -> int:
+    """Go on with an interrupted run, from its last checkpoint."""
     settings = run_folder.read_run(options.folder)
     _note_changes(settings, console)
     if run_folder.is_finished(options.folder):
-        console.note(
-            f"the run in {options.folder} is finished: nothing is trained, the states are evaluated again."
-        )
-    return _run_in(options.folder, job(settings), console)
+        evaluated = "is finished: nothing is trained, the states are evaluated again"
+        console.note(f"the run in {options.folder} {evaluated}.")
+    return _carry_out(job(settings), console)
 
 
 def _note_changes(settings: Settings, console: Console) -> None:
@@ -119,30 +139,31 @@ def _note_changes(settings: Settings, console: Console) -> None:
         console.note(f"the settings were made with {'; '.join(changed)}: the last digits may differ.")
 
 
-def _run_in(folder: Path, todo: Job, console: Console) -> int:
+def _carry_out(todo: Job, console: Console) -> int:
     """Solve, compare with the grid or the closed form, draw, and say so."""
+    from qspin.draw import save_all  # Matplotlib: not before it is needed
+
+    folder, problem, n_states = todo.out, todo.problem, todo.n_states
     checkpoint, progress = run_folder.checkpoint(folder, todo), False if console.quiet else None
-    spectrum = solve(
-        todo.problem, todo.n_states, todo.method, seed=todo.seed, progress=progress, checkpoint=checkpoint
-    )
+    spectrum = solve(problem, n_states, todo.method, seed=todo.seed, progress=progress, checkpoint=checkpoint)
     reference, comparison = None, None
-    console.say(run_folder.keep_spectrum(folder, spectrum))
-    if todo.reference is not None and spectrum.method != "grid":
-        if todo.problem.dim > 3:
-            console.note(
-                f"nothing is compared with a grid, which does not reach {todo.problem.dim} dimensions."
-            )
-        else:
-            reference = solve(todo.problem, todo.n_states, todo.reference, seed=todo.seed)
-            run_folder.keep_spectrum(folder, reference, judged=False)
-            comparison = spectrum.compare(reference)
-            console.say(f"\n{reference}")
+    spectrum.save(folder / run_folder.SPECTRUM)
+    console.say(spectrum)
+    if spectrum.method == "grid":
+        spectrum.save(folder / run_folder.GRID)
+    elif todo.reference is not None and problem.dim > 3:
+        console.note(f"nothing is compared with a grid, which does not reach {problem.dim} dimensions.")
+    elif todo.reference is not None:
+        reference = solve(problem, n_states, todo.reference, seed=todo.seed)
+        reference.save(folder / run_folder.GRID)
+        comparison = spectrum.compare(reference)
+        console.say(f"\n{reference}")
     if comparison is None and spectrum.exact is not None:
         comparison = spectrum.compare_with_exact()
     if comparison is not None:
         console.say(f"\n{' against '.join(comparison.labels)}:\n{comparison}")
         run_folder.keep_comparison(folder, comparison)
-    run_folder.draw(folder, spectrum, reference)
+    save_all(spectrum, folder, reference)
     files = sorted(path.name for path in folder.iterdir())
     console.say(f"\nwritten to {folder}: {', '.join(files)}")
     record = {
@@ -163,7 +184,9 @@ def _record(spectrum: Spectrum) -> dict[str, Any]:
     return {"problem": spectrum.name, **values, "seconds": spectrum.provenance.get("seconds")}
 
 
+@_command('  qspin validate harmonic_2d\n  qspin validate --potential "x**4" --box -5 5 --json')
 def _validate(options: argparse.Namespace, console: Console) -> int:
+    """Solve a problem two ways and against its closed form; exit 0 if all agree."""
     from qspin.run.validation import validate
 
     todo, progress = job(_settings(options)), False if console.quiet else None
@@ -174,135 +197,107 @@ def _validate(options: argparse.Namespace, console: Console) -> int:
     return 0 if judged.ok else 1
 
 
+@_command(
+    "  qspin compare runs/h2d/spectrum.npz runs/h2d_spin",
+    {"first": _SOLVED, "second": {"type": Path, "help": "the reference"}},
+)
 def _compare(options: argparse.Namespace, console: Console) -> int:
+    """Compare two spectra level by level; exit 0 if all agree."""
     paths = (options.first, options.second)
     first, second = (run_folder.read_spectra(path)[0] for path in paths)
     comparison = first.compare(second)
     ok = bool(comparison.agrees.all())
     if not console.quiet:
         console.say(f"{options.first} against {options.second}:\n{comparison}")
-    console.document({**comparison.to_dict(), "files": [str(path) for path in paths], "all_agree": ok})
+    console.document({**comparison.to_dict(), "files": list(map(str, paths)), "all_agree": ok})
     return 0 if ok else 1
 
 
+@_command(
+    "  qspin plot runs/h2d --states 0 3 8 --density --contours 6",
+    {
+        "folder": {**_SOLVED, "metavar": "RUN"},
+        "--states": {"type": int, "nargs": "+", "metavar": "K", "help": "orbitals to draw (default: all)"},
+        "--density": {"action": "store_const", "const": True, "help": "draw |ψ|² instead of ψ"},
+        "--contours": {"type": int, "metavar": "N", "help": "contours of V on planes (default: none)"},
+    },
+)
 def _plot(options: argparse.Namespace, console: Console) -> int:
+    """Draw the pictures of a run again, or of a spectrum file."""
+    from qspin.draw import save_all
+
     spectrum, reference = run_folder.read_spectra(options.folder)
     folder = options.folder if options.folder.is_dir() else options.folder.parent
     choices = {name: getattr(options, name) for name in ("states", "density", "contours")}
     given = {name: value for name, value in choices.items() if value is not None}
-    return _written(run_folder.draw(folder, spectrum, reference, **given), console)
+    return _written(save_all(spectrum, folder, reference, **given), console)
 
 
+@_command("  qspin report runs/h2d", {"folder": _RUN})
 def _report(options: argparse.Namespace, console: Console) -> int:
+    """Write one HTML page about a run; prints its path."""
     return _written([run_folder.report(options.folder)], console)
 
 
 def _written(paths: list[Path], console: Console) -> int:
+    names = list(map(str, paths))
     if not console.quiet:
-        console.say("\n".join(str(path) for path in paths))
-    console.document({"files": [str(path) for path in paths]})
+        console.say("\n".join(names))
+    console.document({"files": names})
     return 0
 
 
+@_command(
+    "  qspin list my_problems --json",
+    {"folder": {"type": Path, "nargs": "?", "help": "folder to look in (default: shipped problems)"}},
+)
 def _list(options: argparse.Namespace, console: Console) -> int:
+    """List problem files."""
     if options.folder is not None and not options.folder.is_dir():
         raise SettingsError(f"{options.folder} is not a folder.")
     paths = sorted(options.folder.glob("*.py")) if options.folder else list(shipped_problems().values())
     width = max((len(path.stem) for path in paths), default=0)
     entries: list[dict[str, Any]] = []
     for path in paths:
-        entry: dict[str, Any] = {"name": path.stem, "path": str(path)}
         try:
             file = load_problem(path)
-            entry |= {"dim": file.problem.dim, "states": file.n_states, "title": file.title}
-            entry["presets"] = list(file.presets)
-            console.say(f"{path.stem:<{width}}  {file.problem.dim}D  {file.n_states:>3} states  {file.title}")
+            facts = {"dim": file.problem.dim, "states": file.n_states, "title": file.title}
+            facts["presets"] = list(file.presets)
+            text = f"{file.problem.dim}D  {file.n_states:>3} states  {file.title}"
         except ProblemFileError as error:
-            entry["error"] = str(error)
-            console.say(f"{path.stem:<{width}}  {error}")
-        entries.append(entry)
+            facts, text = {"error": str(error)}, str(error)
+        console.say(f"{path.stem:<{width}}  {text}")
+        entries.append({"name": path.stem, "path": str(path), **facts})
     console.document(entries)
     return 0
 
 
+@_command(
+    "  qspin info --check",
+    {"--check": {"action": "store_true", "help": "compare compiled code with eager code and NumPy"}},
+)
 def _info(options: argparse.Namespace, console: Console) -> int:
+    """Versions and devices."""
     import jax
 
     facts: dict[str, Any] = {**precision.describe(), "devices": [str(device) for device in jax.devices()]}
     for name, value in facts.items():
         console.say(f"{name:<13}{', '.join(value) if isinstance(value, list) else value}")
-    result = None
+    ok = True
     if options.check:
         from qspin.methods.spin.driver import self_test_case
 
         with precision.double_precision():
             result = precision.self_test([self_test_case()])
         console.say(result)
-        facts["self_test"] = {"ok": result.ok, "report": str(result).splitlines()}
+        ok = result.ok
+        facts["self_test"] = {"ok": ok, "report": str(result).splitlines()}
     console.document(facts)
-    return 0 if result is None or result.ok else 1
+    return 0 if ok else 1
 
 
 # --- what can be typed
 
-_FOLDER = {"type": Path, "metavar": "RUN", "help": "run folder"}
-_SOLVED = "spectrum file (.npz) or run folder"
-# Name: function, help, arguments beside the settings, examples.
-_COMMANDS: dict[str, tuple[Any, str, dict[str, dict[str, Any]], str]] = {
-    "solve": (
-        _solve,
-        "solve a problem, compare it with a grid, write spectra and pictures",
-        {},
-        """  qspin solve hydrogen_2d                                     a problem that comes with qspin
-  qspin solve my_problem.py --states 9 --method spin --steps 50000 --out runs/mine
-  qspin solve --potential "-1/r" --dim 2 --box -60 60 --singularity 0 0 --mass 0.5
-  qspin solve --potential "0.5*r**2 + 0.1*x0**2*x3**2" --space --dim 4 --method sampled-ritz
-  qspin solve my_problem.py --method my_module:MyMethod --order 8
-  qspin solve --settings run.toml --seed 1 --json             a file of settings; flags win""",
-    ),
-    "resume": (_resume, "go on with an interrupted run, from its last checkpoint", {"folder": _FOLDER}, ""),
-    "validate": (
-        _validate,
-        "solve a problem two ways and against its closed form; exit 0 if all agree",
-        {},
-        '  qspin validate harmonic_2d\n  qspin validate --potential "x**4" --box -5 5 --json',
-    ),
-    "compare": (
-        _compare,
-        "compare two spectra level by level; exit 0 if all agree",
-        {"first": {"type": Path, "help": _SOLVED}, "second": {"type": Path, "help": "the reference"}},
-        "  qspin compare runs/h2d/spectrum.npz runs/h2d_spin",
-    ),
-    "plot": (
-        _plot,
-        "draw the pictures of a run again, or of a spectrum file",
-        {
-            "folder": {"type": Path, "metavar": "RUN", "help": _SOLVED},
-            "--states": {
-                "type": int,
-                "nargs": "+",
-                "metavar": "K",
-                "help": "orbitals to draw (default: all)",
-            },
-            "--density": {"action": "store_const", "const": True, "help": "draw |ψ|² instead of ψ"},
-            "--contours": {"type": int, "metavar": "N", "help": "contours of V on planes (default: none)"},
-        },
-        "  qspin plot runs/h2d --states 0 3 8 --density --contours 6",
-    ),
-    "report": (_report, "write one HTML page about a run; prints its path", {"folder": _FOLDER}, ""),
-    "list": (
-        _list,
-        "list problem files",
-        {"folder": {"type": Path, "nargs": "?", "help": "folder to look in (default: shipped problems)"}},
-        "  qspin list my_problems --json",
-    ),
-    "info": (
-        _info,
-        "versions and devices",
-        {"--check": {"action": "store_true", "help": "compare compiled code with eager code and NumPy"}},
-        "  qspin info --check",
-    ),
-}
 _METHOD_HELP = f"""methods: {", ".join(METHODS)}, or module:Class of any other.
 Each of their settings, as in help(qspin.SpIN), is a flag, too, with a value as in a settings file:
   --steps 50000  --batch-size 512  --tolerance 1e-7  --widths "[64, 64]"  --estimator jacobian
@@ -321,36 +316,39 @@ is 2, 3 or 130.
 """
 
 
-def _arguments(command: str) -> dict[str, dict[str, Any]]:
+# What is typed otherwise than as --KEY.
+_FLAGS = {"problem.file": "problem.file", "problem.singularities": "--singularity", "method.name": "--method"}
+_FLAGS |= {"run.grid": "--no-grid"}
+
+
+def _arguments(command: str) -> _Arguments:
     """What a command takes, by flag: for solve and validate all settings, as tables of `KEYS` hold them."""
     arguments = dict(_COMMANDS[command][2])
     if command in ("solve", "validate"):
         arguments["--settings"] = {"type": Path, "metavar": "TOML", "help": "a file of settings; flags win"}
-        for table, keys in KEYS.items():
-            for key, (kind, text) in keys.items():
-                if key != "source" and not (command == "validate" and key in ("out", "grid")):
-                    flag, options = _flag(table, key, kind)
-                    arguments[flag] = {**options, "help": text}
+        left_out = {"problem.source"} | ({"run.out", "run.grid"} if command == "validate" else set())
+        for place in (f"{table}.{key}" for table, keys in KEYS.items() for key in keys):
+            if place not in left_out:
+                arguments[_FLAGS.get(place, f"--{place.partition('.')[2]}")] = _flag(place)
     arguments["--json"] = {"action": "store_true", "help": "print one JSON document instead of tables"}
     arguments["--quiet"] = {"action": "store_true", "help": "no progress bar, no remarks, no paths"}
     return arguments
 
 
-def _flag(table: str, key: str, kind: Any) -> tuple[str, dict[str, Any]]:
-    """A setting as a flag: its name and what argparse needs to know."""
+def _flag(place: str) -> dict[str, Any]:
+    """What argparse needs to know of a setting."""
+    table, _, key = place.partition(".")
+    kind, text = KEYS[table][key]
+    if key == "file":
+        return {"nargs": "?", "metavar": "FILE", "help": text}
     depth, kind = 0, get_args(kind)[-1] if isinstance(kind, UnionType) else kind
     while get_origin(kind) is list:
         depth, kind = depth + 1, get_args(kind)[0]
-    if key == "file":
-        return f"{table}.{key}", {"nargs": "?", "metavar": "FILE"}
-    flag = {"singularities": "--singularity", "grid": "--no-grid"}.get(key, f"--{key}")
-    options: dict[str, Any] = {"dest": f"{table}.{key}"}
+    options: dict[str, Any] = {"dest": place, "help": text}
     if kind is bool:
-        options |= {"action": "store_const", "const": key != "grid"}
-    else:
-        options |= {"type": kind, "metavar": key.upper(), "nargs": "+" if depth else None}
-        options |= {"action": "append"} if depth == 2 else {}
-    return "--method" if table == "method" else flag, options
+        return {**options, "action": "store_const", "const": key != "grid"}
+    options |= {"type": kind, "metavar": key.upper(), "nargs": "+" if depth else None}
+    return {**options, "action": "append"} if depth == 2 else options
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:
@@ -358,26 +356,23 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
 
     Raises ValueError for a flag that is neither; ends the process, as argparse does, for --help and other errors.
     """
-    shape = argparse.RawDescriptionHelpFormatter
+    common: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     top = argparse.ArgumentParser(
         prog="qspin",
         description="Many eigenstates of the Schrödinger equation, with error bars.",
-        epilog=f"examples:\n{_COMMANDS['solve'][3]}\n  qspin COMMAND --help\n\n{_STATUS}",
-        formatter_class=shape,
-        allow_abbrev=False,
+        epilog=f"examples:\n{_COMMANDS['solve'][1]}\n  qspin COMMAND --help\n\n{_STATUS}",
+        **common,
     )
     top.add_argument("--version", action="version", version=f"qspin {_VERSION}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, (run, text, _, examples) in _COMMANDS.items():
-        more = _METHOD_HELP if name in ("solve", "validate") else ""
-        examples = examples or f"  qspin {name} runs/h2d"
+    for name, (run, examples, _) in _COMMANDS.items():
+        text, more = run.__doc__, _METHOD_HELP if name in ("solve", "validate") else ""
         sub = commands.add_parser(
             name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
+            help=text[0].lower() + text[1:].rstrip("."),
+            description=text,
             epilog=f"examples:\n{examples}\n\n{more}{_STATUS}",
-            formatter_class=shape,
-            allow_abbrev=False,
+            **common,
         )
         # A formula such as -1/r, a number such as -4e1: what begins with one minus sign is a value, not a flag.
         sub._negative_number_matcher = re.compile("-[^-]")
@@ -400,9 +395,8 @@ def _without_method_settings(words: list[str], known: set[str]) -> tuple[list[st
             continue
         value = value if equals else next(queue, "--")
         if value.startswith("--"):
-            raise SettingsError(
-                f"{flag} is no flag of `qspin {words[0]}`, nor a setting of a method with a value."
-            )
+            no = f"is no flag of `qspin {words[0]}`, nor a setting of a method with a value"
+            raise SettingsError(f"{flag} {no}.")
         given[flag[2:].replace("-", "_")] = value_of(value)
     return rest, given
 

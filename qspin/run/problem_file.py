@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,16 +48,14 @@ def load_problem(path: str | os.PathLike[str], source: bytes | None = None) -> P
     try:
         exec(compile(code, str(found), "exec", dont_inherit=True), vars(module))
     except Exception as error:
-        raise ProblemFileError(
-            f"problem file {path} raises {type(error).__name__}{_line(error, found)}: {error}"
-        ) from error
+        what = f"raises {type(error).__name__}{_line(error, found)}: {error}"
+        raise ProblemFileError(f"problem file {path} {what}") from error
     problem = getattr(module, "problem", None)
     if problem is None:
         raise ProblemFileError(f"problem file {path} does not define `problem = qspin.Problem(...)`.")
     if not isinstance(problem, Problem):
-        raise ProblemFileError(
-            f"problem file {path}: `problem` must be a qspin.Problem, got {type(problem).__name__} {problem!r}."
-        )
+        got = f"{type(problem).__name__} {problem!r}"
+        raise ProblemFileError(f"problem file {path}: `problem` must be a qspin.Problem, got {got}.")
     title = (module.__doc__ or problem.name).strip().splitlines()[0]
     n_states, presets = getattr(module, "n_states", 6), getattr(module, "presets", {})
     return ProblemFile(found, problem, n_states, title, presets, code)
@@ -78,11 +77,8 @@ def _found(path: str | os.PathLike[str]) -> Path:
 
 def _line(error: BaseException, path: Path) -> str:
     """Where in the file an error arose, as ", line 7"."""
-    line, trace = getattr(error, "lineno", None), error.__traceback__
-    while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename) == path:
-            line = trace.tb_lineno
-        trace = trace.tb_next
+    inside = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    line = inside[-1] if inside else getattr(error, "lineno", None)
     return f" at line {line}" if line else ""
 
 

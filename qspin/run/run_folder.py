@@ -10,9 +10,8 @@ checkpoint.npz   of methods that train
 from __future__ import annotations
 
 import json
-import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,21 +24,26 @@ from qspin.numerics import precision
 from qspin.run.settings import Job, Settings, SettingsError, read_settings
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.spectrum import Spectrum
-from qspin.spectrum.store import whole_file
+from qspin.spectrum.store import load, whole_file
 
 __all__ = [
-    "draw",
+    "checkpoint",
+    "is_finished",
     "json_text",
     "keep_comparison",
-    "keep_spectrum",
     "new_run",
     "read_run",
     "read_spectra",
     "report",
 ]
 
-_SETTINGS, _PROBLEM, _SPECTRUM, _GRID = "settings.toml", "problem.py", "spectrum.npz", "grid.npz"
-_COMPARISON, _CHECKPOINT = "comparison.json", "checkpoint.npz"
+SPECTRUM, GRID = "spectrum.npz", "grid.npz"
+_SETTINGS, _PROBLEM, _COMPARISON, _CHECKPOINT = (
+    "settings.toml",
+    "problem.py",
+    "comparison.json",
+    "checkpoint.npz",
+)
 
 
 @contextmanager
@@ -51,7 +55,7 @@ def new_run(job: Job, note: Callable[[str], None]) -> Iterator[None]:
     """
     folder, earlier = job.out, None
     try:
-        if (folder / _SETTINGS).exists() or (folder / _SPECTRUM).exists():
+        if (folder / _SETTINGS).exists() or is_finished(folder):
             names = (folder.with_name(f"{folder.name}.{n}") for n in range(1, 10_000))
             earlier = folder.rename(next(name for name in names if not name.exists()))
         try:
@@ -64,7 +68,7 @@ def new_run(job: Job, note: Callable[[str], None]) -> Iterator[None]:
             raise SettingsError(f"the output folder {folder} cannot be written: {error}.") from error
         yield
     except Exception:
-        if not any((folder / name).exists() for name in (_SPECTRUM, _CHECKPOINT)):
+        if not is_finished(folder) and not (folder / _CHECKPOINT).exists():
             with suppress(OSError):
                 for name in (_SETTINGS, _PROBLEM):
                     (folder / name).unlink(missing_ok=True)
@@ -90,22 +94,13 @@ def read_run(folder: Path) -> Settings:
 
 def is_finished(folder: Path) -> bool:
     """Whether the states are there already."""
-    return (folder / _SPECTRUM).exists()
+    return (folder / SPECTRUM).exists()
 
 
 def checkpoint(folder: Path, job: Job) -> Path | None:
     """Where training is saved to; None for a method that does not train on this problem."""
     trains = isinstance(job.method.for_problem(job.problem), IterativeMethod)
     return folder / _CHECKPOINT if trains else None
-
-
-def keep_spectrum(folder: Path, spectrum: Spectrum, judged: bool = True) -> Spectrum:
-    """Write the states that are `judged`, or those they are compared with; of the grid both are the same."""
-    if judged:
-        spectrum.save(folder / _SPECTRUM)
-    if not judged or spectrum.method == "grid":
-        spectrum.save(folder / _GRID)
-    return spectrum
 
 
 def keep_comparison(folder: Path, comparison: Comparison) -> None:
@@ -120,20 +115,11 @@ def _write(path: Path, text: bytes) -> None:
 
 def read_spectra(path: Path) -> tuple[Spectrum, Spectrum | None]:
     """The spectrum of a run folder, with that of the grid it was compared with; or that of a file."""
-    from qspin.spectrum.store import load
-
     if not path.is_dir():
         return load(path), None
-    spectrum = load(path / _SPECTRUM)
-    compared = spectrum.method != "grid" and (path / _GRID).exists()
-    return spectrum, load(path / _GRID) if compared else None
-
-
-def draw(folder: Path, spectrum: Spectrum, reference: Spectrum | None, **orbitals: Any) -> list[Path]:
-    """Draw the pictures, those of the orbitals with these options; their paths."""
-    from qspin import draw as pictures
-
-    return pictures.save_all(spectrum, folder, reference=reference, **orbitals)
+    spectrum = load(path / SPECTRUM)
+    compared = spectrum.method != "grid" and (path / GRID).exists()
+    return spectrum, load(path / GRID) if compared else None
 
 
 def report(folder: Path) -> Path:
@@ -142,8 +128,8 @@ def report(folder: Path) -> Path:
     Those are spectrum.npz and, where they exist, grid.npz and settings.toml. Raises FileNotFoundError where there is
     no spectrum.npz; ValueError for files that cannot be read.
     """
-    if not (folder / _SPECTRUM).is_file():
-        raise FileNotFoundError(f"report: {folder} is not a run folder: it has no {_SPECTRUM}.")
+    if not (folder / SPECTRUM).is_file():
+        raise FileNotFoundError(f"report: {folder} is not a run folder: it has no {SPECTRUM}.")
     spectrum, reference = read_spectra(folder)
     settings: dict[str, Any] = {}
     if (folder / _SETTINGS).is_file():
@@ -156,17 +142,11 @@ def report(folder: Path) -> Path:
 
 
 def json_text(record: Any) -> str:
-    """JSON of nested tables, lists, NumPy arrays and numbers; what is infinite or undefined becomes null."""
-    return json.dumps(_plain(record), indent=2, allow_nan=False)
+    """JSON of tables, lists and NumPy arrays within each other; numbers of arrays that are not finite become null."""
+    return json.dumps(record, indent=2, allow_nan=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if not isinstance(value, np.ndarray | np.generic):
+        return str(value)
+    return np.where(np.isfinite(value), value, np.array(None)).tolist()

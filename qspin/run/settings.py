@@ -24,7 +24,7 @@ from qspin.problem.domain import Box, Space
 from qspin.problem.expression import expression
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
-from qspin.run.problem_file import load_problem
+from qspin.run.problem_file import ProblemFile, load_problem
 from qspin.run.solve import default_method
 
 __all__ = [
@@ -111,19 +111,20 @@ class Settings:
 
     def overridden(self, flags: Settings) -> Settings:
         """These settings with others on top. Another problem or another method takes the place of the whole of the first."""
-        dropped: tuple[str, ...] = ()
-        if "file" in flags.problem:
-            dropped = tuple(self.problem)
-        elif "potential" in flags.problem:
-            dropped = (*_OF_A_FILE, "dim")
-        dropped += ("space",) * ("box" in flags.problem) + ("box", "periodic") * ("space" in flags.problem)
+        ousted = {
+            "file": self.problem,
+            "potential": (*_OF_A_FILE, "dim"),
+            "box": ["space"],
+            "space": ["box", "periodic"],
+        }
+        dropped = {key for given in flags.problem for key in ousted.get(given, ())}
         problem = {key: value for key, value in self.problem.items() if key not in dropped}
         same = flags.method.get("name") in (None, self.method.get("name"))
-        replaced = {"points"} if "points" in flags.run else set()
-        own = {key: value for key, value in self.method.items() if same and key not in replaced}
+        replaced = {"points"} & flags.run.keys()
+        method = {key: value for key, value in self.method.items() if same and key not in replaced}
         return Settings(
             {**problem, **flags.problem},
-            {**own, **flags.method},
+            {**method, **flags.method},
             {**self.run, **flags.run},
             self.made_with,
             self.source if "source" in problem else None,
@@ -170,9 +171,8 @@ def read_settings(path: Path) -> Settings:
         raise SettingsError(f"settings file {path} is no TOML: {error}.") from error
     for name, table in tables.items():
         if name not in (*KEYS, "made_with") or not isinstance(table, Mapping):
-            raise SettingsError(
-                f"settings file {path}: {name!r} is none of the tables [problem], [method], [run]."
-            )
+            tables_known = "[problem], [method], [run]"
+            raise SettingsError(f"settings file {path}: {name!r} is none of the tables {tables_known}.")
     problem, source = tables.setdefault("problem", {}), None
     if isinstance(problem.get("file"), str) and (beside := path.parent / problem["file"]).is_file():
         problem["file"] = str(beside)
@@ -192,41 +192,40 @@ def job(settings: Settings) -> Job:
     base: Method | None = None
     n_states, source = 6, None
     if "file" in settings.problem:
-        described, problem, base, n_states, source = _from_file(settings)
+        described, file = _from_file(settings)
+        n_states, source = file.n_states, file.source
+        preset = settings.problem.get("preset")
+        problem, base = (file.problem, None) if preset is None else file.presets[preset]
     elif "potential" in settings.problem:
         described, problem = _from_formula(settings.problem)
     else:
         raise SettingsError("[problem] names neither a `file` nor a `potential`.")
     run = {"states": n_states, "seed": 0, "grid": True, **settings.run}
-    out = run.pop("out", None) or Path("runs") / (
-        re.sub(r"[^\w.+-]+", "_", problem.name).lstrip("._") or "problem"
-    )
-    if run["states"] < 1:
-        raise SettingsError(f"n_states must be at least 1, got {run['states']}.")
+    folder = re.sub(r"[^\w.+-]+", "_", problem.name).lstrip("._") or "problem"
+    out = run.pop("out", None) or Path("runs", folder)
+    if (n_states := run["states"]) < 1:
+        raise SettingsError(f"n_states must be at least 1, got {n_states}.")
     points = run.get("points")
-    method = _method(settings.method, points, problem, run["states"], base)
-    reference = _method({"name": "grid"}, points, problem, run["states"], None) if run["grid"] else None
+    method = _method(settings.method, points, problem, n_states, base)
+    reference = _method({"name": "grid"}, points, problem, n_states, None) if run["grid"] else None
     complete = Settings(described, describe_method(method, settings.method), run)
-    return Job(problem, method, run["states"], run["seed"], reference, Path(out), complete, source)
+    return Job(problem, method, n_states, run["seed"], reference, Path(out), complete, source)
 
 
-def _from_file(settings: Settings) -> tuple[dict[str, Any], Problem, Method | None, int, bytes]:
-    """The table [problem], the problem, the preset's method, the file's number of states and its text."""
+def _from_file(settings: Settings) -> tuple[dict[str, Any], ProblemFile]:
+    """The table [problem], complete, and what the file defines."""
     table = settings.problem
-    foreign = [key for key in table if key not in _OF_A_FILE]
-    if foreign:
-        raise SettingsError(
-            f"{', '.join(foreign)}: not beside a problem file, which says all that itself; give a `potential` instead."
-        )
+    if foreign := [key for key in table if key not in _OF_A_FILE]:
+        advice = "not beside a problem file, which says all that itself; give a `potential` instead"
+        raise SettingsError(f"{', '.join(foreign)}: {advice}.")
     file = load_problem(table["file"], settings.source)
     described = {"file": str(file.path.resolve()), "source": "problem.py"}
-    if "preset" not in table:
-        return described, file.problem, None, file.n_states, file.source
-    if table["preset"] not in file.presets:
-        known = ", ".join(file.presets) or "none"
-        raise SettingsError(f"{file.path} has no preset {table['preset']!r}; it has: {known}.")
-    problem, method = file.presets[table["preset"]]
-    return {**described, "preset": table["preset"]}, problem, method, file.n_states, file.source
+    if "preset" in table:
+        described["preset"] = table["preset"]
+        if table["preset"] not in file.presets:
+            known = ", ".join(file.presets) or "none"
+            raise SettingsError(f"{file.path} has no preset {table['preset']!r}; it has: {known}.")
+    return described, file
 
 
 def _from_formula(table: Mapping[str, Any]) -> tuple[dict[str, Any], Problem]:
@@ -234,33 +233,31 @@ def _from_formula(table: Mapping[str, Any]) -> tuple[dict[str, Any], Problem]:
     for key in ("source", "preset"):
         if key in table:
             raise SettingsError(f"{key} belongs to a problem file, and a potential was given.")
-    box, space = table.get("box"), table.get("space", False)
-    if (box is None) != space:
-        raise SettingsError(
-            "a potential needs either a box (LOW HIGH, or LOW HIGH for each axis) or space without walls, and not both."
-        )
+    box, periodic = table.get("box"), table.get("periodic", False)
+    if (box is None) != table.get("space", False):
+        expected = "either a box (LOW HIGH, or LOW HIGH for each axis) or space without walls, and not both"
+        raise SettingsError(f"a potential needs {expected}.")
     axes = len(box) // 2 if box is not None and len(box) > 2 and len(box) % 2 == 0 else None
     potential = expression(table["potential"], table.get("dim", axes))
-    dim, mass = potential.dim, _one_or_all(table.get("mass", 1.0))
-    periodic, singularities = table.get("periodic", False), table.get("singularities", [])
-    described = {"potential": potential.text, "dim": dim}
+    dim = potential.dim
     domain: Box | Space
+    walls: dict[str, Any]
     if box is None:
         if periodic not in (False, [False] * dim):
             raise SettingsError("space without walls has no periodic axes; give a box.")
-        domain = Space(dim)
-        described["space"] = True
+        domain, walls = Space(dim), {"space": True}
     else:
         if len(box) not in (2, 2 * dim):
-            raise SettingsError(
-                f"box must be LOW HIGH for all axes, or LOW HIGH for each of {dim}, got {len(box)} numbers: {box}."
-            )
+            expected = f"LOW HIGH for all axes, or LOW HIGH for each of {dim}"
+            raise SettingsError(f"box must be {expected}, got {len(box)} numbers: {box}.")
         ends = box if len(box) == 2 * dim else box * dim
         domain = Box(ends[::2], ends[1::2], periodic)
-        described |= {"box": ends, "periodic": list(domain.periodic)}
+        walls = {"box": ends, "periodic": list(domain.periodic)}
+    mass, singularities = _one_or_all(table.get("mass", 1.0)), table.get("singularities", [])
     name = table.get("name", "potential")
-    described |= {"mass": mass, "singularities": singularities, "name": name}
-    return described, Problem(Kinetic(mass) + Potential(potential, singularities), domain, name=name)
+    rest = {"mass": mass, "singularities": singularities, "name": name}
+    hamiltonian = Kinetic(mass) + Potential(potential, singularities)
+    return {"potential": potential.text, "dim": dim, **walls, **rest}, Problem(hamiltonian, domain, name=name)
 
 
 def _one_or_all(values: Any) -> Any:
@@ -272,11 +269,10 @@ def _method(
 ) -> Method:
     """The method that is named, or the preset's; or `solve`'s own choice, or SpIN, where that lacks a setting that is given."""
     name = table.get("name")
-    if name is None and base is not None:
-        name = _name_of(base)
     if name is None:
-        choice = default_method(problem, n_states)
-        name = _name_of(choice) if {f.name for f in fields(choice)}.issuperset(table) else "spin"  # type: ignore[arg-type]
+        choice = base or default_method(problem, n_states)
+        served = base is not None or {setting.name for setting in fields(choice)}.issuperset(table)  # type: ignore[arg-type]
+        name = _name_of(choice) if served else "spin"
     if name == "grid" and points is not None:
         table = {"points": _one_or_all(points), **table}
     return build_method({**table, "name": name}, base)
@@ -291,9 +287,15 @@ def build_method(table: Mapping[str, Any], base: Method | None = None) -> Method
 
     Raises ValueError or TypeError for unknown names or fields, with the known ones, and for values that do not fit.
     """
-    kind = _method_class(table["name"])
-    given = _values(kind, table, str(table["name"]))
-    return replace(base, **given) if type(base) is kind else kind(**given)  # type: ignore[type-var]
+    name = table["name"]
+    kind = METHODS[name] if name in METHODS else _at_address(name) if ":" in name else None
+    if kind is None:
+        known = f"known are {', '.join(METHODS)}, and module:Class of any other"
+        raise ValueError(f"unknown method {name!r}; {known}.")
+    if not (isinstance(kind, type) and issubclass(kind, Method) and is_dataclass(kind)):
+        raise ValueError(f"{name} is no method: expected a dataclass that derives from qspin's Method.")
+    given = _values(kind, table, name)
+    return replace(base, **given) if type(base) is kind else kind(**given)
 
 
 def describe_method(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -303,24 +305,9 @@ def describe_method(method: Method, given: Mapping[str, Any]) -> dict[str, Any]:
     for setting in fields(method):  # type: ignore[arg-type]
         try:
             table[setting.name] = _plain(getattr(method, setting.name))
-        except _NotPlainError:
+        except TypeError:
             table[setting.name] = given.get(setting.name)
     return table
-
-
-class _NotPlainError(Exception):
-    """A value that no table can hold, such as a ready-made optimizer."""
-
-
-def _method_class(name: str) -> type[Method]:
-    """The method that is registered by that name, or that stands at "module:Class"."""
-    kind = METHODS[name] if name in METHODS else _at_address(name) if ":" in name else None
-    if kind is None:
-        known = f"known are {', '.join(METHODS)}, and module:Class of any other"
-        raise ValueError(f"unknown method {name!r}; {known}.")
-    if not (isinstance(kind, type) and issubclass(kind, Method) and is_dataclass(kind)):
-        raise ValueError(f"{name} is no method: expected a dataclass that derives from qspin's Method.")
-    return kind
 
 
 def _name_of(method: Method) -> str:
@@ -348,11 +335,9 @@ def _part_class(name: Any) -> type | None:
         return None
     if name in NETWORKS:
         return NETWORKS[name]
-    if ":" in name:
-        places = [_at_address(name)]
-    else:
-        modules = [module for path, module in list(sys.modules.items()) if path.startswith("qspin.")]
-        places = [vars(module).get(_SHORT_NAMES.get(name, name)) for module in modules]
+    modules = [module for path, module in list(sys.modules.items()) if path.startswith("qspin.")]
+    name = _SHORT_NAMES.get(name, name)
+    places = [_at_address(name)] if ":" in name else [vars(module).get(name) for module in modules]
     return next((place for place in places if _is_part(place)), None)
 
 
@@ -361,6 +346,7 @@ def _is_part(kind: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
+    """A setting as a table holds it. TypeError for a value that no table can hold, such as a ready-made optimizer."""
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
@@ -374,46 +360,42 @@ def _plain(value: Any) -> Any:
     name = getattr(value, "__name__", "")
     if callable(value) and _activation(name) is value:
         return name
-    raise _NotPlainError
+    raise TypeError(f"{value!r} cannot be written into a table.")
 
 
 def _values(kind: type, table: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """The keyword arguments of a dataclass, from plain values."""
-    hints, known = get_type_hints(kind), [f.name for f in fields(kind)]
+    hints, known = get_type_hints(kind), [setting.name for setting in fields(kind)]
     values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key == "name":
-            continue
+    for key in (key for key in table if key != "name"):
         if key not in known:
             raise ValueError(f"{owner} has no setting {key!r}; it has: {', '.join(known) or 'none'}.")
-        values[key] = _built(key, value, f"{owner}.{key}")
-        if not _fits(values[key], hints[key]):
-            raise TypeError(f"{owner}: {key} must be {_spelled(hints[key])}, got {value!r}.")
-        if hints[key] is float:  # so that 1 in a settings file is 1.0
-            values[key] = float(values[key])
+        value = _built(key, table[key], f"{owner}.{key}")
+        if not _fits(value, hints[key]):
+            raise TypeError(f"{owner}: {key} must be {_spelled(hints[key])}, got {table[key]!r}.")
+        values[key] = float(value) if hints[key] is float else value  # so that 1 in a settings file is 1.0
     return values
 
 
 def _built(key: str, value: Any, owner: str) -> Any:
     """What a plain value stands for, in the field `key`."""
     if isinstance(value, list | tuple):
-        return tuple(_built(key, v, owner) for v in value)
+        return tuple(_built(key, entry, owner) for entry in value)
     if key == "activation":
-        if _activation(value) is None:
-            raise ValueError(
-                f"{owner}: unknown activation {value!r}; expected a function of jax.numpy or jax.nn."
-            )
-        return _activation(value)
-    name = value.get("name") if isinstance(value, Mapping) else value
-    kind = _part_class(name)
+        if (function := _activation(value)) is None:
+            expected = "expected a function of jax.numpy or jax.nn"
+            raise ValueError(f"{owner}: unknown activation {value!r}; {expected}.")
+        return function
+    table = value if isinstance(value, Mapping) else {"name": value}
+    kind = _part_class(table.get("name"))
     if kind is not None:
-        return kind(**_values(kind, value if isinstance(value, Mapping) else {}, f"{owner} ({name})"))
-    if isinstance(value, Mapping) and key == "optimizer":
+        return kind(**_values(kind, table, f"{owner} ({table['name']})"))
+    if not isinstance(value, Mapping):
+        return value
+    if key == "optimizer":
         return _optimizer(value, owner)
-    if isinstance(value, Mapping):
-        expected = 'expected a class of qspin, such as MLP, or "module:Class"'
-        raise ValueError(f"{owner}: unknown name {name!r}; {expected}.")
-    return value
+    expected = 'expected a class of qspin, such as MLP, or "module:Class"'
+    raise ValueError(f"{owner}: unknown name {table.get('name')!r}; {expected}.")
 
 
 def _activation(name: Any) -> Any:

@@ -30,6 +30,11 @@ __all__ = ["TrainingError", "boxed", "default_method", "solve"]
 
 _MOST_RECORDS = 1000  # rows of history kept
 
+_BREAKDOWN = (
+    "the moments or the gradient are not finite, or Σ lost its rank. Try a lower learning rate, a larger batch_size, or "
+    "averaging closer to 1; declare singular points of V through Potential(V, singularities=...)."
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -115,12 +120,10 @@ def _check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkp
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
     whole("solve: n_states", n_states)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise ValueError(f"solve: seed must be an integer from 0 to 2³² - 1, got {seed!r}.")
+    whole("solve: seed", seed, 0, 2**32 - 1)
     if method is not None and not isinstance(method, Method):
-        raise TypeError(
-            f"solve: method must be settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid(), got {method!r}."
-        )
+        settings = "settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid()"
+        raise TypeError(f"solve: method must be {settings}, got {method!r}.")
     if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
         raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
 
@@ -130,11 +133,9 @@ def _finished(run: Run, reached: Progress, failure: str, problem: Problem) -> Sp
     try:
         spectrum = run.finish(reached.state, joined(reached.records))
     except ValueError as error:  # the input was checked; these are numbers that training left behind
-        raise TrainingError(
-            failure
-            or f"Training ended with functions that cannot be evaluated. {error} Try a lower learning rate, "
-            "more steps, or a wider network."
-        ) from error
+        ended = f"Training ended with functions that cannot be evaluated. {error}"
+        advice = "Try a lower learning rate, more steps, or a wider network."
+        raise TrainingError(failure or f"{ended} {advice}") from error
     if failure:
         broken = TrainingError(failure)
         broken.spectrum = replace(
@@ -189,10 +190,9 @@ def _train(
         progress = files.restore(progress.state) or progress
         bar.update(progress.step)
     callbacks.start(progress.step, progress.memories)
-    if progress.finished or progress.step >= run.steps:
-        _log.info("training had ended already, at step %d of %d", progress.step, run.steps)
-    else:
-        _log.info("training starts at step %d of %d", progress.step, run.steps)
+    ended = progress.finished or progress.step >= run.steps
+    begins = "training had ended already, at" if ended else "training starts at"
+    _log.info("%s step %d of %d", begins, progress.step, run.steps)
     with Watch() as watch:
         try:
             while not (watch.stop or progress.finished or failure or progress.step >= run.steps):
@@ -224,17 +224,11 @@ def _chunk(
         state, info = run.advance(progress.state)
         if not info["ok"].all():
             broken = first + int(np.argmin(info["ok"]))
-            failure = (
-                f"Training broke down at step {broken}: the moments or the gradient are not finite, or "
-                "Σ lost its rank. Try a lower learning rate, a larger batch_size, or averaging closer to 1; "
-                "declare singular points of V through Potential(V, singularities=...)."
-            )
+            failure = f"Training broke down at step {broken}: {_BREAKDOWN}"
             # The same steps again, up to the last good one.
             state, info = run.advance(progress.state, until=broken)
-    taken = len(info["ok"])
-    seconds = progress.seconds + time.perf_counter() - clock
-    steps = first + 1 + np.arange(taken)
-    stride = max(1, run.steps // _MOST_RECORDS)
+    taken, seconds = len(info["ok"]), progress.seconds + time.perf_counter() - clock
+    steps, stride = first + 1 + np.arange(taken), max(1, run.steps // _MOST_RECORDS)
     kept = np.flatnonzero((steps % stride == 0) | (steps == run.steps))
     records = progress.records
     if len(kept):

@@ -85,19 +85,17 @@ class Validation:
             "agrees": self.agrees.tolist(),
             "verdicts": self.verdicts,
             "exact": None if self.exact is None else self.exact.tolist(),
-            "wall_shifts": [float(w) if np.isfinite(w) else None for w in self.wall_shifts],
+            "wall_shifts": _plain(self.wall_shifts),
         }
         for s in self.spectra:
             record[s.method] = {
                 "energies": s.energies.tolist(),
-                "errors": [float(e) if np.isfinite(e) else None for e in s.errors],
+                "errors": _plain(s.errors),
                 "converged": s.converged.tolist(),
                 "status": s.status,
             }
-        comparison = self.comparison
-        if comparison is not None:
-            record["groups"] = comparison.groups
-            record["angles"] = comparison.to_dict()["angles"]
+        if self.comparison is not None:
+            record |= {name: self.comparison.to_dict()[name] for name in ("groups", "angles")}
         return record
 
     def __str__(self) -> str:
@@ -109,13 +107,13 @@ class Validation:
             line = f"{k:>5}" + "".join(f"  {s.energies[k]:>17.11g} {s.errors[k]:>8.1e}" for s in self.spectra)
             line += f"  {self.exact[k]:>17.11g}" if self.exact is not None else ""
             lines.append(f"{line}  {verdict}")
-        comparison = self.comparison
-        if comparison is not None:
-            angles = [a for a in comparison.angles if np.isfinite(a)]
-            if angles:
-                lines.append(f"largest angle between eigenspaces: {max(angles):.1e}")
-        lines.append(agreement(self.agrees))
-        return "\n".join(lines)
+        if self.comparison is not None and np.isfinite(self.comparison.angles).any():
+            lines.append(f"largest angle between eigenspaces: {np.nanmax(self.comparison.angles):.1e}")
+        return "\n".join([*lines, agreement(self.agrees)])
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 def validate(
