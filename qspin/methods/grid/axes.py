@@ -146,11 +146,11 @@ class Differences(Scheme):
         index = np.arange(n_points)
         for reach, weight in enumerate(_STENCILS[self.order]):
             for shift in {reach, -reach}:
-                place, factor = _continued(interval, n_points, index + shift)
-                kept = factor != 0
-                rows.append(index[kept])
-                columns.append(place[kept])
-                entries.append(-weight / h**2 * factor[kept])
+                place, factor = _continuation(interval, n_points, index + shift)
+                valid = factor != 0
+                rows.append(index[valid])
+                columns.append(place[valid])
+                entries.append(-weight / h**2 * factor[valid])
         places = (np.concatenate(rows), np.concatenate(columns))
         matrix = sp.csr_array((np.concatenate(entries), places), shape=(n_points, n_points))
         return Axis(interval, self, points, np.full(n_points, h), matrix)
@@ -159,11 +159,11 @@ class Differences(Scheme):
         width, steps = self.order + 2, (x - axis.points[0]) / axis.weights[0]
         first = np.floor(steps).astype(int) - (width // 2 - 1)
         share = lagrange(np.arange(float(width)), steps - first)
-        place, factor = _continued(axis.interval, len(axis.points), first[:, None] + np.arange(width))
+        place, factor = _continuation(axis.interval, len(axis.points), first[:, None] + np.arange(width))
         return place, share * factor
 
 
-def _continued(
+def _continuation(
     interval: Interval, n: int, index: Int[np.ndarray, "..."]
 ) -> tuple[Int[np.ndarray, "..."], Inexact[np.ndarray, "..."]]:
     """ψ at any integer places from its values at 0 … n - 1: which of them, and times what. A ring goes on with its phase.
@@ -173,8 +173,8 @@ def _continued(
         return index % n, np.exp(1j * interval.phase * turns) if interval.phase else np.ones(index.shape)
     low, high = index < -1, index > n
     index = np.where(low, -2 - index, np.where(high, 2 * n - index, index))
-    known = (index >= 0) & (index < n)
-    return np.where(known, index, 0), np.where(low | high, -1.0, 1.0) * known
+    inside = (index >= 0) & (index < n)
+    return np.where(inside, index, 0), np.where(low | high, -1.0, 1.0) * inside
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,8 @@ class Elements(Scheme):
     def between(self, interval: Interval, edges: Float[np.ndarray, " edges"]) -> Axis:
         """The axis of elements with these edges."""
         nodes, stiffness, mass = stiffness_and_mass(edges, self.degree, interval.periodic)
-        kept = slice(None) if interval.periodic else slice(1, -1)
-        nodes, stiffness, mass = nodes[kept], stiffness[kept, kept], mass[kept]
+        inner = slice(None) if interval.periodic else slice(1, -1)
+        nodes, stiffness, mass = nodes[inner], stiffness[inner, inner], mass[inner]
         scale = sp.diags_array(1 / np.sqrt(mass))
         return Axis(interval, self, nodes, mass, sp.csr_array(scale @ stiffness @ scale), edges)
 
@@ -270,8 +270,8 @@ class Elements(Scheme):
         index = element[:, None] * self.degree + np.arange(self.degree + 1)
         if axis.interval.periodic:
             return index % n, share
-        known = (index >= 1) & (index <= n)
-        return np.where(known, index - 1, 0), np.where(known, share, 0.0)
+        inside = (index >= 1) & (index <= n)
+        return np.where(inside, index - 1, 0), np.where(inside, share, 0.0)
 
 
 differences, dvr, elements = Differences, DVR, Elements  # as users write them

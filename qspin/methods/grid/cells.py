@@ -28,8 +28,8 @@ def check_aligned(region: Region, edges: Sequence[Float[np.ndarray, "..."]]) -> 
     inner = [x[:-1, None] + np.diff(x)[:, None] * np.array([0.01, 0.5, 0.99]) for x in edges]
     # Three points an axis of each element, all combinations of them: (elements, 3^dim).
     signs = np.stack(np.meshgrid(*(x.ravel() for x in inner), indexing="ij"), -1).reshape(-1, dim)
-    held = (region.signed(signs) > 0).reshape([n for x in inner for n in x.shape])
-    share = held.mean(axis=tuple(range(1, 2 * dim, 2)))
+    inside = (region.signed(signs) > 0).reshape([n for x in inner for n in x.shape])
+    share = inside.mean(axis=tuple(range(1, 2 * dim, 2)))
     if ((share > 0) & (share < 1)).any():
         raise ValueError(
             "Region: a wall runs through elements; use scheme=differences(2), or declare corners so that "
@@ -38,16 +38,16 @@ def check_aligned(region: Region, edges: Sequence[Float[np.ndarray, "..."]]) -> 
 
 
 def wall_cuts(
-    region: Region, axes: Sequence[Axis], held: Bool[np.ndarray, " all"]
+    region: Region, axes: Sequence[Axis], inside: Bool[np.ndarray, " all"]
 ) -> Float[np.ndarray, "P dim"]:
     """What walls between points add to the diagonal of -∂²/∂x_i² by differences of order 2, for the P points that the region
-    holds; `held` says which of all do, the last axis fastest.
+    holds; `inside` says which of all do, the last axis fastest.
 
     Of a wall at the share θ of a spacing: -ψ'' ≈ ((1 + 1/θ)ψ - ψ_other)/h², symmetric, second order (Gibou, Fedkiw, Cheng
     and Kang 2002). Beyond what the matrix without walls has: (1/θ - 1)/h² each.
     """
     shape = [len(axis.points) for axis in axes]
-    place = np.stack(np.unravel_index(np.flatnonzero(held), shape), -1)
+    place = np.stack(np.unravel_index(np.flatnonzero(inside), shape), -1)
     points = np.stack([axis.points[own] for axis, own in zip(axes, place.T, strict=True)], -1)
     cuts = np.zeros(place.shape)
     for i, axis in enumerate(axes):
@@ -60,7 +60,7 @@ def wall_cuts(
             exists = (beyond[:, i] >= 0) & (beyond[:, i] < n)
             beyond[:, i] = np.clip(beyond[:, i], 0, n - 1)
             # A neighbour on the box's wall is no point; the region may end before.
-            rows = np.flatnonzero(~exists | ~held[np.ravel_multi_index(tuple(beyond.T), shape)])
+            rows = np.flatnonzero(~exists | ~inside[np.ravel_multi_index(tuple(beyond.T), shape)])
             share = _share_inside(region, points[rows], direction * h * np.eye(len(axes))[i])
             cuts[rows, i] += (1 / np.maximum(share, _NEAREST) - 1) / h**2
     return cuts

@@ -19,7 +19,7 @@ from qspin.methods.grid.resolutions import (
     RATIO,
     Series,
     default_scheme,
-    extrapolated,
+    extrapolate,
     resolutions,
     shrinks,
 )
@@ -86,7 +86,7 @@ class Grid(DirectMethod):
             raise ValueError(f"Grid: a grid serves 1 to 3 dimensions, got {problem.dim}; use qspin.Ritz().")
         assert isinstance(problem.domain, Box)
         scheme, states = self._scheme(problem), n_states + EXTRA
-        family = resolutions(problem, scheme, self._given(problem), states)
+        family = resolutions(problem, scheme, self._shape(problem), states)
         shapes = sorted((resolution.shape(problem.domain) for resolution in family), key=prod)
         inside = problem.domain.area / problem.domain.volume if isinstance(problem.domain, Region) else 1.0
         fewest = inside * prod(shapes[0])
@@ -106,7 +106,7 @@ class Grid(DirectMethod):
     def _scheme(self, problem: Problem) -> Scheme:
         return default_scheme(problem) if self.scheme is None else self.scheme
 
-    def _given(self, problem: Problem) -> tuple[int, ...] | None:
+    def _shape(self, problem: Problem) -> tuple[int, ...] | None:
         if self.points is None:
             return None
         shape = self.points if isinstance(self.points, tuple) else (int(self.points),) * problem.dim
@@ -119,11 +119,11 @@ class Grid(DirectMethod):
         assert isinstance(problem.domain, Box)  # `check` has seen to it
         scheme = self._scheme(problem)
         shapes, levels, h, pairs = self._solve_meshes(problem, scheme, n_states)
-        wrong = h.apply(pairs.vectors) - pairs.vectors * pairs.energies
-        residuals = np.linalg.norm(wrong, axis=0)[:n_states]
-        series = extrapolated(problem, scheme, shapes, levels, residuals)
-        unseen = () if shrinks(problem, scheme) else _unseen_centre(problem, h)
-        if unseen:  # no bracket would hold
+        residual_vectors = h.apply(pairs.vectors) - pairs.vectors * pairs.energies
+        residuals = np.linalg.norm(residual_vectors, axis=0)[:n_states]
+        series = extrapolate(problem, scheme, shapes, levels, residuals)
+        centre_notes = () if shrinks(problem, scheme) else _note_on_unseen_centre(problem, h)
+        if centre_notes:  # no bracket would hold
             series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))
         functions = pairs.vectors[:, :n_states] / np.sqrt(h.mesh.weights)[:, None]
         scale = energy_scale(series.finest)
@@ -133,7 +133,7 @@ class Grid(DirectMethod):
             errors=series.errors,
             residuals=residuals,
             converged=accurate & pairs.complete,
-            notes=unseen or _notes(series, pairs, h),
+            notes=centre_notes or _notes(series, pairs, h),
             eigenfunctions=GridFunctions(h.mesh, functions, problem.domain),
             domain=problem.domain,
             name=problem.name,
@@ -164,7 +164,7 @@ class Grid(DirectMethod):
         shift: float | None = None
         shapes: list[tuple[int, ...]] = []
         levels: list[np.ndarray] = []
-        for resolution in resolutions(problem, scheme, self._given(problem), n_states + EXTRA):
+        for resolution in resolutions(problem, scheme, self._shape(problem), n_states + EXTRA):
             h = resolution.mesh(problem.domain).operator(problem.local)
             if not np.isfinite(h.values).all():
                 problem.potential_values(h.mesh.points)  # raises, and names the point
@@ -197,7 +197,7 @@ def _memory(shape: tuple[int, ...], scheme: Scheme, states: int) -> float:
     return float(8 * size * (fill + 4 * states))
 
 
-def _unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...]:
+def _note_on_unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...]:
     """A note where points lie too far apart to see a centre."""
     spacing = max(float(np.diff(axis.points).max()) for axis in h.mesh.axes)
     for centre in problem.centres:
@@ -211,18 +211,18 @@ def _unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...]:
 
 
 def _notes(series: Series, pairs: Eigenpairs, h: MeshOperator) -> tuple[Note, ...]:
-    wandering, known = ~series.settled, np.isfinite(series.orders)
+    wandering, measured = ~series.settled, np.isfinite(series.orders)
     notes = note(
         "not settled",
         wandering,
         "the energy does not settle as a power of the spacing, and is not extrapolated",
         "try more points",
     )
-    if not wandering.any() and not h.mesh.centres and known.any():
-        seen = np.median(series.orders[known])
-        if seen < 0.6 * series.expected:
+    if not wandering.any() and not h.mesh.centres and measured.any():
+        observed = np.median(series.orders[measured])
+        if observed < 0.6 * series.expected:
             what = (
-                f"the energies settle as the spacing to the power {seen:.1f}, not {series.expected:g} as expected: "
+                f"the energies settle as the spacing to the power {observed:.1f}, not {series.expected:g} as expected: "
                 "ψ or V bends"
             )
             notes += (Note("not smooth", (), what),)

@@ -26,7 +26,7 @@ EXTRA = 4  # states beyond those that are wanted, so that a degenerate level is 
 _MARGIN = 0.1  # how far below the lowest level the matrix is inverted, as a share of the levels' range
 _DENSE = 1000  # unknowns up to which the whole matrix is diagonalised
 _PRECISION = 1e-11  # of Lanczos on an inverse that is itself iterated
-_LOOKS = 4  # how often states are looked for again after some turned out to be missing
+_ATTEMPTS = 4  # how often states are looked for again after some turned out to be missing
 
 Energies = Float[np.ndarray, " k"]
 Vectors = Inexact[np.ndarray, "P k"]
@@ -50,21 +50,21 @@ class Eigenpairs:
 
 
 @threadpool_limits.wrap(limits=1)  # vectors this short are slower on many threads, ten times so on busy cores
-def lowest(h: MeshOperator, wanted: int, shift: float | None = None) -> Eigenpairs:
-    """The `wanted` lowest eigenpairs, and `EXTRA` more above them, of which some may be missing.
+def lowest(h: MeshOperator, n_states: int, shift: float | None = None) -> Eigenpairs:
+    """The `n_states` lowest eigenpairs, and `EXTRA` more above them, of which some may be missing.
 
     `shift` is where a coarser mesh suggests to invert.
     """
     if h.mesh.size <= _DENSE:
-        last = wanted + EXTRA - 1
+        last = n_states + EXTRA - 1
         energies, vectors = scipy.linalg.eigh(h.matrix.toarray(), subset_by_index=(0, last))
-        return Eigenpairs(energies, vectors, _below(energies), "dense", "all of the matrix")
+        return Eigenpairs(energies, vectors, _shift_below(energies), "dense", "all of the matrix")
     if h.mesh.dim == 1 or (h.mesh.dim == 2 and h.sparse):
-        return _factorised(h, wanted, shift)
-    return _iterated(h, wanted, shift)
+        return _by_factorisation(h, n_states, shift)
+    return _by_iteration(h, n_states, shift)
 
 
-def _factorised(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs:
+def _by_factorisation(h: MeshOperator, n_states: int, shift: float | None) -> Eigenpairs:
     """By sparse factorisations: one for the inverse, and one to count the eigenvalues below a gap."""
     matrix = h.matrix
 
@@ -77,7 +77,7 @@ def _factorised(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs
         below = len(energies) - 1 - int(np.argmax(gaps[::-1][: max(len(gaps) // 2, 1)]))
         count = _count_below(matrix, (energies[below - 1] + energies[below]) / 2)
         if count is None:
-            return _second_pass(h, wanted, energies, vectors, inverse(used))
+            return _second_pass(h, n_states, energies, vectors, inverse(used))
         return max(count - below, 0)
 
     if shift is None:  # a rough eigenvalue from a safe bound, which may lie very far below
@@ -86,10 +86,10 @@ def _factorised(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs
         options = {"sigma": bound, "OPinv": inverse(bound), "v0": start, "tol": 1e-3}
         rough = float(spla.eigsh(matrix, 1, return_eigenvectors=False, **options)[0])
         shift = rough - 0.05 * max(rough - bound, 1e-6 * abs(bound))
-    return _none_missing(h, matrix, wanted, shift, inverse, 0.0, missing, ("Lanczos, factorised", "inertia"))
+    return _lanczos(h, matrix, n_states, shift, inverse, 0.0, missing, ("Lanczos, factorised", "inertia"))
 
 
-def _iterated(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs:
+def _by_iteration(h: MeshOperator, n_states: int, shift: float | None) -> Eigenpairs:
     """By conjugate gradients, preconditioned by the inverse of H's separable part."""
     shape = (h.mesh.size, h.mesh.size)
 
@@ -110,18 +110,18 @@ def _iterated(h: MeshOperator, wanted: int, shift: float | None) -> Eigenpairs:
         return spla.LinearOperator(shape, matvec=solve, dtype=h.dtype)
 
     def missing(energies: Energies, vectors: Vectors, used: float) -> int:
-        return _second_pass(h, wanted, energies, vectors, inverse(used, 1e-5))
+        return _second_pass(h, n_states, energies, vectors, inverse(used, 1e-5))
 
     shift = _lower_bound(h) if shift is None else shift
     operator = spla.LinearOperator(shape, matvec=h.apply, matmat=h.apply, dtype=h.dtype)
     names = ("Lanczos, conjugate gradients", "second pass")
-    return _none_missing(h, operator, wanted, shift, inverse, _PRECISION, missing, names)
+    return _lanczos(h, operator, n_states, shift, inverse, _PRECISION, missing, names)
 
 
-def _none_missing(
+def _lanczos(
     h: MeshOperator,
     matrix: sp.csr_array | spla.LinearOperator,
-    wanted: int,
+    n_states: int,
     shift: float,
     inverse: Callable[[float], spla.LinearOperator],
     precision: float,
@@ -129,8 +129,8 @@ def _none_missing(
     names: tuple[str, str],
 ) -> Eigenpairs:
     """Lanczos on the inverse, again for more states as long as some are missing."""
-    k, missed = wanted + EXTRA, 0
-    for seed in range(_LOOKS):
+    k, missed = n_states + EXTRA, 0
+    for seed in range(_ATTEMPTS):
         start: Any = np.random.default_rng(seed).normal(size=h.mesh.size).astype(h.dtype)
         for _ in range(6):
             options = {"which": "LM", "OPinv": inverse(shift), "v0": start, "tol": precision}
@@ -142,14 +142,14 @@ def _none_missing(
             # Something lies below the shift, and more may: go further down.
             shift = energies[0] - max(_MARGIN * (energies[-1] - energies[0]), 1e-3 * abs(energies[0]))
         vectors, _ = np.linalg.qr(vectors)
-        more = missing(energies, vectors, shift)
-        if more == 0 or seed == _LOOKS - 1:
+        n_missing = missing(energies, vectors, shift)
+        if n_missing == 0 or seed == _ATTEMPTS - 1:
             break
-        missed += more
-    return Eigenpairs(energies[:k], vectors[:, :k], _below(energies), *names, missed, more == 0)
+        missed += n_missing
+    return Eigenpairs(energies[:k], vectors[:, :k], _shift_below(energies), *names, missed, n_missing == 0)
 
 
-def _below(energies: Energies) -> float:
+def _shift_below(energies: Energies) -> float:
     """Where to invert on the next mesh: below its lowest level."""
     lowest, spread = energies[0], energies[-1] - energies[0]
     return float(lowest - _MARGIN * max(spread, 1e-3 * abs(lowest), 1e-9 * np.abs(energies).max()))
@@ -171,7 +171,7 @@ def _lower_bound(h: MeshOperator) -> float:
 
 
 def _second_pass(
-    h: MeshOperator, wanted: int, energies: Energies, vectors: Vectors, inverse: spla.LinearOperator
+    h: MeshOperator, n_states: int, energies: Energies, vectors: Vectors, inverse: spla.LinearOperator
 ) -> int:
     """1 where the complement of these vectors holds a state below the last one that is wanted, else 0."""
 
@@ -185,7 +185,7 @@ def _second_pass(
     _, vector = spla.eigsh(deflated, 1, which="LA", v0=outside(start), tol=1e-3)
     x = outside(vector[:, 0])
     energy = float(np.real(np.vdot(x, h.apply(x)) / np.vdot(x, x)))  # from above
-    last = energies[wanted - 1]
+    last = energies[n_states - 1]
     return int(energy < last - 1e-9 * max(np.ptp(energies), 1e-3 * abs(last)))
 
 
@@ -232,6 +232,6 @@ def _separable_inverse(
         x = x / denominator
         for i, vectors in enumerate(modes):
             x = along(vectors, x, i)
-        return h.mesh.gathered(x.ravel())
+        return h.mesh.gather(x.ravel())
 
     return inverse

@@ -45,14 +45,14 @@ class Resolution:
 
     def axes(self, domain: Box) -> tuple[Axis, ...]:
         """The axes of a box, or of the one around a region."""
-        wanted = [(centre.position, self.smallest * centre.length) for centre in self.centres]
+        marked = [(centre.position, self.smallest * centre.length) for centre in self.centres]
         if isinstance(domain, Region):
-            wanted += [(corner, self.smallest * _CORNER * min(domain.lengths)) for corner in domain.corners]
+            marked += [(corner, self.smallest * _CORNER * min(domain.lengths)) for corner in domain.corners]
         axes = []
         for i, n_points in enumerate(self.points):
             interval = Interval(domain.lower[i], domain.upper[i], domain.periodic[i], domain.phases[i])
             marks: dict[float, float] = {}
-            for place, length in wanted:  # those that share this coordinate count once
+            for place, length in marked:  # those that share this coordinate count once
                 position = round(place[i], 12)
                 marks[position] = min(length, marks.get(position, np.inf))
             axes.append(self.scheme.axis(interval, n_points, sorted(marks.items())))
@@ -67,8 +67,8 @@ class Resolution:
         mesh = Mesh(self.axes(domain), self.centres)
         if not isinstance(domain, Region):
             return mesh
-        held = domain.signed(mesh.points) > 1e-12 * domain.scale
-        kept = np.flatnonzero(held)
+        within = domain.signed(mesh.points) > 1e-12 * domain.scale
+        kept = np.flatnonzero(within)
         if len(kept) == 0:
             raise ValueError(
                 f"Region: none of {' x '.join(map(str, mesh.shape))} grid points lies inside; use more points, "
@@ -83,7 +83,7 @@ class Resolution:
                 "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
                 "on edges of elements (axis-parallel, through declared corners)."
             )
-        return replace(mesh, kept=kept, cuts=wall_cuts(domain, mesh.axes, held))
+        return replace(mesh, kept=kept, cuts=wall_cuts(domain, mesh.axes, within))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class Mesh:
     def points(self) -> Float[np.ndarray, "P dim"]:
         """Where the unknowns are."""
         every = np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1)
-        return self.gathered(every.reshape(-1, self.dim))
+        return self.gather(every.reshape(-1, self.dim))
 
     @cached_property
     def weights(self) -> Float[np.ndarray, " P"]:
@@ -126,9 +126,9 @@ class Mesh:
         volumes = np.ones(1)
         for axis in self.axes:
             volumes = np.multiply.outer(volumes, axis.weights).ravel()
-        return self.gathered(volumes)
+        return self.gather(volumes)
 
-    def gathered(self, values: Inexact[np.ndarray, "all *n"]) -> Inexact[np.ndarray, "P *n"]:
+    def gather(self, values: Inexact[np.ndarray, "all *n"]) -> Inexact[np.ndarray, "P *n"]:
         """Of values at all combinations those of the unknowns."""
         return values if self.kept is None else values[self.kept]
 
@@ -214,7 +214,7 @@ class MeshOperator:
             return self.matrix @ x
         inner = self.mesh.spread(x)
         total = sum(along(matrix, inner, i) for i, matrix in enumerate(self.axis_matrices))
-        return self.mesh.gathered(np.reshape(total, (-1, *x.shape[1:]))) + self.potential @ x
+        return self.mesh.gather(np.reshape(total, (-1, *x.shape[1:]))) + self.potential @ x
 
 
 def along(
@@ -245,7 +245,7 @@ class GridFunctions(Eigenfunctions):
         return self.mesh.dim
 
     @cached_property
-    def _everywhere(self) -> Inexact[np.ndarray, "..."]:
+    def _all_values(self) -> Inexact[np.ndarray, "..."]:
         return self.mesh.spread(self.values)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
@@ -259,12 +259,12 @@ class GridFunctions(Eigenfunctions):
         inside = self.domain.contains(x) & (periodic | within).all(axis=-1)
         values = np.zeros((len(x), self.n_states), self.values.dtype)
         if inside.any():
-            values[inside] = self._interpolated(x[inside])
+            values[inside] = self._interpolate(x[inside])
         if any(self.domain.wave_vector):
             values = values * np.exp(1j * turns @ np.asarray(self.domain.phases))[:, None]
         return values
 
-    def _interpolated(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
+    def _interpolate(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
         widths = [
             axis.scheme.local_basis(axis, x[:1, i])[0].shape[1] for i, axis in enumerate(self.mesh.axes)
         ]
@@ -276,7 +276,7 @@ class GridFunctions(Eigenfunctions):
     def _by_series(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
         """Every value counts: one axis after the other, (points, what is left of the mesh, N)."""
         first, *others = (axis.scheme.local_basis(axis, x[:, i])[1] for i, axis in enumerate(self.mesh.axes))
-        values = np.tensordot(first, self._everywhere, axes=(1, 0))
+        values = np.tensordot(first, self._all_values, axes=(1, 0))
         for share in others:
             values = np.einsum("pj,pj...->p...", share, values)
         return values
@@ -287,7 +287,7 @@ class GridFunctions(Eigenfunctions):
             index, share = axis.scheme.local_basis(axis, x[:, i])
             places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
             shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
-        return np.einsum("pj,pjn->pn", shares, self._everywhere.reshape(-1, self.n_states)[places])
+        return np.einsum("pj,pjn->pn", shares, self._all_values.reshape(-1, self.n_states)[places])
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         return self.mesh.points, self.mesh.weights

@@ -17,7 +17,7 @@ __all__ = [
     "RATIO",
     "Series",
     "default_scheme",
-    "extrapolated",
+    "extrapolate",
     "resolutions",
     "shrinks",
 ]
@@ -60,28 +60,28 @@ def default_scheme(problem: Problem) -> Scheme:
 
 
 def resolutions(
-    problem: Problem, scheme: Scheme, given: tuple[int, ...] | None, states: int
+    problem: Problem, scheme: Scheme, finest: tuple[int, ...] | None, states: int
 ) -> list[Resolution]:
-    """Coarsest first. Of a DVR without `given` points as many as it may take until energies stand still; of others three, and
+    """Coarsest first. Of a DVR without `finest` as many as it may take until energies stand still; of others three, and
     of elements that shrink before them one like the middle one, of lower degree."""
     dim, domain, centres = problem.dim, problem.domain, problem.centres
     assert isinstance(domain, Box)
     if isinstance(scheme, Elements) and shrinks(problem, scheme):
 
-        def about(smallest: float, scheme: Scheme = scheme) -> Resolution:
+        def graded_mesh(smallest: float, scheme: Scheme = scheme) -> Resolution:
             return Resolution((0,) * dim, scheme, centres, smallest)
 
         smallest = _GRADED[dim][1]
-        if given is not None:  # the smallest elements that this many points allow
+        if finest is not None:  # the smallest elements that this many points allow
             sizes = np.geomspace(1e-4, 10, 60).tolist()
-            largest = (max(about(s).shape(domain)) for s in sizes)
-            smallest = next((s for s, n in zip(sizes, largest, strict=False) if n <= max(given)), sizes[-1])
+            largest = (max(graded_mesh(s).shape(domain)) for s in sizes)
+            smallest = next((s for s, n in zip(sizes, largest, strict=False) if n <= max(finest)), sizes[-1])
         lower = Elements(max(scheme.degree - 1, 1), scheme.ratio)
         steps = [smallest * scheme.ratio**k for k in (2, 1, 0)]
-        return [about(steps[1], lower), *map(about, steps)]
+        return [graded_mesh(steps[1], lower), *map(graded_mesh, steps)]
     least = int(np.ceil(3 * states ** (1 / dim)))
-    if given is not None:
-        shapes = _coarser(given)
+    if finest is not None:
+        shapes = _coarser(finest)
     elif isinstance(scheme, DVR):
         counts = [max(_FIRST[dim], least)]
         while len(counts) < 3 or counts[-1] * RATIO <= _LAST[dim]:
@@ -97,10 +97,10 @@ def resolutions(
 def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Three shapes, coarsest first; odd stays odd and even even, so that a symmetric mesh stays symmetric."""
 
-    def fewer(n: int, factor: float) -> int:
+    def coarsen(n: int, factor: float) -> int:
         return max(FEWEST + n % 2, n - 2 * round((n + 1) * (1 - 1 / factor) / 2))
 
-    return [*(tuple(fewer(n, RATIO**k) for n in shape) for k in (2, 1)), shape]
+    return [*(tuple(coarsen(n, RATIO**k) for n in shape) for k in (2, 1)), shape]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Series:
     expected: float
 
 
-def extrapolated(
+def extrapolate(
     problem: Problem,
     scheme: Scheme,
     shapes: Sequence[tuple[int, ...]],
@@ -156,16 +156,16 @@ def extrapolated(
         tiny = settled
         last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** scheme.caution
 
-    def beyond(power: Levels | float) -> Levels:
+    def step_to_zero(power: Levels | float) -> Levels:
         """From the finest mesh to spacing zero, by that power."""
         return second / (ratio**power - 1)
 
-    step = np.where(settled & ~tiny, beyond(power), 0)
-    free = beyond(np.where(regular, observed, order))
-    doubt = np.abs(step - beyond(order)) + np.abs(free - beyond(order))
-    by_power = np.maximum(_SHARE * np.abs(step), _DOUBT * doubt)
+    step = np.where(settled & ~tiny, step_to_zero(power), 0)
+    observed_step = step_to_zero(np.where(regular, observed, order))
+    uncertainty = np.abs(step - step_to_zero(order)) + np.abs(observed_step - step_to_zero(order))
+    by_power = np.maximum(_SHARE * np.abs(step), _DOUBT * uncertainty)
     wandering = 4 * (np.abs(first) + np.abs(second))
     errors = np.where(tiny, last, np.where(settled, by_power, wandering)) + floor + smooth
-    orders_seen = np.where(regular & ~tiny, observed, np.nan)
+    orders = np.where(regular & ~tiny, observed, np.nan)
     rank = np.argsort(fine - step, kind="stable")  # extrapolation may swap levels that nearly touch
-    return Series(fine, (fine - step)[rank], errors[rank], settled[rank], orders_seen[rank], order)
+    return Series(fine, (fine - step)[rank], errors[rank], settled[rank], orders[rank], order)

@@ -55,7 +55,7 @@ def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: 
     own = np.sqrt(np.maximum(values, 1e-12 * values.max()))
     for turn, deviation in ((axes.T, own), (np.eye(problem.dim), np.sqrt(np.diag(covariance)))):
         pairs = zip(turn, deviation, strict=True)
-        ends = np.array([[_end(problem, highest, mean, s * e, d) for s in (-1, 1)] for e, d in pairs])
+        ends = np.array([[_reach_along(problem, highest, mean, s * e, d) for s in (-1, 1)] for e, d in pairs])
         reach, decays = ends[..., 0], ends[..., 1]
         # Features must have died away where a rule ends, or what lies beyond would cost them nothing.
         rates = np.where(decays > 2, decays / (reach / deviation[:, None]) ** 2, np.inf).min(1)
@@ -65,13 +65,13 @@ def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: 
         window = np.stack([mean - reach[:, 0], mean + reach[:, 1]], axis=-1)
         spread = np.linalg.norm(np.linalg.inv(shape), axis=1)
         clear = (mean - spread > domain.lower).all() and (mean + spread < domain.upper).all()
-        found = Extent(frame, shape, window, decays, bool(clear))
-        if clear and found.faded.all():
+        candidate = Extent(frame, shape, window, decays, bool(clear))
+        if clear and candidate.faded.all():
             break
-    return found._replace(unbounded=bool(clear and found.faded.all()))
+    return candidate._replace(unbounded=bool(clear and candidate.faded.all()))
 
 
-def _end(
+def _reach_along(
     problem: Problem, highest: float, mean: np.ndarray, direction: np.ndarray, deviation: float
 ) -> tuple[float, float]:
     """How far ψ reaches along a line: till its semiclassical decay is FADED, or to the wall; and the decay there."""

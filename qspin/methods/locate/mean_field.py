@@ -115,8 +115,8 @@ def _cosines(z: Array, count: int) -> tuple[Array, Array, Array]:
 def _fourier(z: Array, count: int) -> tuple[Array, Array, Array]:
     """1, cos πz, sin πz, cos 2πz, …"""
     k = np.arange(count)
-    rate, turned = np.pi * ((k + 1) // 2), np.pi / 2 * (k > 0) * (k % 2 == 0)
-    angle = z[..., None] * rate - turned
+    rate, phase = np.pi * ((k + 1) // 2), np.pi / 2 * (k > 0) * (k % 2 == 0)
+    angle = z[..., None] * rate - phase
     return jnp.cos(angle), -jnp.sin(angle) * rate, -jnp.cos(angle) * rate**2
 
 
@@ -124,13 +124,13 @@ def logarithm(
     kinds: tuple[int, ...], bent: Float[Array, "dim bends"], z: Float[Array, "*shape dim"]
 ) -> tuple[Float[Array, "*shape dim"], ...]:
     """ln φ_0 of every axis at z, and its two derivatives."""
-    walled = np.array([k == WALLED for k in kinds])
-    opened = np.array([k == OPEN for k in kinds])
-    angle = jnp.where(walled, np.pi / 2 * z, 0.0)
+    is_walled = np.array([k == WALLED for k in kinds])
+    is_open = np.array([k == OPEN for k in kinds])
+    angle = jnp.where(is_walled, np.pi / 2 * z, 0.0)
     tangent = jnp.tan(angle)
-    base = jnp.where(opened, -(z**2) / 2, jnp.log(jnp.maximum(jnp.cos(angle), 1e-300)))
-    first = jnp.where(opened, -z, -np.pi / 2 * tangent)
-    second = jnp.where(opened, -1.0, jnp.where(walled, -((np.pi / 2) ** 2) * (1 + tangent**2), 0.0))
+    base = jnp.where(is_open, -(z**2) / 2, jnp.log(jnp.maximum(jnp.cos(angle), 1e-300)))
+    first = jnp.where(is_open, -z, -np.pi / 2 * tangent)
+    second = jnp.where(is_open, -1.0, jnp.where(is_walled, -((np.pi / 2) ** 2) * (1 + tangent**2), 0.0))
     bends = [jnp.sum(part * bent, axis=-1) for part in series(kinds, z, bent.shape[-1])]
     return base + bends[0], first + bends[1], second + bends[2]
 
@@ -208,19 +208,19 @@ def _bend(
     bent = np.zeros((len(kinds), _BENT + 1))
     base = _logarithms(kinds, bent, nodes)
     value = np.moveaxis(np.asarray(series(kinds, jnp.asarray(nodes.T), _BENT + 1)[0]), 0, 1)
-    away = np.linspace(-_FAR, _FAR, 401)
-    far = np.asarray(series(kinds, jnp.asarray(np.tile(away[:, None], (1, len(kinds)))), _BENT + 1)[0])
+    test_points = np.linspace(-_FAR, _FAR, 401)
+    far = np.asarray(series(kinds, jnp.asarray(np.tile(test_points[:, None], (1, len(kinds)))), _BENT + 1)[0])
     for i in range(len(kinds)):
         psi = np.abs(ground[i])
-        told = psi > 1e-5 * psi.max()
-        target = np.log(psi[told]) - base[i][told]
+        known = psi > 1e-5 * psi.max()
+        target = np.log(psi[known]) - base[i][known]
         for degree in (8, 6, 4, 2):
-            a = value[i][told][:, : degree + 1]
-            fit = np.linalg.lstsq(a * psi[told][:, None], target * psi[told], rcond=1e-10)[0]
+            a = value[i][known][:, : degree + 1]
+            fit = np.linalg.lstsq(a * psi[known][:, None], target * psi[known], rcond=1e-10)[0]
             # Beyond what was fitted ψ must keep falling: a polynomial could turn up there.
-            beyond = (away < nodes[i][told].min()) | (away > nodes[i][told].max())
-            tail = (far[:, i, : degree + 1] @ fit - away**2 / 2)[beyond]
-            if kinds[i] != OPEN or tail.max() < (a @ fit + base[i][told]).max() - 5:
+            beyond = (test_points < nodes[i][known].min()) | (test_points > nodes[i][known].max())
+            tail = (far[:, i, : degree + 1] @ fit - test_points**2 / 2)[beyond]
+            if kinds[i] != OPEN or tail.max() < (a @ fit + base[i][known]).max() - 5:
                 bent[i, : degree + 1] = fit
                 break
     return bent

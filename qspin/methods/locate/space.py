@@ -49,21 +49,21 @@ def in_box(problem: Problem, n_states: int) -> Problem:
             half = np.linalg.norm(well.axes * reach, axis=1)
             lower, upper = np.minimum(lower, well.centre - half), np.maximum(upper, well.centre + half)
         assert first is not None
-        boxed = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
+        candidate = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
         if dim > 3:  # products are what solvers use there, too
             _check_bound(problem, n_states, lower, upper, highest)
-            return boxed
+            return candidate
         covariance = first.axes @ first.axes.T / 2
         for _ in range(_LARGEST):
             decays = extent(
-                boxed, first.centre, covariance + np.diag((upper - lower) ** 2) / 200, highest
+                candidate, first.centre, covariance + np.diag((upper - lower) ** 2) / 200, highest
             ).decays
             short = decays < 0.8 * FADED
             if not short.any():
-                return boxed
+                return candidate
             more = (_GROWTH - 1) * (upper - lower)
             lower, upper = lower - more * short[:, 0], upper + more * short[:, 1]
-            boxed = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
+            candidate = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
         raise _unbound(problem, n_states, highest)
 
 
@@ -100,9 +100,9 @@ def _about_centres(problem: Problem, n_states: int) -> Problem:
         )
     stiffness = problem.local.coefficients.max()
     z = strengths.sum()
-    shell, held = 0, 0
-    while held < n_states:  # of hydrogen: 2n + 1 states in the plane, (n + 1)² in space
-        held += 2 * shell + 1 if dim == 2 else (shell + 1) ** 2
+    shell, n_held = 0, 0
+    while n_held < n_states:  # of hydrogen: 2n + 1 states in the plane, (n + 1)² in space
+        n_held += 2 * shell + 1 if dim == 2 else (shell + 1) ** 2
         shell += 1
     number = shell - 1 + (0.5 if dim == 2 else 1.0)
     energy = z**2 / (4 * stiffness * number**2)

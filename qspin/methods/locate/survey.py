@@ -42,13 +42,13 @@ class Jump(NamedTuple):
 def survey(problem: Problem) -> Survey:
     """The survey of a problem; the same one for equal problems."""
     try:
-        return _cached(problem)
+        return _survey_once(problem)
     except TypeError:  # not hashable
         return Survey(problem)
 
 
 @lru_cache(maxsize=16)
-def _cached(problem: Problem) -> Survey:
+def _survey_once(problem: Problem) -> Survey:
     return Survey(problem)
 
 
@@ -73,11 +73,11 @@ class Survey:
     def sample(self) -> tuple[Float[np.ndarray, "points dim"], Float[np.ndarray, " points"]]:
         """Quasi-random points of the box, and V there; infinite outside a region. Raises ValueError where V is not finite."""
         x = _inside(self._unit, np.asarray(self.box.lower), np.asarray(self.box.upper))
-        held = np.asarray(self.box.contains(x))
+        valid = np.asarray(self.box.contains(x))
         for place in self.problem.hamiltonian.singularities:  # the first point is the middle of the box
-            held &= np.abs(x - np.asarray(place)).max(axis=1) > 1e-8 * min(self.box.lengths)
+            valid &= np.abs(x - np.asarray(place)).max(axis=1) > 1e-8 * min(self.box.lengths)
         v = np.full(len(x), np.inf)
-        v[held] = self.problem.potential_values(x[held])
+        v[valid] = self.problem.potential_values(x[valid])
         return x, v
 
     def check(self) -> None:
@@ -131,8 +131,8 @@ class Survey:
             return spectrum
         x, v = self.sample
         where, deepest = x[v.argmin()], float(v.min())
-        seen = self.problem.potential_values(spectrum.eigenfunctions.quadrature()[0])
-        missed = float(seen[np.isfinite(seen)].min()) - deepest
+        own = self.problem.potential_values(spectrum.eigenfunctions.quadrature()[0])
+        missed = float(own[np.isfinite(own)].min()) - deepest
         if not missed > max(
             _DEEPER * (spectrum.energies[0] - deepest), 0
         ):  # rounding may put E_0 below a flat V
@@ -196,11 +196,11 @@ class Survey:
         for axis in range(self.problem.dim):
             count = _LINES if self.problem.dim > 1 else 1
             lines = lower + (upper - lower) * rng.uniform(0.3, 0.7, (count, self.problem.dim))
-            seen = [_jumps_along(self.problem, line, axis, lower[axis], upper[axis]) for line in lines]
+            by_line = [_jumps_along(self.problem, line, axis, lower[axis], upper[axis]) for line in lines]
             near = 1e-6 * (upper[axis] - lower[axis])
             shared: list[Jump] = []
-            for jump in (jump for line in seen for jump in line):
-                times = sum(any(abs(jump.position - o.position) < near for o in line) for line in seen)
+            for jump in (jump for line in by_line for jump in line):
+                times = sum(any(abs(jump.position - o.position) < near for o in line) for line in by_line)
                 new = all(abs(jump.position - s.position) >= near for s in shared)
                 if new and times >= min(2, count):
                     shared.append(jump)
@@ -248,14 +248,14 @@ def _jumps_along(
         floor = 1e-9 * np.ptp(values)
         places = np.flatnonzero(sizes > np.maximum(1.5 * beside, np.maximum(2 * np.median(sizes), floor)))
         for place in places[:64]:
-            position = _zoomed(v, t[max(place - 1, 0)], t[min(place + 2 + order, _SCAN - 1)], order)
+            position = _zoom(v, t[max(place - 1, 0)], t[min(place + 2 + order, _SCAN - 1)], order)
             new = all(abs((position or 0) - j.position) >= 1e-6 * (high - low) for j in jumps)
             if position is not None and new:
                 jumps.append(Jump(axis, float(position), order))
     return sorted(jumps, key=lambda j: j.position)
 
 
-def _zoomed(v, low: float, high: float, order: int) -> float | None:  # type: ignore[no-untyped-def]
+def _zoom(v, low: float, high: float, order: int) -> float | None:  # type: ignore[no-untyped-def]
     """The place of a jump between low and high, or None if the difference fades as the interval shrinks."""
     first = None
     for zoom in range(_ZOOMS):

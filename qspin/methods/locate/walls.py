@@ -32,16 +32,16 @@ def noting_walls(problem: Problem, spectrum: Spectrum) -> Spectrum:
         shifts = wall_shifts(problem, spectrum.eigenfunctions, spectrum.energies)
     least = np.maximum(spectrum.errors, _NOTICED * np.abs(spectrum.energies))
     noticed = np.isfinite(shifts) & (shifts > least)
-    said = note(
+    new = note(
         "walls",
         noticed,
         f"the walls raise the energy by up to {shifts[noticed].max(initial=0.0):.1e} over that of free space",
         "where they are not meant, enlarge the box",
     )
-    known = any(
+    noted = any(
         remark.kind == "walls" for remark in spectrum.notes
     )  # by a method whose energies are those of free space
-    return replace(spectrum, wall_shifts=shifts, notes=spectrum.notes if known else spectrum.notes + said)
+    return replace(spectrum, wall_shifts=shifts, notes=spectrum.notes if noted else spectrum.notes + new)
 
 
 def wall_shifts(
@@ -81,8 +81,8 @@ def wall_shifts(
             x[:, i] = wall + inward * 1e-9 * box.lengths[i]
             area = np.exp(np.sum(normal[:, : dim - 1] ** 2, axis=1) / 2) * (2 * np.pi) ** ((dim - 1) / 2)
             area = area * np.prod(np.diagonal(root)) / count
-            held = np.asarray(box.contains(x))
-            total += _shift_at(problem, functions, energies, x[held], area[held], i, inward, deviation[i])
+            inside = np.asarray(box.contains(x))
+            total += _shift_at(problem, functions, energies, x[inside], area[inside], i, inward, deviation[i])
     return total
 
 

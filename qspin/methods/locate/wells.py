@@ -57,7 +57,7 @@ def gaussian_wells(problem: Problem, seed: int = 0, rotate: bool = True) -> list
     normal = np.linalg.solve(np.linalg.cholesky(normal.T @ normal / count), normal.T).T
     wells: list[Well] = []
     for place, width in _starts(problem, seed, _STARTS):
-        well = _settled(problem, normal, place, width, rotate)
+        well = _best_gaussian(problem, normal, place, width, rotate)
         if well is None:
             continue
         if all(min(_distance(o, well), _distance(well, o)) > _APART for o in wells):
@@ -108,11 +108,11 @@ def _starts(problem: Problem, seed: int, count: int) -> list[tuple[np.ndarray, n
     if isinstance(domain, Box):
         middle, size = np.asarray(domain.centre), np.asarray(domain.lengths)
         first = [(middle, f * size) for f in (0.15, 0.03, 0.25)]
-        spread = [
+        random_starts = [
             (middle + size * rng.uniform(-0.35, 0.35, problem.dim), 0.02 * size)
             for _ in range(count - len(first))
         ]
-        return first + spread
+        return first + random_starts
     zero, one = np.zeros(problem.dim), np.ones(problem.dim)
     first = [(zero, f * one) for f in (1.0, 0.1, 5.0)]
     return first + [
@@ -120,7 +120,7 @@ def _starts(problem: Problem, seed: int, count: int) -> list[tuple[np.ndarray, n
     ]
 
 
-def _settled(
+def _best_gaussian(
     problem: Problem,
     normal: Float[np.ndarray, "points dim"],
     place: Float[np.ndarray, " dim"],
@@ -130,7 +130,7 @@ def _settled(
     """Where the iteration from one start ends; None where numbers are not finite."""
     moments, c = _moments(problem.local.potential), problem.local.coefficients
     root = np.sqrt(c)
-    rates, turn, centre = c / (2 * width**2), np.eye(problem.dim), np.array(place, float)
+    rates, rotation, centre = c / (2 * width**2), np.eye(problem.dim), np.array(place, float)
     lower = np.full(problem.dim, -np.inf)
     upper = -lower
     least = np.zeros(problem.dim)
@@ -141,7 +141,7 @@ def _settled(
     with np.errstate(all="ignore"):
         for step in range(_PASSES):
             # ψ² has variance 1/(2 rate) along each axis of q = turnᵀ (x - centre)/√c.
-            x = centre + root * ((normal / np.sqrt(2 * rates)) @ turn.T)
+            x = centre + root * ((normal / np.sqrt(2 * rates)) @ rotation.T)
             x = (
                 np.clip(x, lower + 1e-9 * (upper - lower), upper - 1e-9 * (upper - lower))
                 if np.isfinite(lower).all()
@@ -154,16 +154,16 @@ def _settled(
             curve = curve * np.multiply.outer(root, root)
             values, vectors = np.linalg.eigh(curve) if rotate else (np.diag(curve), np.eye(problem.dim))
             # Where V curves down, wider by half at most.
-            floor = (vectors**2).T @ ((turn**2) @ rates) / 2
+            floor = (vectors**2).T @ ((rotation**2) @ rates) / 2
             new = np.sqrt(np.maximum(values, 0) / 2)
             new = np.maximum(np.maximum(new, floor), (vectors**2).T @ least)
             move = vectors @ ((vectors.T @ (root * slope)) / np.maximum(2 * new**2, 1e-300))
             longest = np.abs((vectors.T @ move) * np.sqrt(new)).max()
             move *= _STEP / max(1.0, longest / 2)
             centre = np.clip(centre - root * move, lower, upper)
-            rates, turn = new, vectors
+            rates, rotation = new, vectors
             if rates.min() < first / _WIDEST:
-                weak = root * turn[:, rates.argmin()]
+                weak = root * rotation[:, rates.argmin()]
                 if np.isfinite(lower).all():
                     break
                 where = ", ".join(f"{d:.2g}" for d in weak / np.linalg.norm(weak))
@@ -183,5 +183,5 @@ def _settled(
     if not np.isfinite(energies[-1]):
         return None
     order = np.argsort(rates)
-    rates, turn = rates[order], turn[:, order]
-    return Well(centre, root[:, None] * turn / np.sqrt(rates), np.sqrt(rates), energies[-1])
+    rates, rotation = rates[order], rotation[:, order]
+    return Well(centre, root[:, None] * rotation / np.sqrt(rates), np.sqrt(rates), energies[-1])

@@ -17,7 +17,7 @@ from qspin.methods.base import METHODS, DirectMethod, Method
 from qspin.methods.locate.survey import survey
 from qspin.methods.ritz.features import Neurons, RitzFunctions, Trial
 from qspin.methods.ritz.rayleigh_ritz import BLOCK, RULE_SAFETY, Solution
-from qspin.methods.ritz.scales import PLANS, Scales, Task, coarse, draw, random_numbers, rule, solved, tune
+from qspin.methods.ritz.scales import PLANS, Scales, Task, coarse, draw, project, random_numbers, rule, tune
 from qspin.methods.ritz.training import train
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.precision import double_precision
@@ -133,51 +133,51 @@ class Ritz(DirectMethod):
         return _spectrum(task, *_stages(task, scales, rng), repr(self))
 
 
-def _allowed(task: Task, energies: Float[np.ndarray, " known"]) -> Float[np.ndarray, " states"]:
+def _allowed_errors(task: Task, energies: Float[np.ndarray, " known"]) -> Float[np.ndarray, " states"]:
     energies = energies[: task.n_states]
     return task.tolerance * np.maximum(np.abs(energies), 1e-2 * energy_scale(energies))
 
 
-def _converged(task: Task, solution: Solution) -> Bool[np.ndarray, " states"]:
-    return solution.errors <= _allowed(task, solution.energies)
+def _within_tolerance(task: Task, solution: Solution) -> Bool[np.ndarray, " states"]:
+    return solution.errors <= _allowed_errors(task, solution.energies)
 
 
-def _drawn(task: Task, scales: Scales, count: int, kept: Trial | None, rng: np.random.Generator) -> Trial:
+def _enlarge(task: Task, scales: Scales, count: int, base: Trial | None, rng: np.random.Generator) -> Trial:
     """So many features: the kept ones, and new ones."""
-    fresh = count - (0 if kept is None else len(kept))
-    places = scales.places[rng.permutation(len(scales.places))[:fresh]]
+    n_new = count - (0 if base is None else len(base))
+    places = scales.places[rng.permutation(len(scales.places))[:n_new]]
     scales = scales._replace(slope=scales.slope * count ** (1 / task.problem.dim))
-    trial = draw(task, scales, places, random_numbers(task, fresh, rng))
-    if kept is None:
+    trial = draw(task, scales, places, random_numbers(task, n_new, rng))
+    if base is None:
         return trial
-    pairs = zip(kept.neurons, trial.neurons, strict=True)
+    pairs = zip(base.neurons, trial.neurons, strict=True)
     return replace(trial, neurons=Neurons(*(np.concatenate(pair) for pair in pairs)))
 
 
-def _trained(task: Task, scales: Scales, rng: np.random.Generator) -> Trial | None:
+def _train_first(task: Task, scales: Scales, rng: np.random.Generator) -> Trial | None:
     """The first features, trained; None where that is not cheap."""
     if not task.train:
         return None
     points = rule(task, scales, scales.level)
-    trial = _drawn(task, scales, task.count(task.plan.trained, 4), None, rng)
+    trial = _enlarge(task, scales, task.count(task.plan.trained, 4), None, rng)
     parameters = sum(part.size for part in trial.neurons)
     cost = 2 * (1 + task.problem.dim) * len(points) * parameters**2
     if any(task.box.wave_vector) or cost > _TRAINED_COST:  # the formulas are real
         return None
     scale = float(np.abs(trial.neurons.weights).max())
-    fall = 0.1 * task.plan.aim * float(_allowed(task, scales.energies).min())
+    fall = 0.1 * task.plan.aim * float(_allowed_errors(task, scales.energies).min())
     return train(trial, task.coefficients, points, task.n_states, scale, _TRAINED_STEPS, fall)
 
 
 def _stage(task: Task, scales: Scales, trial: Trial, level: int) -> tuple[Solution, int]:
     """Solved on rules that grow, three times at most, until a finer one agrees; and the level it took."""
     for attempt in range(3):
-        solution = solved(task, scales, trial, level)
+        solution = project(task, scales, trial, level)
         basis_error = float(solution.errors.max()) - RULE_SAFETY * solution.exploited
-        wanted = task.plan.rule_aim * float(_allowed(task, solution.energies).min())
+        wanted = task.plan.rule_aim * float(_allowed_errors(task, solution.energies).min())
         if solution.exploited <= max(wanted, 0.5 * basis_error) or attempt == 2:
             break
-        if len(solution.rule) > _DEAR and _converged(task, solution).all():
+        if len(solution.rule) > _DEAR and _within_tolerance(task, solution).all():
             break
         # The next rule, and the one that verifies it, would have too many points.
         if len(rule(task, scales, task.finer(level), verifies=True)) > task.max_points:
@@ -188,17 +188,17 @@ def _stage(task: Task, scales: Scales, trial: Trial, level: int) -> tuple[Soluti
 
 def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solution, list[dict[str, Any]]]:
     """Stages of twice as many features each: the best solution, and what each of them reached."""
-    kept = trial = _trained(task, scales, rng)
+    base = trial = _train_first(task, scales, rng)
     level = scales.level
     count = task.count(task.plan.first, 5)
-    if kept is not None and count <= len(kept):
-        count = min(_GROWTH * len(kept), task.max_features)
+    if base is not None and count <= len(base):
+        count = min(_GROWTH * len(base), task.max_features)
     best: Solution | None = None
     stages: list[dict[str, Any]] = []
     idle = 0
     while True:
         if trial is None:
-            trial = _drawn(task, scales, count, kept, rng)
+            trial = _enlarge(task, scales, count, base, rng)
         solution, level = _stage(task, scales, trial, level)
         largest = float(solution.errors.max())
         stages.append(
@@ -208,35 +208,35 @@ def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solut
         idle = 0 if best is None or largest < 0.7 * best.errors.max() else idle + 1
         if best is None or largest < best.errors.max():
             best = solution
-        by_rule = RULE_SAFETY * solution.exploited > 0.5 * largest and len(solution.rule) > _DEAR
-        enough = (best.errors <= task.plan.aim * _allowed(task, best.energies)).all()
+        rule_limited = RULE_SAFETY * solution.exploited > 0.5 * largest and len(solution.rule) > _DEAR
+        accurate = (best.errors <= task.plan.aim * _allowed_errors(task, best.energies)).all()
         # Twice no better: the rule, or rounding, is the limit.
         if (
-            enough
-            or (by_rule and _converged(task, best).all())
+            accurate
+            or (rule_limited and _within_tolerance(task, best).all())
             or len(trial) >= task.max_features
             or idle == 2
         ):
             return best, stages
-        if trial is not kept:
+        if trial is not base:
             count, level = min(_GROWTH * count, task.max_features), task.finer(level)
         trial = None
 
 
 def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], method: str) -> Spectrum:
     n, problem, trial = task.n_states, task.problem, solution.trial
-    converged = _converged(task, solution)
-    capped = len(solution.rule) * task.plan.finer ** (2 * problem.dim) > task.max_points
+    converged = _within_tolerance(task, solution)
+    at_limit = len(solution.rule) * task.plan.finer ** (2 * problem.dim) > task.max_points
     notes = note(
         "tolerance",
         ~converged,
         "the claimed error is above the tolerance",
-        f"raise {'max_points' if capped else 'max_features'}, or the tolerance",
+        f"raise {'max_points' if at_limit else 'max_features'}, or the tolerance",
     )
     group = max(3 * float(solution.errors[-1]), 1e-6 * energy_scale(solution.energies[:n]))
-    beyond = int((solution.energies[n:] - solution.energies[n - 1] < group).sum())
-    if beyond:
-        more = f"{beyond} more state{'s belong' if beyond > 1 else ' belongs'}"
+    n_beyond = int((solution.energies[n:] - solution.energies[n - 1] < group).sum())
+    if n_beyond:
+        more = f"{n_beyond} more state{'s belong' if n_beyond > 1 else ' belongs'}"
         notes += (Note("cut level", (n - 1,), f"n_states = {n} cuts its level: at least {more} to it"),)
     frame = jax.tree.map(np.asarray, trial.frame)
     return Spectrum(

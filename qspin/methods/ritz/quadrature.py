@@ -49,7 +49,7 @@ def _product(*axes: tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_"]]) -> tu
     return points, reduce(np.multiply.outer, (w for _, w in axes)).ravel()
 
 
-def _equal(low: float, high: float, n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+def _midpoints(low: float, high: float, n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Points in the middle of n equal intervals."""
     return low + (high - low) * (np.arange(n) + 0.5) / n, np.full(n, (high - low) / n)
 
@@ -114,9 +114,9 @@ def in_box(
     for i, ((low, high), n) in enumerate(zip(window, counts, strict=True)):
         inner = [b for b in (breaks[i] if breaks else ()) if low < b < high]
         if domain.periodic[i]:
-            axes.append(_equal(domain.lower[i], domain.upper[i], n))
+            axes.append(_midpoints(domain.lower[i], domain.upper[i], n))
         elif faded is not None and faded[i] and not inner:
-            axes.append(_equal(low, high, n))
+            axes.append(_midpoints(low, high, n))
         else:
             axes.append(panels([low, *inner, high], n))
     return Rule(*_product(*axes))
@@ -157,7 +157,7 @@ def _confocal(
     if margins.min() < _FADES * (reach + half):
         return None
     across = np.linalg.svd(axis[None])[2][1:]  # orthonormal
-    angle, turn = _equal(0.0, 2 * np.pi, n_angular)
+    angle, turn = _midpoints(0.0, 2 * np.pi, n_angular)
     t, w = np.polynomial.legendre.leggauss(n_radial)
     scale = min(c.length for c in centres) / half
     if domain.dim == 2:
@@ -211,7 +211,7 @@ def _directions(domain: Box, position: Vector, n: int, reach: float) -> tuple[Po
     nearest = float(np.minimum(position - lower, upper - position).min())
     if dim == 1 or _FADES * reach > nearest:
         return _pyramids(domain, position, n, reach)
-    circle = _equal(0.0, 2 * np.pi, n)
+    circle = _midpoints(0.0, 2 * np.pi, n)
     if dim == 2:
         angle, areas = circle
         directions = np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -220,9 +220,9 @@ def _directions(domain: Box, position: Vector, n: int, reach: float) -> tuple[Po
         z, angle = polar.T
         ring = np.sqrt(1 - z**2)
         directions = np.stack([ring * np.cos(angle), ring * np.sin(angle), z], -1)
-    room = np.where(directions > 0, upper - position, position - lower)
+    wall_distance = np.where(directions > 0, upper - position, position - lower)
     with np.errstate(divide="ignore"):
-        return directions, areas, np.minimum((room / np.abs(directions)).min(1), reach)
+        return directions, areas, np.minimum((wall_distance / np.abs(directions)).min(1), reach)
 
 
 def _pyramids(domain: Box, position: Vector, n: int, reach: float) -> tuple[Points, Weights, Weights]:
@@ -237,7 +237,7 @@ def _pyramids(domain: Box, position: Vector, n: int, reach: float) -> tuple[Poin
         for i in others:
             low, foot, high = domain.lower[i], position[i], domain.upper[i]
             edges = [low, foot, high] if low < foot < high else [low, high]
-            rules.append(_seen_from(edges, foot, height, max(-(-n // 4), 4)))
+            rules.append(_angular_rule(edges, foot, height, max(-(-n // 4), 4)))
         wall, w = _product(*rules)
         offset = np.zeros((len(w), dim))
         offset[:, others] = wall - position[others]
@@ -249,7 +249,7 @@ def _pyramids(domain: Box, position: Vector, n: int, reach: float) -> tuple[Poin
     return directions, areas, ends
 
 
-def _seen_from(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[Weights, Weights]:
+def _angular_rule(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[Weights, Weights]:
     """Gauss–Legendre in the angle under which a wall is seen, which far walls need little of."""
     t, w = np.polynomial.legendre.leggauss(n)
     points, weights = [], []

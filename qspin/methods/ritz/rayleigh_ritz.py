@@ -67,7 +67,7 @@ class Solution(NamedTuple):
 
 
 @jax.jit
-def _weighted(trial: Trial, block: Rule) -> Float[Array, "batch features"]:
+def _rows(trial: Trial, block: Rule) -> Float[Array, "batch features"]:
     """√w·Φ."""
     return jnp.sqrt(block.weights)[:, None] * jax.vmap(trial.at)(jnp.asarray(block.points))
 
@@ -117,7 +117,7 @@ def integral(integrand: Callable[..., Any], rule: Rule, *arguments: Any) -> Any:
     return reduce(lambda total, part: jax.tree.map(np.add, total, part), parts)
 
 
-def _padded(trial: Trial) -> Trial:
+def _pad(trial: Trial) -> Trial:
     """With dead neurons up to the next compiled size."""
     missing = next((size for size in _SIZES if size >= len(trial)), len(trial)) - len(trial)
     weights, biases = trial.neurons
@@ -136,30 +136,30 @@ def bases(
     trial: Trial, rule: Rule, counts: tuple[int, ...], cut: float = _CUT
 ) -> list[Float[np.ndarray, "features rank"]]:
     """For each count, of that many first features, a basis orthonormal on the rule; singular values below `cut` dropped."""
-    wide, count = _padded(trial), len(trial)
+    full, count = _pad(trial), len(trial)
     triangle = np.zeros((0, count))
     for block in _blocks(rule):
-        rows = np.asarray(_weighted(wide, block))[:, :count]
+        rows = np.asarray(_rows(full, block))[:, :count]
         triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, rows]), mode="r"))
-    made = []
+    results = []
     for few in counts:
         norms = np.linalg.norm(triangle[:, :few], axis=0)
         norms = np.where(norms > 0, norms, 1)
         _, singular, right = scipy.linalg.svd(triangle[:, :few] / norms, full_matrices=False)
-        kept = singular > cut * singular[0]
-        basis = np.zeros((count, int(kept.sum())))
-        basis[:few] = right[kept].T / singular[kept] / norms[:, None]
-        made.append(basis)
-    return made
+        independent = singular > cut * singular[0]
+        basis = np.zeros((count, int(independent.sum())))
+        basis[:few] = right[independent].T / singular[independent] / norms[:, None]
+        results.append(basis)
+    return results
 
 
 def lowest(
     trial: Trial, coefficients: np.ndarray, rule: Rule, basis: np.ndarray, most: int | None = None
 ) -> tuple[Float[np.ndarray, " n"], Num[np.ndarray, "features n"]]:
     """The lowest energies, `most` of them or all, in the span of a basis; and the combinations of features."""
-    wide, rank = _padded(trial), basis.shape[1]
-    square = _columns(basis, len(wide), len(wide))  # one program for any rank
-    matrix = integral(_hamiltonian, rule, wide, coefficients, square)[:rank, :rank]
+    full, rank = _pad(trial), basis.shape[1]
+    square = _columns(basis, len(full), len(full))  # one program for any rank
+    matrix = integral(_hamiltonian, rule, full, coefficients, square)[:rank, :rank]
     last = rank - 1 if most is None else min(most, rank) - 1
     energies, vectors = scipy.linalg.eigh((matrix + matrix.conj().T) / 2, subset_by_index=(0, last))
     return energies, basis @ vectors
@@ -167,15 +167,15 @@ def lowest(
 
 def sums(trial: Trial, coefficients: np.ndarray, rule: Rule, combination: np.ndarray) -> Sums:
     """`Sums` of combinations of features."""
-    wide, n = _padded(trial), combination.shape[1]
-    total = integral(_all_sums, rule, wide, coefficients, _columns(combination, len(wide), n + -n % _COLUMNS))
+    full, n = _pad(trial), combination.shape[1]
+    total = integral(_all_sums, rule, full, coefficients, _columns(combination, len(full), n + -n % _COLUMNS))
     return Sums(*(matrix[:n, :n] for matrix in total[:4]), total.momentum)  # type: ignore[call-arg]
 
 
 def densities(rule: Rule, trial: Trial, combination: np.ndarray) -> Float[np.ndarray, " points"]:
     """The sum of |ψ|² of combinations of features at each point, times its weight."""
-    wide = _padded(trial)
-    values = (np.asarray(_weighted(wide, block))[:, : len(trial)] @ combination for block in _blocks(rule))
+    full = _pad(trial)
+    values = (np.asarray(_rows(full, block))[:, : len(trial)] @ combination for block in _blocks(rule))
     return np.concatenate([np.sum(np.abs(psi) ** 2, axis=1) for psi in values])[: len(rule)]
 
 
@@ -183,12 +183,12 @@ def solve(trial: Trial, coefficients: np.ndarray, rule: Rule, finer: Rule, n: in
     """The n lowest states in the span of the features, and about `extra` more energies: solved on one rule, and verified, with
     those of 0.7 of the features, on a finer one."""
     pairs = bases(trial, rule, (len(trial), int(_FEWER * len(trial))))
-    (solved, combination), (_, smaller) = (lowest(trial, coefficients, rule, b, n + extra) for b in pairs)
-    wide = combination.shape[1]
+    (first, combination), (_, smaller) = (lowest(trial, coefficients, rule, b, n + extra) for b in pairs)
+    n_both = combination.shape[1]
     total = sums(trial, coefficients, finer, np.concatenate([combination, smaller], axis=1))
-    energies, residuals, rotation = total.lowest(slice(0, wide))
-    fewer, rougher, _ = total.lowest(slice(wide, None))
-    between = np.abs(energies[:n] - solved[:n])
+    energies, residuals, rotation = total.lowest(slice(0, n_both))
+    fewer, rougher, _ = total.lowest(slice(n_both, None))
+    between = np.abs(energies[:n] - first[:n])
     errors, k = np.full(n, np.inf), min(len(energies), len(fewer), n)
     errors[:k] = _claimed_errors(energies, residuals[:k], fewer[:k], rougher[:k])
     errors += RULE_SAFETY * between + 1e-13 * max(np.abs(energies).max(), 1e-300)

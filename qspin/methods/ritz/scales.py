@@ -20,7 +20,7 @@ from qspin.methods.ritz.rayleigh_ritz import BLOCK, Solution, bases, densities, 
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 
-__all__ = ["PLANS", "Scales", "Task", "coarse", "draw", "random_numbers", "rule", "solved", "tune"]
+__all__ = ["PLANS", "Scales", "Task", "coarse", "draw", "project", "random_numbers", "rule", "tune"]
 
 _WIDER = 1.1  # reach of the rule that verifies
 _STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
@@ -134,34 +134,34 @@ def rule(task: Task, scales: Scales, level: int, verifies: bool = False) -> Rule
         directions = max(int(task.plan.angular * level), 6) + 4 * (dim == 3 and wider > 1)
         pairs = zip(task.problem.centres, frame.lengths, strict=True)
         centres = [replace(centre, length=length) for centre, length in pairs]
-        made = about_centres(task.box, centres, level, directions, reach)
+        result = about_centres(task.box, centres, level, directions, reach)
     elif scales.extent.unbounded and not task.coordinates.jumps:
         wave, count = scales.root @ scales.extent.frame.whiten, (wider * level) ** dim
-        made = lattice(frame.mean, scales.extent.shape, wave, wider, count, task.shift)
+        result = lattice(frame.mean, scales.extent.shape, wave, wider, count, task.shift)
     else:
-        made = _walled_rule(task, scales, scales.extent, level, wider)
-    return replace(made, potential=task.problem.potential_values(made.points))
+        result = _walled_rule(task, scales, scales.extent, level, wider)
+    return replace(result, potential=task.problem.potential_values(result.points))
 
 
-def _walled_rule(task: Task, scales: Scales, found: Extent, level: int, wider: float) -> Rule:
+def _walled_rule(task: Task, scales: Scales, bounds: Extent, level: int, wider: float) -> Rule:
     """Along the axes of the box, points an axis as it has waves; but for corners where every function has faded."""
     box, mean, turns = task.box, np.asarray(scales.frame.mean), np.asarray(task.box.periodic)
-    window = mean[:, None] + wider * (found.window - mean[:, None])
+    window = mean[:, None] + wider * (bounds.window - mean[:, None])
     window = np.clip(window, np.asarray(box.lower)[:, None], np.asarray(box.upper)[:, None])
     waves = np.linalg.norm(scales.root @ scales.frame.whiten, axis=0) * np.diff(window)[:, 0]
-    waves = np.maximum(waves, 0.1 * waves.max()) * np.where(found.faded | turns, 1, 1.2)
+    waves = np.maximum(waves, 0.1 * waves.max()) * np.where(bounds.faded | turns, 1, 1.2)
     counts = level * waves / np.exp(np.log(waves).mean())
     breaks = [[j.position for j in task.coordinates.jumps if j.axis == i] for i in range(box.dim)]
     for _ in range(2):
         whole = np.maximum(np.ceil(counts).astype(int), 6)
-        made = in_box(box, window.tolist(), whole.tolist(), breaks, found.faded.tolist())
+        result = in_box(box, window.tolist(), whole.tolist(), breaks, bounds.faded.tolist())
         if turns.any():
-            return made
-        kept = np.linalg.norm((made.points - mean) @ found.shape.T, axis=1) < 1.05 * wider
-        if kept.mean() >= 0.9:
+            return result
+        inside = np.linalg.norm((result.points - mean) @ bounds.shape.T, axis=1) < 1.05 * wider
+        if inside.mean() >= 0.9:
             break
-        counts = counts / kept.mean() ** (1 / box.dim)
-    return Rule(made.points[kept], made.weights[kept])
+        counts = counts / inside.mean() ** (1 / box.dim)
+    return Rule(result.points[inside], result.weights[inside])
 
 
 def _sample(rule: Rule, density: Density, count: int, rng: np.random.Generator) -> Places:
@@ -190,7 +190,7 @@ def draw(task: Task, scales: Scales, places: Places, numbers: Numbers) -> Trial:
     return Trial(task.coordinates, scales.frame, Neurons(weights, -np.sum(weights * f, axis=1)))
 
 
-def solved(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
+def project(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
     """The states in the span of the features, on a rule of this level, verified on a finer one."""
     rules = rule(task, scales, level), rule(task, scales, level, verifies=True)
     return solve(trial, task.coefficients, *rules, task.n_states, task.extra)
@@ -199,12 +199,12 @@ def solved(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
 # --- where the states live
 
 
-def _scaled(task: Task, scales: Scales, mean: Point, covariance: Matrix, lengths: Lengths) -> Scales:
+def _reframe(task: Task, scales: Scales, mean: Point, covariance: Matrix, lengths: Lengths) -> Scales:
     """In the frame of states of this mean and covariance, and of the energies that are known."""
     highest = float(scales.energies[-1]) if len(scales.energies) else np.inf
     if not task.problem.centres:
-        found = extent(task.problem, mean, covariance, highest)
-        return scales._replace(frame=found.frame, extent=found)
+        bounds = extent(task.problem, mean, covariance, highest)
+        return scales._replace(frame=bounds.frame, extent=bounds)
     decay = 5.0 / min(task.box.lengths)
     if highest < 0:
         decay = 0.6 * float(np.sqrt(-highest / task.coefficients.max()))
@@ -219,9 +219,9 @@ def coarse(task: Task, rng: np.random.Generator) -> Scales:
     mean, covariance = np.asarray(task.box.centre), np.diag(np.square(task.box.lengths) / 12)
     if cloud is not None:
         mean, covariance = np.asarray(cloud.mean), np.asarray(cloud.covariance)
-    nothing = Frame(mean, np.eye(dim), np.ones(dim), own)
-    scales = Scales(nothing, None, np.inf, np.eye(dim), 0.6, plan.level, np.zeros(0), np.zeros((0, dim)))
-    scales = _scaled(task, scales, mean, covariance, own)
+    frame = Frame(mean, np.eye(dim), np.ones(dim), own)
+    scales = Scales(frame, None, np.inf, np.eye(dim), 0.6, plan.level, np.zeros(0), np.zeros((0, dim)))
+    scales = _reframe(task, scales, mean, covariance, own)
     features, solution = task.count(plan.first, 6), None
     for attempt in range(3):
         points = rule(task, scales, plan.coarse)
@@ -233,7 +233,7 @@ def coarse(task: Task, rng: np.random.Generator) -> Scales:
         energies, combination = lowest(trial, task.coefficients, points, basis, task.n_states + task.extra)
         density = densities(points, trial, combination)
         momentum = sums(trial, task.coefficients, points, combination).momentum / len(energies)
-        scales = _rescaled(task, scales._replace(energies=energies), points, density, np.asarray(momentum))
+        scales = _rescale(task, scales._replace(energies=energies), points, density, np.asarray(momentum))
         # About centres the first pass changes the coordinates: the next one starts from a guess again.
         solution = None if problem.centres and attempt == 0 else (trial, combination)
     slope = plan.centred_slope if problem.centres else plan.slope
@@ -249,7 +249,7 @@ def _guess(task: Task, scales: Scales, rule: Rule) -> Density:
     return rule.weights * np.exp(-2 * float(scales.frame.decay[0]) * distance)
 
 
-def _rescaled(task: Task, scales: Scales, rule: Rule, density: Density, momentum: Matrix) -> Scales:
+def _rescale(task: Task, scales: Scales, rule: Rule, density: Density, momentum: Matrix) -> Scales:
     """By the density, and the momentum covariance, of the states."""
     n, x, lengths = len(scales.energies), rule.points, scales.frame.lengths
     mean = density @ x / n
@@ -260,7 +260,7 @@ def _rescaled(task: Task, scales: Scales, rule: Rule, density: Density, momentum
         # Logarithms begin halfway, in the geometric sense, between the cusp and the size of the states.
         own = np.array([c.length for c in task.problem.centres])
         lengths = own * np.maximum(radius / own, 1) ** _STRETCH
-    scales = _scaled(task, scales, mean, covariance, lengths)
+    scales = _reframe(task, scales, mean, covariance, lengths)
     back = np.linalg.inv(scales.frame.whiten)
     values, axes = np.linalg.eigh(back.T @ momentum @ back)
     return scales._replace(root=(axes * np.sqrt(np.maximum(values, 0))) @ axes.T)
@@ -274,11 +274,11 @@ def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Sc
     features, of a few steps of 1.5 each way with the same random numbers; and the level that rules needed."""
     numbers = random_numbers(task, count, rng)
 
-    def tried(scales: Scales, level: int) -> tuple[float, Scales]:
+    def total_energy(scales: Scales, level: int) -> tuple[float, Scales]:
         """The sum of the energies, and the scales with the level that was needed."""
         trial = draw(task, scales, scales.places[:count], numbers)
         while True:
-            solution = solved(task, scales, trial, level)
+            solution = project(task, scales, trial, level)
             calm = 0.3 * solution.errors.sum() + 1e-12 * np.abs(solution.energies).max()
             if solution.exploited * task.n_states < calm or level > 2 * task.plan.level:
                 return float(solution.energies[: task.n_states].sum()), scales._replace(level=level)
@@ -291,7 +291,7 @@ def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Sc
         best, level = start, start.level
         for step in (1.5, 1 / 1.5):
             for power in (1, 2, 3):
-                lower, new = tried(changed(start, step**power), level)
+                lower, new = total_energy(changed(start, step**power), level)
                 level = new.level
                 if lower >= value:
                     break
@@ -300,17 +300,17 @@ def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Sc
                 break
         return value, best._replace(level=level)
 
-    def framed(scales: Scales, **changes: Any) -> Scales:
+    def with_frame(scales: Scales, **changes: Any) -> Scales:
         return scales._replace(frame=scales.frame._replace(**changes))
 
-    value, best = tried(scales, scales.level)
+    value, best = total_energy(scales, scales.level)
     if not task.problem.centres:
         # Narrower where waves are fast: a harmonic ground state decays at half its momentum's width.
         decay = best.frame.decay
         narrow = np.where(decay != 0.25, np.maximum(decay, 0.4 * np.diag(scales.root)), decay)
-        lower, other = tried(framed(best, decay=narrow), best.level)
+        lower, other = total_energy(with_frame(best, decay=narrow), best.level)
         value, best = (lower, other) if lower < value else (value, best._replace(level=other.level))
-    value, best = search(value, best, lambda s, factor: framed(s, decay=factor * s.frame.decay))
+    value, best = search(value, best, lambda s, factor: with_frame(s, decay=factor * s.frame.decay))
     if task.problem.centres:
-        value, best = search(value, best, lambda s, factor: framed(s, lengths=factor * s.frame.lengths))
+        value, best = search(value, best, lambda s, factor: with_frame(s, lengths=factor * s.frame.lengths))
     return search(value, best, lambda s, factor: s._replace(slope=factor * s.slope))[1]

@@ -110,33 +110,33 @@ def train(
     0.3·scale or makes one steeper than 5·scale, is tried again shorter. Ends early when a step gains less than `least_fall`.
     """
 
-    def solved(some: Trial) -> tuple[np.ndarray, np.ndarray]:
+    def solve(some: Trial) -> tuple[np.ndarray, np.ndarray]:
         return lowest(some, coefficients, rule, bases(some, rule, (len(some),))[0])
 
-    energies, combination = solved(trial)
+    energies, combination = solve(trial)
     damping, small = _FIRST_DAMPING, 0
     for _ in range(steps):
         total = moments(trial, coefficients, rule, combination)
-        gradient, curved, size = curvature(total, energies, combination, n)
-        values, vectors = scipy.linalg.eigh(curved / np.multiply.outer(size, size), driver="evd")
+        gradient, hessian, size = curvature(total, energies, combination, n)
+        values, vectors = scipy.linalg.eigh(hessian / np.multiply.outer(size, size), driver="evd")
         slope, largest = vectors.T @ (gradient / size), np.abs(values).max()
         weights, biases = trial.neurons
         for _ in range(16):
             change = -(vectors @ (slope / (np.abs(values) + damping * largest))) / size
             change = change.reshape(len(trial), -1)
-            tried = replace(trial, neurons=Neurons(weights + change[:, :-1], biases + change[:, -1]))
+            candidate = replace(trial, neurons=Neurons(weights + change[:, :-1], biases + change[:, -1]))
             if (
                 np.abs(change).max() <= _LONGEST * scale
-                and np.abs(tried.neurons.weights).max() <= _STEEPEST * scale
+                and np.abs(candidate.neurons.weights).max() <= _STEEPEST * scale
             ):
-                lower, mixed = solved(tried)
+                lower, new_combination = solve(candidate)
                 if lower[:n].sum() < energies[:n].sum():
                     break
             damping *= _RAISED
         else:
             return trial
         fall = energies[:n].sum() - lower[:n].sum()
-        trial, energies, combination = tried, lower, mixed
+        trial, energies, combination = candidate, lower, new_combination
         damping = max(damping * _EASED, _LEAST)
         small = small + 1 if fall < least_fall else 0
         if small == 2:

@@ -236,14 +236,14 @@ def _with_laplacian(
     through (dim, M) arrays.
     """
     *layers, (quadratic, linear) = layers
-    hidden = _hidden(r, layers, y)
+    hidden = _hidden_layer(r, layers, y)
     matrix, bias = layers[-1]
-    quadratic, linear = (a * _straight(r) for a in (quadratic, linear))
+    quadratic, linear = (a * _non_periodic(r) for a in (quadratic, linear))
     both = quadratic + quadratic.T
     log_matrix, shift_matrix, added_matrix = jnp.split(matrix, [1, 1 + r.dim], axis=1)
     log_factor = hidden.linear(log_matrix)
-    moved = hidden.linear(shift_matrix).raised(bias[1 : 1 + r.dim]).plus(y.linear(linear.T))
-    z = y.plus(_gated(r, y, moved))
+    displacement = hidden.linear(shift_matrix).raised(bias[1 : 1 + r.dim]).plus(y.linear(linear.T))
+    z = y.plus(_gate_at_walls(r, y, displacement))
     gram = z.slope.T @ z.slope
     l0, l1, l2 = logarithm(r.kinds, jnp.asarray(r.bent), z.value)
     log = jnp.sum(l0) + log_factor.value[0] + bias[0] + y.value @ quadratic @ y.value
@@ -290,13 +290,13 @@ def _products(
     return others(), along_p, bend_p
 
 
-def _straight(r: Reference) -> Float[np.ndarray, "dim dim"]:
+def _non_periodic(r: Reference) -> Float[np.ndarray, "dim dim"]:
     """One for the entries of Q and R between axes that are not circles, zero for all others."""
     straight = np.array(r.kinds) != PERIODIC
     return np.multiply.outer(straight, straight).astype(float)
 
 
-def _hidden(r: Reference, layers: PyTree, y: Jet) -> Jet:
+def _hidden_layer(r: Reference, layers: PyTree, y: Jet) -> Jet:
     """The last hidden layer; the network sees y, of order one, and circles as cosine and sine."""
     kinds = np.array(r.kinds)
     straight, turning = np.flatnonzero(kinds != PERIODIC), np.flatnonzero(kinds == PERIODIC)
@@ -312,17 +312,17 @@ def _hidden(r: Reference, layers: PyTree, y: Jet) -> Jet:
     return hidden
 
 
-def _gated(r: Reference, y: Jet, moved: Jet) -> Jet:
+def _gate_at_walls(r: Reference, y: Jet, displacement: Jet) -> Jet:
     """The shift of the coordinates, times 1 - y² on walled axes: walls stay where they are."""
     walled = np.array(r.kinds) == WALLED
     if not walled.any():
-        return moved
+        return displacement
     gate = Jet(
         jnp.where(walled, 1 - y.value**2, 1.0),
         jnp.where(walled, -2 * y.value * y.slope, 0.0),
         jnp.where(walled, -2 * jnp.sum(y.slope**2, axis=0), 0.0),
     )
-    return moved.times(gate)
+    return displacement.times(gate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,11 +139,11 @@ class SampledRitz(IterativeMethod):
                 PERIODIC if turns else OPEN if fits else WALLED
                 for turns, fits in zip(box.periodic, inside, strict=True)
             )
-            wells = [_fitted(w, kinds, box, problem) for w in wells]
+            wells = [_fit_to_walls(w, kinds, box, problem) for w in wells]
             # A well far above the others holds none of the states asked for.
             first = product_reference(problem, wells[0], kinds, count)
-            high = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
-            kept = _apart([w for w in wells if w.energy <= high])[:_WELLS]
+            highest = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
+            kept = _distinct_wells([w for w in wells if w.energy <= highest])[:_WELLS]
             each = -(-count // len(kept)) + 2
             references = [product_reference(problem, w, kinds, each) for w in kept] if kept[1:] else [first]
         return ProductAnsatz(tuple(references), self.widths)
@@ -160,19 +160,19 @@ class SampledRitz(IterativeMethod):
             lattice = golden_lattice(self._batch(problem.dim), problem.dim + 1, offset=0.0)
             far, energies, residuals = reference_residuals(trial, lattice)
         # A reference that is nearly right is trained gently, and one that is right not at all.
-        steps = 0 if self._promised(energies, residuals) else self._steps(problem.dim)
+        steps = 0 if self._meets_tolerance(energies, residuals) else self._steps(problem.dim)
         training = Training(trial, lattice, steps, min(1.0, 4 * far), self.averaging)
 
         def enough(info: Mapping[str, np.ndarray]) -> bool:
-            return self._promised(info["energies"][-1], info["residuals"].mean(0))
+            return self._meets_tolerance(info["energies"][-1], info["residuals"].mean(0))
 
         finish = partial(self._spectrum, problem, trial)
         return Run(training.init, training.advance, finish, training.steps, enough)
 
-    def _promised(self, energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"]) -> bool:
+    def _meets_tolerance(self, energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"]) -> bool:
         """Whether residuals promise the tolerance: they squared over the range of the energies."""
-        left = residuals**2 / max(energy_scale(energies), 1e-300)
-        return bool((left < 0.1 * self.tolerance * np.abs(energies)).all())
+        expected_errors = residuals**2 / max(energy_scale(energies), 1e-300)
+        return bool((expected_errors < 0.1 * self.tolerance * np.abs(energies)).all())
 
     def _spectrum(
         self, problem: Problem, trial: TrialSpace, state: State, history: Mapping[str, np.ndarray]
@@ -181,10 +181,10 @@ class SampledRitz(IterativeMethod):
         seed = int(state.seed)
         initial = trial.ansatz.init(seed) if int(state.step) else None
         with double_precision():
-            found = evaluate(trial, params, initial, self.tolerance, self.evaluation_points, seed)
-        states = found.pencil
-        errors = np.hypot(states.statistical, found.left_out)
-        if found.effective_share < _COLLAPSED:  # a mean over so few points knows no error of its own
+            result = evaluate(trial, params, initial, self.tolerance, self.evaluation_points, seed)
+        states = result.pencil
+        errors = np.hypot(states.statistical, result.left_out)
+        if result.effective_share < _COLLAPSED:  # a mean over so few points knows no error of its own
             errors = np.full_like(errors, np.inf)
         allowed = self.tolerance * np.maximum(np.abs(states.energies), 1e-2 * energy_scale(states.energies))
         converged = (errors <= allowed) & states.real
@@ -193,9 +193,9 @@ class SampledRitz(IterativeMethod):
             errors=errors,
             residuals=states.residuals,
             converged=converged,
-            notes=_notes(found, converged, self._steps(problem.dim)),
-            labels=tuple(found.labels),
-            eigenfunctions=found.functions,
+            notes=_notes(result, converged, self._steps(problem.dim)),
+            labels=tuple(result.labels),
+            eigenfunctions=result.functions,
             domain=problem.domain,
             name=problem.name,
             units=problem.units,
@@ -206,17 +206,17 @@ class SampledRitz(IterativeMethod):
                 "precision": "float64",
                 "wells": [r.centre.tolist() for r in trial.ansatz.references],
                 "n_features": trial.ansatz.n_features,
-                "evaluated_on": found.n_points,
-                "effective_share": found.effective_share,
+                "evaluated_on": result.n_points,
+                "effective_share": result.effective_share,
                 "statistical_errors": states.statistical.tolist(),
-                "variational_errors": found.left_out.tolist(),
+                "variational_errors": result.left_out.tolist(),
             },
             potential=problem.potential_values,
         )
 
 
-def _notes(found: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[Note, ...]:
-    noisy = (found.pencil.statistical > found.left_out).mean() > 0.5
+def _notes(result: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[Note, ...]:
+    noisy = (result.pencil.statistical > result.left_out).mean() > 0.5
     more = "evaluation_points" if noisy else f"steps (now {steps}), widths or n_features"
     notes = note(
         "tolerance",
@@ -226,16 +226,16 @@ def _notes(found: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[N
     )
     notes += note(
         "complex pair",
-        ~found.pencil.real,
+        ~result.pencil.real,
         "the energy came out as one of a complex pair: its real part is given",
     )
-    if found.effective_share < _FEW:
-        share = f"only {found.effective_share:.1%} of the sample counts"
+    if result.effective_share < _FEW:
+        share = f"only {result.effective_share:.1%} of the sample counts"
         notes += (Note("samples", (), f"{share}: states live where the reference does not"),)
     return notes
 
 
-def _fitted(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem) -> Well:
+def _fit_to_walls(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem) -> Well:
     """The well with walled and periodic axes laid over all of the box, y from -1 to 1."""
     if all(k == OPEN for k in kinds):
         return well
@@ -252,7 +252,7 @@ def _fitted(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem) -> W
     )
 
 
-def _apart(wells: list[Well]) -> list[Well]:
+def _distinct_wells(wells: list[Well]) -> list[Well]:
     """Without wells that walled axes have made one."""
     kept: list[Well] = []
     for well in wells:

@@ -81,32 +81,32 @@ def evaluate(
         parts = zip(*(block(params, jnp.uint32(b)) for b in numbers), strict=True)
         return Moments(*(np.stack([np.asarray(a) for a in part]) for part in parts))
 
-    known, wanted = moments(params, range(_BLOCKS)), _BLOCKS
+    blocks, count = moments(params, range(_BLOCKS)), _BLOCKS
     while True:
-        if not all(np.isfinite(part).all() for part in known):
+        if not all(np.isfinite(part).all() for part in blocks):
             raise ValueError(
                 "evaluate: ψ or Hψ is not finite at some points: V may be infinite or nan there."
             )
-        found = solve_pencil(known, n)
-        allowed = _STATISTICAL_SHARE * tolerance * np.maximum(np.abs(found.energies), 1e-300)
-        ratio = (found.statistical / allowed).max()
-        if ratio <= 1 or wanted * _BLOCK >= most_points:
+        states = solve_pencil(blocks, n)
+        allowed = _STATISTICAL_SHARE * tolerance * np.maximum(np.abs(states.energies), 1e-300)
+        ratio = (states.statistical / allowed).max()
+        if ratio <= 1 or count * _BLOCK >= most_points:
             break
-        have, wanted = wanted, int(min(wanted * min(max(ratio**2, 1.5), 8.0), -(-most_points // _BLOCK)))
-        more = moments(params, range(have, wanted))
-        known = Moments(*(np.concatenate(pair) for pair in zip(known, more, strict=True)))
-    first = found if before is None else solve_pencil(moments(before, range(_BLOCKS)), n)
-    some = _lower_products(trial.ansatz, n)
-    fewer = solve_pencil(Moments(*(part[:, some][:, :, some] for part in known)), n)
-    functions, labels, share = _functions(trial, params, found.vectors)
-    return SampledEnergies(found, _left_out(found, first, fewer), functions, labels, wanted * _BLOCK, share)
+        done, count = count, int(min(count * min(max(ratio**2, 1.5), 8.0), -(-most_points // _BLOCK)))
+        more = moments(params, range(done, count))
+        blocks = Moments(*(np.concatenate(pair) for pair in zip(blocks, more, strict=True)))
+    first = states if before is None else solve_pencil(moments(before, range(_BLOCKS)), n)
+    lower_products = _lower_products(trial.ansatz, n)
+    fewer = solve_pencil(Moments(*(part[:, lower_products][:, :, lower_products] for part in blocks)), n)
+    functions, labels, share = _functions(trial, params, states.vectors)
+    return SampledEnergies(states, _left_out(states, first, fewer), functions, labels, count * _BLOCK, share)
 
 
-def _left_out(found: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray, " n"]:
+def _left_out(states: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray, " n"]:
     """2·α·residual²: α from the fall of the energies with residual² since a `first` stage of training, or 1/gap where there was
     none; or, if that is more, from the fall when the highest products are added to `fewer`, which upper states lean on."""
-    energies, squares = found.energies, found.residuals**2
-    temple = temple_rates(energies, found.residuals, _RESIDUAL_ROUNDING * np.abs(energies))
+    energies, squares = states.energies, states.residuals**2
+    temple = temple_rates(energies, states.residuals, _RESIDUAL_ROUNDING * np.abs(energies))
     rates = fall_rates(energies, squares, first.energies, first.residuals**2, otherwise=temple)
     typical = np.median(rates)
     rates = np.minimum(np.maximum(rates, typical), np.maximum(temple, typical))
@@ -160,8 +160,8 @@ def _labels(
     labels = []
     for column in share.T:
         order = np.argsort(-column)
-        kept = [order[0], *(m for m in order[1:3] if column[m] > 0.1)]
-        labels.append(" + ".join(f"{names[m]} {min(column[m], 1):.0%}" for m in kept))
+        chosen = [order[0], *(m for m in order[1:3] if column[m] > 0.1)]
+        labels.append(" + ".join(f"{names[m]} {min(column[m], 1):.0%}" for m in chosen))
     return labels
 
 
@@ -188,11 +188,11 @@ def solve_pencil(blocks: Moments, n: int) -> Pencil:
     # Statistical: d E = l (dP - E dS) r / (l r), averaged over blocks.
     norm = np.einsum("ik,ik->k", left.conj(), right)
     norm = np.where(np.abs(norm) > 1e-3, norm, 1e-3)
-    moved = [
+    changes = [
         np.einsum("ik,bij,jk->bk", left.conj(), basis.T @ part @ basis, right)
         for part in (blocks.energy, blocks.overlap)
     ]
-    shifts = (moved[0] - values * moved[1]) / norm
+    shifts = (changes[0] - values * changes[1]) / norm
     statistical = np.std(np.real(shifts), axis=0, ddof=1) / np.sqrt(len(shifts))
     span = np.where(values.imag > 0, right.imag, right.real)
     span = span / np.linalg.norm(span, axis=0)

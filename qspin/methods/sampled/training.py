@@ -80,7 +80,7 @@ class Training:
         psi = f @ c
         residual = outside(f, hf @ c - psi * energies)
         _, pull = jax.vjp(lambda p: self.trial.values(p, x, shift), state.params)
-        params, adam = self._updated(state, pull(residual @ c.T)[0])
+        params, adam = self._apply_gradient(state, pull(residual @ c.T)[0])
         since = jnp.maximum(state.step - self.steps // 2, 0).astype(float)
         mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
         density = jnp.sum(psi**2, axis=1)
@@ -92,7 +92,7 @@ class Training:
         }
         return State(params, adam, overlap, energy, mean, state.step + 1, state.seed), info
 
-    def _updated(self, state: State, gradient: PyTree) -> tuple[PyTree, Any]:
+    def _apply_gradient(self, state: State, gradient: PyTree) -> tuple[PyTree, Any]:
         """Parameters and moments after a step of Adam, whose length falls as a cosine."""
         unit, adam = optax.scale_by_adam().update(gradient, state.adam, state.params)
         # Every entry moves alike: a form of dim² entries, and the log factor with it, would move dim times as far.
@@ -110,19 +110,19 @@ def lowest(
     overlap: Float[Array, "m m"], energy: Float[Array, "m m"], n: int
 ) -> tuple[Float[Array, " {n}"], Float[Array, "m {n}"]]:
     """The n lowest states of the pencil, its noise symmetrised: energies and combinations."""
-    ordering = order(_regular(overlap), energy)
+    ordering = order(_regularise(overlap), energy)
     values, vectors = jnp.linalg.eigh(ordering.eigenvalues)
     return values[:n], ordering.inverse.T @ vectors[:, :n]
 
 
 def outside(f: Float[Array, "batch m"], residual: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
     """What is left of residuals without their projections, on these points, on the span of the features."""
-    overlap = _regular(f.T @ f)
+    overlap = _regularise(f.T @ f)
     inverse = order(overlap, overlap).inverse
     return residual - f @ (inverse.T @ (inverse @ (f.T @ residual)))
 
 
-def _regular(overlap: Float[Array, "m m"]) -> Float[Array, "m m"]:
+def _regularise(overlap: Float[Array, "m m"]) -> Float[Array, "m m"]:
     """An overlap held off singular."""
     return overlap + _JITTER * jnp.diag(jnp.diagonal(overlap))
 
@@ -133,12 +133,12 @@ def reference_residuals(
     """Of the reference before training: the largest residual in mean spacings of its axes; energies and residuals."""
 
     @jax.jit
-    def solved(params: PyTree, unit: Array) -> tuple[Array, Array]:
+    def solve(params: PyTree, unit: Array) -> tuple[Array, Array]:
         f, hf = trial.images(params, *trial.points(unit))
         energies, c = lowest(f.T @ f, f.T @ hf, trial.n_states)
         return energies, jnp.linalg.norm(outside(f, hf @ c - f @ c * energies), axis=0)
 
     unit = jnp.asarray(np.clip(lattice, 1e-9, 1 - 1e-9))
-    energies, residuals = (np.asarray(a) for a in solved(trial.ansatz.init(0), unit))
+    energies, residuals = (np.asarray(a) for a in solve(trial.ansatz.init(0), unit))
     spacing = np.mean([(r.rates**2).mean() for r in trial.ansatz.references])
     return float(residuals.max() / spacing), energies, residuals

@@ -111,12 +111,12 @@ class VariationalFunctions(Eigenfunctions):
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         network, centres = self.wavefunction.network, self.wavefunction.centres
         settings = {
-            "network": _recorded(network),
+            "network": _to_record(network),
             "domain": describe_domain(self.wavefunction.domain),
             "cloud": None if self.wavefunction.cloud is None else asdict(self.wavefunction.cloud),
             "input_range": self.wavefunction.input_range,
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in centres],
-            "sampler": _recorded(self.sampler),
+            "sampler": _to_record(self.sampler),
             "seed": self.seed,
         }
         leaves = {f"params/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(self.params))}
@@ -130,8 +130,8 @@ class VariationalFunctions(Eigenfunctions):
         check_region(settings["domain"], domain)
         check_shapes(arrays, {"rotation": "functions states"})
         centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
-        cloud = settings["cloud"] and Cloud(**{key: _restored(v) for key, v in settings["cloud"].items()})
-        network, sampler = _restored(settings["network"]), _restored(settings["sampler"])
+        cloud = settings["cloud"] and Cloud(**{key: _from_record(v) for key, v in settings["cloud"].items()})
+        network, sampler = _from_record(settings["network"]), _from_record(settings["sampler"])
         rotation = arrays["rotation"]
         wavefunction = Wavefunction(network, domain, len(rotation), centres, cloud, settings["input_range"])
         with double_precision():
@@ -148,7 +148,7 @@ _SAMPLERS = {kind.__name__: kind for kind in (Uniform, Stratified, QuasiRandom, 
 _FUNCTIONS = (networks, jnp, jax.nn)  # where activations are found
 
 
-def _recorded(value: Any) -> Any:
+def _to_record(value: Any) -> Any:
     """A network or sampler as its name and settings, a function as its name. ValueError for what no file can name."""
     if isinstance(value, Network | Sampler):
         kind = type(value)
@@ -162,7 +162,7 @@ def _recorded(value: Any) -> Any:
                 f"save: the network {kind.__name__} is not a registered dataclass, so that a file of it could not be loaded; "
                 f'write @NETWORKS("{kind.__name__}") above the class (NETWORKS is in qspin.methods.spin.networks).'
             )
-        settings = {field.name: _recorded(getattr(value, field.name)) for field in fields(value)}
+        settings = {field.name: _to_record(getattr(value, field.name)) for field in fields(value)}
         return {"class": name, "settings": settings}
     if callable(value):
         name = getattr(value, "__name__", "")
@@ -174,10 +174,10 @@ def _recorded(value: Any) -> Any:
     return value
 
 
-def _restored(record: Any) -> Any:
-    """The inverse of `_recorded`. ValueError or KeyError for a name that is not known."""
+def _from_record(record: Any) -> Any:
+    """The inverse of `_to_record`. ValueError or KeyError for a name that is not known."""
     if isinstance(record, list):
-        return tuple(map(_restored, record))
+        return tuple(map(_from_record, record))
     if not isinstance(record, dict):
         return record
     if "function" in record:
@@ -189,7 +189,7 @@ def _restored(record: Any) -> Any:
             )
         return function
     kind = _SAMPLERS[record["class"]] if record["class"] in _SAMPLERS else NETWORKS[record["class"]]
-    return kind(**{name: _restored(value) for name, value in record["settings"].items()})
+    return kind(**{name: _from_record(value) for name, value in record["settings"].items()})
 
 
 @double_precision()
@@ -301,10 +301,10 @@ def _blocks(
         f = jax.vmap(functions)(x)
         others = None if hamiltonian.is_local else draw(jax.random.fold_in(key, 0), _BATCH)
         hf = hamiltonian.image(functions, x, others)
-        hu = again = hf[:, :n_states]
+        hu = second = hf[:, :n_states]
         if others is not None and every is None:
-            again = hamiltonian.image(functions, x, draw(jax.random.fold_in(key, 1), _BATCH))[:, :n_states]
-        return _Moments(moment(f, f, weights), moment(f, hf, weights), moment(hu, again, weights))
+            second = hamiltonian.image(functions, x, draw(jax.random.fold_in(key, 1), _BATCH))[:, :n_states]
+        return _Moments(moment(f, f, weights), moment(f, hf, weights), moment(hu, second, weights))
 
     @jax.jit
     def block_moments(block_seed: Array) -> _Moments:

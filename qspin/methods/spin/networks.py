@@ -99,12 +99,12 @@ class Layered(Network):
         Cost: one forward and N backward passes, none of them over the weights.
         """
         taps = tuple(jnp.zeros((len(z), bias.size), z.dtype) for _, bias in params)
-        outputs, pullback, read = jax.vjp(
-            lambda t: _tapped(params, z, self.activation, t), taps, has_aux=True
+        outputs, pullback, inputs = jax.vjp(
+            lambda t: _forward(params, z, self.activation, t), taps, has_aux=True
         )
         one_at_a_time = jnp.eye(outputs.shape[1], dtype=z.dtype)
         (deltas,) = jax.vmap(lambda only: pullback(cotangents * only))(one_at_a_time)
-        return tuple((h[None], delta) for h, delta in zip(read, deltas, strict=True))
+        return tuple((h[None], delta) for h, delta in zip(inputs, deltas, strict=True))
 
     def assemble(self, params: Layers, gradients: Layers) -> Layers:
         """Gradients of each output ((weight (N, rows, columns), bias (N, columns)), …) summed, in the layout of `params`."""
@@ -159,7 +159,7 @@ class BlockSparseMLP(Layered):
             masks.append(mask)
         return tuple(masks)
 
-    def _masked(self, layers: Layers, rescale: bool = False) -> Layers:
+    def _mask(self, layers: Layers, rescale: bool = False) -> Layers:
         masked = []
         masks = self.masks(layers[0][0].shape[0], layers[-1][1].size)
         for (weight, bias), mask in zip(layers, masks, strict=True):
@@ -169,23 +169,23 @@ class BlockSparseMLP(Layered):
         return tuple(masked)
 
     def init(self, key: PRNGKeyArray, n_inputs: int, n_outputs: int, dtype: Any = jnp.float32) -> Layers:
-        return self._masked(_init_layers(key, (n_inputs, *self.hidden, n_outputs), dtype), rescale=True)
+        return self._mask(_init_layers(key, (n_inputs, *self.hidden, n_outputs), dtype), rescale=True)
 
     def hidden_activations(self, params: Layers, z: Float[Array, " inputs"]) -> Float[Array, "groups width"]:
-        return _hidden(self._masked(params), z, self.activation)[None]
+        return _hidden(self._mask(params), z, self.activation)[None]
 
     def __call__(self, params: Layers, z: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-        layers = self._masked(params)
+        layers = self._mask(params)
         weight, bias = layers[-1]
         return _hidden(layers, z, self.activation) @ weight + bias
 
     def factors(
         self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
     ) -> Factors:
-        return super().factors(self._masked(params), z, cotangents)
+        return super().factors(self._mask(params), z, cotangents)
 
     def assemble(self, params: Layers, gradients: Layers) -> Layers:
-        return self._masked(super().assemble(params, gradients))
+        return self._mask(super().assemble(params, gradients))
 
 
 @NETWORKS("SeparateMLPs")
@@ -216,11 +216,11 @@ class SeparateMLPs(Layered):
     ) -> Factors:
         # No output depends on another's parameters: one backward pass serves them all.
         taps = tuple(jnp.zeros((len(bias), len(z), bias.shape[1]), z.dtype) for _, bias in params)
-        _, pullback, read = jax.vjp(
-            jax.vmap(lambda layers, t: _tapped(layers, z, self.activation, t)), params, taps, has_aux=True
+        _, pullback, inputs = jax.vjp(
+            jax.vmap(lambda layers, t: _forward(layers, z, self.activation, t)), params, taps, has_aux=True
         )
         _, deltas = pullback(cotangents.T[:, :, None])
-        return tuple(zip(read, deltas, strict=True))
+        return tuple(zip(inputs, deltas, strict=True))
 
     def assemble(self, params: Layers, gradients: Layers) -> Layers:
         del params
@@ -244,16 +244,16 @@ def _hidden(layers: Layers, z: Float[Array, " inputs"], activation: Activation) 
     return z
 
 
-def _tapped(
+def _forward(
     layers: Layers, z: Float[Array, "batch inputs"], activation: Activation, taps: Any
 ) -> tuple[Float[Array, "batch outputs"], list[Float[Array, "batch width"]]]:
     """Outputs, and what each layer's weights multiply; `taps` are added to the pre-activations."""
-    read = []
+    inputs = []
     for depth, ((weight, bias), tap) in enumerate(zip(layers, taps, strict=True)):
         z = activation(z) if depth else z
-        read.append(z)
+        inputs.append(z)
         z = z @ weight + bias + tap
-    return z, read
+    return z, inputs
 
 
 def _span(start: float, share: float, size: int) -> slice:
