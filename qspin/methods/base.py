@@ -1,6 +1,5 @@
-"""What a method that solves must offer: either everything at once, or `init`, `advance` and `finish` for the
-one loop in `solve`.
-"""
+"""What a method must offer: either it solves at once (`DirectMethod`), or it trains, by `init`, `advance` and `finish` for the
+one loop in `solve` (`IterativeMethod`)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -21,8 +20,8 @@ METHODS = Registry("method", "qspin.methods")  # names for the command and for s
 
 
 def check_plain_hamiltonian(method: str, problem: Problem, *domains: type) -> None:
-    """Raise ValueError, by the name of what is not served, for anything but the lowest states of -Σ c_i ∂²/∂x_i² + V in one
-    of these kinds of domain."""
+    """Raise ValueError, naming what is not supported, unless the problem asks for the lowest states of -Σ c_i ∂²/∂x_i² + V in
+    one of these kinds of domain."""
     foreign = without_local_form(problem.hamiltonian, problem.dim)
     if foreign and all(part.is_local for part in foreign) and isinstance(problem.domain, domains):
         raise ValueError(
@@ -65,7 +64,7 @@ class Method(ABC):
         check_plain_hamiltonian(type(self).__name__, problem, Box)
 
     def for_problem(self, problem: Problem) -> "Method":
-        """The method that does this problem under this one's name: itself, where it has no other for other dimensions."""
+        """The method that solves this problem when this one is chosen: itself, unless another one serves its dimensions."""
         del problem
         return self
 
@@ -75,18 +74,18 @@ class DirectMethod(Method):
 
     @abstractmethod
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
-        """The lowest `n_states` states; `seed` where anything is random."""
+        """Return the lowest `n_states` states. `seed` sets all random numbers."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A method bound to a problem, compiled: what the loop in `solve` drives.
+    """A method bound to a problem and compiled; the loop in `solve` runs it.
 
     `init(seed)` -> state, a pytree of arrays with a counter `state.step`. `advance(state)` -> (state, info)
-    does one chunk of compiled steps, fewer at the end of `steps`, and `advance(state, until)` none beyond step
+    does one chunk of compiled steps, fewer at the end of `steps`; `advance(state, until)` stops at step
     `until`. `info` maps names to arrays with one row a step, and `info["ok"]` is False from the step on at which
-    numbers stopped being finite. `finish(state, history)` -> Spectrum evaluates afresh. `enough(info)` of the last chunk
-    ends training before `steps`.
+    numbers stopped being finite. `finish(state, history)` -> Spectrum evaluates on fresh points. Training ends before
+    `steps` where `enough(info)` of the last chunk is true.
     """
 
     init: Callable[[int], Any]
@@ -101,4 +100,4 @@ class IterativeMethod(Method):
 
     @abstractmethod
     def bind(self, problem: Problem, n_states: int) -> Run:
-        """This method on this problem."""
+        """Bind this method to a problem."""

@@ -66,7 +66,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Points, weights and the symmetric matrix of -d²/dx² for √w ψ; of elements also their edges."""
+    """Points, weights and the symmetric matrix of -d²/dx² for √w ψ; for elements also their edges."""
 
     interval: Interval
     scheme: Scheme
@@ -76,7 +76,7 @@ class Axis:
     edges: Float[np.ndarray, " edges"] | None = None
 
     def record(self) -> dict[str, Any]:
-        """What `from_record` makes the axis from again, as JSON."""
+        """What `from_record` restores the axis from, as JSON."""
         place = self.interval
         ends = {"lower": place.lower, "upper": place.upper, "periodic": place.periodic}
         if isinstance(self.scheme, Elements):
@@ -108,7 +108,7 @@ class Scheme(ABC):
 
     @abstractmethod
     def neighbours(self, n_points: int) -> int:
-        """Entries in a row of the matrix, about."""
+        """The approximate number of entries in a row of the matrix."""
 
     def is_sparse(self, shape: tuple[int, ...]) -> bool:
         """Whether points of a mesh of this shape have few neighbours."""
@@ -166,8 +166,8 @@ class Differences(Scheme):
 def _continuation(
     interval: Interval, n: int, index: Int[np.ndarray, "..."]
 ) -> tuple[Int[np.ndarray, "..."], Inexact[np.ndarray, "..."]]:
-    """ψ at any integer places from its values at 0 … n - 1: which of them, and times what. A ring goes on with its phase.
-    Beyond a wall, which stands at -1 or n, ψ is its odd reflection; on the wall, and a whole axis further, it counts as 0."""
+    """ψ at any integer place as a factor times one of its values at 0 … n - 1: index and factor. On a ring the factor is a
+    phase. Beyond a wall, at -1 or n, ψ is its odd reflection; on the wall, and more than a whole axis beyond it, ψ is 0."""
     if interval.periodic:
         turns = index // n
         return index % n, np.exp(1j * interval.phase * turns) if interval.phase else np.ones(index.shape)
@@ -185,7 +185,7 @@ class DVR(Scheme):
     Interpolation is by the whole series.
     """
 
-    order = 24  # any power; far beyond what three resolutions can tell
+    order = 24  # faster than any power: far beyond what three resolutions can resolve
     caution = -0.3  # spectral: each step is a small part of the one before
 
     def neighbours(self, n_points: int) -> int:

@@ -1,4 +1,4 @@
-"""Cells of a mesh where values at its points do not tell enough: cut by a region's walls, or about singular centres of V."""
+"""Cells of a mesh that need more than values at its points: cut by a region's walls, or about singular centres of V."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -23,7 +23,7 @@ _MORE = 6  # quadrature points an axis of an element, beyond its degree
 
 
 def check_aligned(region: Region, edges: Sequence[Float[np.ndarray, "..."]]) -> None:
-    """ValueError unless every element, between these edges of each axis, lies wholly inside or wholly outside."""
+    """Raise ValueError unless every element, between these edges of each axis, lies wholly inside or wholly outside."""
     dim = len(edges)
     inner = [x[:-1, None] + np.diff(x)[:, None] * np.array([0.01, 0.5, 0.99]) for x in edges]
     # Three points an axis of each element, all combinations of them: (elements, 3^dim).
@@ -43,8 +43,8 @@ def wall_cuts(
     """What walls between points add to the diagonal of -∂²/∂x_i² by differences of order 2, for the P points that the region
     holds; `inside` says which of all do, the last axis fastest.
 
-    Of a wall at the share θ of a spacing: -ψ'' ≈ ((1 + 1/θ)ψ - ψ_other)/h², symmetric, second order (Gibou, Fedkiw, Cheng
-    and Kang 2002). Beyond what the matrix without walls has: (1/θ - 1)/h² each.
+    For a wall at the share θ of a spacing, -ψ'' ≈ ((1 + 1/θ)ψ - ψ_other)/h² is symmetric and of second order (Gibou, Fedkiw,
+    Cheng and Kang 2002). Each wall thus adds (1/θ - 1)/h² to the matrix without walls.
     """
     shape = [len(axis.points) for axis in axes]
     place = np.stack(np.unravel_index(np.flatnonzero(inside), shape), -1)
@@ -69,7 +69,7 @@ def wall_cuts(
 def _share_inside(
     region: Region, start: Float[np.ndarray, "n dim"], step: Float[np.ndarray, " dim"]
 ) -> Float[np.ndarray, " n"]:
-    """Of a step from points inside, the shares before a wall; 1 where there is none."""
+    """The share of a step from each point that lies before a wall; 1 where there is none."""
     low, high = np.zeros(len(start)), np.ones(len(start))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -135,7 +135,7 @@ def _singular_block(
 
 
 def _cell_average(axes: Sequence[Axis], centre: Centre, potential: Potential) -> tuple[int, float]:
-    """On equally spaced points: the place of the one whose cell holds the centre, and V's average over that cell."""
+    """For equally spaced points: the index of the one whose cell contains the centre, and the average of V over that cell."""
     position = np.array(centre.position)
     place = [int(np.argmin(np.abs(axis.points - x))) for axis, x in zip(axes, position, strict=True)]
     points = np.array([axis.points[i] for axis, i in zip(axes, place, strict=True)])

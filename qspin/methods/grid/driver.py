@@ -1,4 +1,4 @@
-"""`Grid`: the same Hamiltonian as a matrix on meshes of several resolutions, and what they say about the error."""
+"""`Grid`: the Hamiltonian as a matrix on meshes of several resolutions, whose differences show the error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Grid"]
 
-_MEMORY = 12e9  # bytes a solve may be expected to need
+_MEMORY = 12e9  # bytes that a solve may need, by the estimate
 _ENOUGH = {1: 1e-11, 2: 1e-11, 3: 1e-10}  # of the energies: a step between meshes that calls for no finer one
 
 
@@ -42,28 +42,27 @@ class Grid(DirectMethod):
     """Sparse grid diagonalisation, in one to three dimensions.
 
     Args:
-        points: points an axis of the finest mesh, one number or one an axis; by default, where functions are smooth, as many
-            as it takes until the energies stand still, within bounds. Of elements about centres it sets how small the
-            smallest are; the number is then met only about.
+        points: points along each axis of the finest mesh, one number or one for each axis; by default, where functions are
+            smooth, as many as it takes until the energies stop changing, within bounds. For elements about centres it sets
+            how small the smallest are, and holds only approximately.
         scheme: `differences(order)`, `elements(degree)` or `dvr()`; by default elements that shrink towards declared
-            centres, and without any a DVR.
+            centres, or a DVR where there are none.
 
-    Three meshes or more are solved: equal spacings each 1.25 times the next, or smallest elements each `ratio` times
-    the next.
-    Where the energies settle as a power of the spacing they are extrapolated, and `errors` says how much the power matters, and
-    is at least 0.15 of the distance from the finest mesh. Of a DVR, and of elements of equal length, it is about the last
-    step; where nothing settles, four times the sum of the steps between meshes, and `status` says so. Elements about
-    centres are solved once more with one degree less, and the difference is added: it is what the smooth parts of the
-    functions may still be off by. `residuals` are those of the matrix problem.
+    The problem is solved on three meshes or more, each with 1.25 times the spacing of the next one, or with smallest elements
+    `ratio` times as long. Where the energies settle as a power of the spacing they are extrapolated; `errors` then say how much
+    the choice of the power matters, and are at least 0.15 of the distance from the finest mesh. For a DVR, and for elements of
+    equal length, they are about the last step; where nothing settles, four times the sum of the steps between meshes, and
+    `status` says so. Elements about centres are solved once more with one degree less, and the difference, an estimate for
+    the smooth parts of the functions, is added. `residuals` are those of the matrix problem.
 
     A `Region` whose walls cross the grid is solved by differences of order 2 that know where the walls are; one whose walls run
     along the axes through declared `corners`, by elements that shrink towards them. A Bloch wave vector makes ψ complex.
 
-    No state is missed: see `eigensolver`; what was done stands in the provenance. Time and memory for P points: all of the
-    matrix up to P = 1000; a sparse factorisation in one and two dimensions, O(P) and O(P^1.5); in three, and for a DVR
-    in two, conjugate gradients, of a DVR with Kronecker products: O(P^(1 + 1/dim)) a step and O(P) memory.
-    Raises ValueError for more states than points, more than three dimensions, or settings out of range; MemoryError
-    where the estimate exceeds 12 GB.
+    No state is missed: see `eigensolver`; the provenance says how that was checked. Time and memory for P points: up to P =
+    1000 the whole matrix is diagonalised; beyond, one and two dimensions take a sparse factorisation, O(P) and O(P^1.5); three,
+    and a DVR in two, take conjugate gradients (for a DVR with Kronecker products), O(P^(1 + 1/dim)) a step and O(P) memory.
+    Raises ValueError for more states than points, more than three dimensions, or settings out of range; MemoryError where the
+    estimate exceeds 12 GB.
     """
 
     points: Any = None
@@ -116,14 +115,14 @@ class Grid(DirectMethod):
 
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
         del seed  # nothing here is random
-        assert isinstance(problem.domain, Box)  # `check` has seen to it
+        assert isinstance(problem.domain, Box)  # `check` ensures it
         scheme = self._scheme(problem)
         shapes, levels, h, pairs = self._solve_meshes(problem, scheme, n_states)
         residual_vectors = h.apply(pairs.vectors) - pairs.vectors * pairs.energies
         residuals = np.linalg.norm(residual_vectors, axis=0)[:n_states]
         series = extrapolate(problem, scheme, shapes, levels, residuals)
         centre_notes = () if shrinks(problem, scheme) else _note_on_unseen_centre(problem, h)
-        if centre_notes:  # no bracket would hold
+        if centre_notes:  # no error estimate holds
             series = replace(series, errors=np.full(n_states, np.inf), settled=np.zeros(n_states, bool))
         functions = pairs.vectors[:, :n_states] / np.sqrt(h.mesh.weights)[:, None]
         scale = energy_scale(series.finest)
@@ -158,8 +157,8 @@ class Grid(DirectMethod):
     def _solve_meshes(
         self, problem: Problem, scheme: Scheme, n_states: int
     ) -> tuple[list[tuple[int, ...]], list[Float[np.ndarray, " N"]], MeshOperator, Eigenpairs]:
-        """Shapes and levels of all meshes, and what the last one gave. With a DVR there are no more than it takes until the
-        energies stand still."""
+        """Shapes and levels of all meshes; operator and eigenpairs of the last one. A DVR stops when the energies no longer
+        change."""
         assert isinstance(problem.domain, Box)
         shift: float | None = None
         shapes: list[tuple[int, ...]] = []
@@ -180,8 +179,8 @@ class Grid(DirectMethod):
 
 
 def _memory(shape: tuple[int, ...], scheme: Scheme, states: int) -> float:
-    """Bytes that a solve needs, about. Numbers kept a point, measured: fill of the factorisation with its indices; or the
-    vectors of conjugate gradients."""
+    """An estimate of the bytes that a solve needs, from measured counts of the numbers held for each point: the fill of the
+    factorisation with its indices, or the vectors of conjugate gradients."""
     dim, size, row, sparse = (
         len(shape),
         prod(shape),
@@ -198,7 +197,7 @@ def _memory(shape: tuple[int, ...], scheme: Scheme, states: int) -> float:
 
 
 def _note_on_unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...]:
-    """A note where points lie too far apart to see a centre."""
+    """A note where points lie too far apart to resolve a centre."""
     spacing = max(float(np.diff(axis.points).max()) for axis in h.mesh.axes)
     for centre in problem.centres:
         if spacing > 0.5 * centre.length:

@@ -1,9 +1,9 @@
-"""The lowest eigenpairs of a Hamiltonian on a mesh, none missing: by diagonalisation, factorised or matrix-free inversion.
+"""The lowest eigenpairs of a Hamiltonian on a mesh, by diagonalisation, or by factorised or matrix-free inversion.
 
-Up to 1000 unknowns the whole matrix is diagonalised. Beyond, Lanczos on (H - shift)⁻¹. Sparse matrices in one and two
-dimensions are factorised, and there the eigenvalues below a gap are counted by the signs of a second factorisation (Sylvester's
-law of inertia). In three dimensions, and for a DVR in two, the inverse is by conjugate gradients, of a DVR with matrix-free
-Kronecker products, and a second Lanczos pass in the complement of the known states looks for others.
+Up to 1000 unknowns the whole matrix is diagonalised. Beyond, Lanczos iterations use (H - shift)⁻¹. Sparse matrices in one and
+two dimensions are factorised, and the signs of a second factorisation count the eigenvalues below a gap (Sylvester's law of
+inertia), so that none is missed. In three dimensions, and for a DVR in two, conjugate gradients give the inverse (for a DVR
+with matrix-free Kronecker products), and a second Lanczos pass in the complement of the known states looks for others.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ __all__ = ["EXTRA", "Eigenpairs", "lowest"]
 EXTRA = 4  # states beyond those that are wanted, so that a degenerate level is not cut inside
 _MARGIN = 0.1  # how far below the lowest level the matrix is inverted, as a share of the levels' range
 _DENSE = 1000  # unknowns up to which the whole matrix is diagonalised
-_PRECISION = 1e-11  # of Lanczos on an inverse that is itself iterated
-_ATTEMPTS = 4  # how often states are looked for again after some turned out to be missing
+_PRECISION = 1e-11  # of Lanczos iterations on an inverse that is itself iterated
+_ATTEMPTS = 4  # Lanczos runs, as long as states turn out to be missing
 
 Energies = Float[np.ndarray, " k"]
 Vectors = Inexact[np.ndarray, "P k"]
@@ -36,8 +36,8 @@ Vectors = Inexact[np.ndarray, "P k"]
 class Eigenpairs:
     """Energies ascending, vectors orthonormal, a shift below them for the next mesh, and how they were computed.
 
-    `missed` levels turned out to be below the last one at a second look, and are in; `complete` says that the last look
-    showed no more.
+    `missed` counts levels that a check found missing and that were then added; `complete` says that the last check found
+    none.
     """
 
     energies: Energies
@@ -53,7 +53,7 @@ class Eigenpairs:
 def lowest(h: MeshOperator, n_states: int, shift: float | None = None) -> Eigenpairs:
     """The `n_states` lowest eigenpairs, and `EXTRA` more above them, of which some may be missing.
 
-    `shift` is where a coarser mesh suggests to invert.
+    `shift` is the point of inversion that a coarser mesh suggests.
     """
     if h.mesh.size <= _DENSE:
         last = n_states + EXTRA - 1
@@ -65,7 +65,7 @@ def lowest(h: MeshOperator, n_states: int, shift: float | None = None) -> Eigenp
 
 
 def _by_factorisation(h: MeshOperator, n_states: int, shift: float | None) -> Eigenpairs:
-    """By sparse factorisations: one for the inverse, and one to count the eigenvalues below a gap."""
+    """Eigenpairs by two sparse factorisations: one for the inverse, and one that counts the eigenvalues below a gap."""
     matrix = h.matrix
 
     def inverse(shift: float) -> spla.LinearOperator:
@@ -90,7 +90,7 @@ def _by_factorisation(h: MeshOperator, n_states: int, shift: float | None) -> Ei
 
 
 def _by_iteration(h: MeshOperator, n_states: int, shift: float | None) -> Eigenpairs:
-    """By conjugate gradients, preconditioned by the inverse of H's separable part."""
+    """Eigenpairs by conjugate gradients, preconditioned by the inverse of H's separable part."""
     shape = (h.mesh.size, h.mesh.size)
 
     def inverse(shift: float, tolerance: float = 1e-12) -> spla.LinearOperator:
@@ -128,7 +128,7 @@ def _lanczos(
     missing: Callable[[Energies, Vectors, float], int],
     names: tuple[str, str],
 ) -> Eigenpairs:
-    """Lanczos on the inverse, again for more states as long as some are missing."""
+    """Run Lanczos iterations on the inverse, and again for more states as long as some are missing."""
     k, missed = n_states + EXTRA, 0
     for seed in range(_ATTEMPTS):
         start: Any = np.random.default_rng(seed).normal(size=h.mesh.size).astype(h.dtype)
@@ -150,14 +150,14 @@ def _lanczos(
 
 
 def _shift_below(energies: Energies) -> float:
-    """Where to invert on the next mesh: below its lowest level."""
+    """The point of inversion for the next mesh: below its lowest level."""
     lowest, spread = energies[0], energies[-1] - energies[0]
     return float(lowest - _MARGIN * max(spread, 1e-3 * abs(lowest), 1e-9 * np.abs(energies).max()))
 
 
 def _lower_bound(h: MeshOperator) -> float:
-    """Below all levels: below V, as kinetic energy is not negative; about centres below that of all charges in one place, which
-    -(ΣZ)²/(c (dim - 1)²) is exact for, and V away from them."""
+    """A bound below all levels: the minimum of V, as kinetic energy is not negative; with centres, V away
+    from them minus 1.5 times the binding energy of all charges in one place, (ΣZ)²/(c (dim - 1)²)."""
     least = float(h.values.min())
     bound, centres = least - 1e-3 * (1 + abs(least)), h.mesh.centres
     if not centres:
@@ -217,7 +217,7 @@ def _separable_inverse(
     separable = not h.mesh.centres and h.mesh.kept is None
     levels, modes = [], []
     for i, matrix in enumerate(h.axis_matrices):
-        # The cut of V through its minimum; with a singular centre that says nothing, and the kinetic energy alone serves.
+        # The cut of V through its minimum. With a singular centre it is useless, and the kinetic energy alone is taken.
         cut = v[tuple(slice(None) if j == i else b for j, b in enumerate(bottom))]
         own, vectors = np.linalg.eigh(matrix + np.diag(cut if separable else np.zeros(len(cut))))
         levels.append(own)

@@ -34,9 +34,9 @@ _CHUNK = 4_000_000  # numbers held at a time while interpolating
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a mesh is built from: about how many points an axis, and a scheme. Elements beside a centre are `smallest` times its
-    length, and beside a region's declared corner that much of 1e-4 box lengths; the number of points is then what it takes.
-    """
+    """What a mesh is built from: the approximate number of points along each axis, and a scheme. Elements beside a centre are
+    `smallest` times its length, beside a declared corner of a region `smallest` times 1e-4 box lengths; the number of points
+    then follows from that."""
 
     points: tuple[int, ...]
     scheme: Scheme
@@ -59,11 +59,11 @@ class Resolution:
         return tuple(axes)
 
     def shape(self, domain: Box) -> tuple[int, ...]:
-        """Points on each axis, about, without the cost of a DVR's matrices."""
+        """The approximate number of points on each axis, without computing a DVR's matrices."""
         return self.points if all(self.points) else tuple(len(axis.points) for axis in self.axes(domain))
 
     def mesh(self, domain: Box) -> Mesh:
-        """The mesh of a box, or of a region. ValueError where the scheme cannot follow its walls, or no point lies inside."""
+        """The mesh of a box or a region. Raises ValueError where the scheme cannot follow its walls, or no point is inside."""
         mesh = Mesh(self.axes(domain), self.centres)
         if not isinstance(domain, Region):
             return mesh
@@ -129,11 +129,11 @@ class Mesh:
         return self.gather(volumes)
 
     def gather(self, values: Inexact[np.ndarray, "all *n"]) -> Inexact[np.ndarray, "P *n"]:
-        """Of values at all combinations those of the unknowns."""
+        """Select the unknowns' values from those at all combinations."""
         return values if self.kept is None else values[self.kept]
 
     def spread(self, values: Inexact[np.ndarray, "P *n"]) -> Inexact[np.ndarray, "..."]:
-        """Values of the unknowns at all combinations, zero elsewhere, (*shape, *n)."""
+        """Put values of the unknowns into an array of all combinations, zero elsewhere, (*shape, *n)."""
         if self.kept is not None:
             every = np.zeros((prod(self.shape), *values.shape[1:]), values.dtype)
             every[self.kept] = values
@@ -142,7 +142,7 @@ class Mesh:
 
     @double_precision()
     def operator(self, form: LocalForm) -> MeshOperator:
-        """The operator of this local form. ValueError where it is not plain."""
+        """The operator of this local form. Raises ValueError where the form is not plain."""
         evaluate = vectorised(form.potential)
 
         def potential(x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
@@ -205,11 +205,11 @@ class MeshOperator:
 
     @cached_property
     def parts(self) -> int:
-        """In how many pieces the unknowns fall that no derivative connects."""
+        """The number of pieces of the mesh that no derivative connects."""
         return 1 if self.mesh.kept is None else int(connected_components(self.matrix, directed=False)[0])
 
     def apply(self, x: Inexact[np.ndarray, "P *n"]) -> Inexact[np.ndarray, "P *n"]:
-        """H x of a vector, or of several."""
+        """H x of one vector, or of several."""
         if self.sparse:
             return self.matrix @ x
         inner = self.mesh.spread(x)
@@ -226,10 +226,10 @@ def along(
 
 @dataclass(frozen=True, eq=False)
 class GridFunctions(Eigenfunctions):
-    """Values at the points, interpolated as the scheme has them: the polynomials of elements, the series of a DVR, and for
-    differences of some order the polynomials through order + 2 points on each axis.
+    """Values at the points, interpolated as the scheme defines: by the polynomials of elements, the series of a DVR, and for
+    differences of some order by polynomials through order + 2 points on each axis.
 
-    Cost a point: N (order + 2)^dim, (degree + 1)^dim, or of a DVR all points of the mesh.
+    The cost for each point is N (order + 2)^dim, N (degree + 1)^dim, or for a DVR N times all points of the mesh.
     """
 
     mesh: Mesh
@@ -249,7 +249,7 @@ class GridFunctions(Eigenfunctions):
         return self.mesh.spread(self.values)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        if points is self.mesh.points:  # as `quadrature` hands them out: nothing to interpolate
+        if points is self.mesh.points:  # from `quadrature`: nothing to interpolate
             return self.values
         lower, lengths = np.asarray(self.domain.lower), np.asarray(self.domain.lengths)
         periodic = np.asarray(self.domain.periodic)
@@ -274,7 +274,7 @@ class GridFunctions(Eigenfunctions):
         return np.concatenate([part(x[i : i + size]) for i in range(0, len(x), size)])
 
     def _by_series(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
-        """Every value counts: one axis after the other, (points, what is left of the mesh, N)."""
+        """Interpolation from all values, one axis after the other; arrays are (points, axes still to do, N)."""
         first, *others = (axis.scheme.local_basis(axis, x[:, i])[1] for i, axis in enumerate(self.mesh.axes))
         values = np.tensordot(first, self._all_values, axes=(1, 0))
         for share in others:
@@ -317,7 +317,7 @@ class GridFunctions(Eigenfunctions):
     def from_record(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
     ) -> GridFunctions:
-        """What `record` gave, read back."""
+        """Read back what `record` gave."""
         assert isinstance(domain, Box)
         kept, rows = arrays.get("kept"), len(arrays["values"])
         check_shapes(arrays, {"values": "points states", **({} if kept is None else {"kept": "points"})})

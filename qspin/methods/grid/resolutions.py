@@ -1,4 +1,4 @@
-"""Several resolutions of one problem: which, and what they say of spacing zero and of the error that is left."""
+"""Several resolutions of one problem: how they are chosen, and their extrapolation to spacing zero, with its error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ __all__ = [
 
 RATIO = 1.25  # of spacings between resolutions
 FEWEST = 12  # points an axis of the coarsest mesh
-# Points an axis of a DVR to begin with, by dimension, and at most; between them by RATIO.
+# Points along each axis of a DVR, first and last mesh, by dimension; each mesh has RATIO times as many as the one before.
 _FIRST, _LAST = {1: 32, 2: 24, 3: 20}, {1: 800, 2: 160, 3: 48}
 # Points an axis where a region's walls cross the grid: one less than what many whole numbers divide, so that walls and corners
 # at simple fractions of the box lie on points of all three.
@@ -47,8 +47,8 @@ def shrinks(problem: Problem, scheme: Scheme) -> bool:
 
 
 def default_scheme(problem: Problem) -> Scheme:
-    """Elements towards centres, and in regions whose walls lie on the edges of elements that their corners set; in other
-    regions differences; else a DVR."""
+    """Elements where there are centres, and in regions whose walls lie on the edges of elements that their corners set;
+    differences in other regions; else a DVR."""
     graded = Elements(_GRADED[problem.dim][0])
     if isinstance(problem.domain, Region):
         try:
@@ -62,8 +62,8 @@ def default_scheme(problem: Problem) -> Scheme:
 def resolutions(
     problem: Problem, scheme: Scheme, finest: tuple[int, ...] | None, states: int
 ) -> list[Resolution]:
-    """Coarsest first. Of a DVR without `finest` as many as it may take until energies stand still; of others three, and
-    of elements that shrink before them one like the middle one, of lower degree."""
+    """The resolutions, coarsest first. A DVR without a `finest` shape has as many as it may take until energies stop changing;
+    other schemes have three. Before them, elements that shrink have one like the middle one, of lower degree."""
     dim, domain, centres = problem.dim, problem.domain, problem.centres
     assert isinstance(domain, Box)
     if isinstance(scheme, Elements) and shrinks(problem, scheme):
@@ -105,8 +105,8 @@ def _coarser(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """What the resolutions say of each level: `finest` and extrapolated energies, errors, whether they settle, the observed
-    orders, nan where none can be told, and the expected one."""
+    """For each level: its energy on the finest mesh and extrapolated, its error, whether it settles, and the observed order
+    (nan where it cannot be measured); and the expected order."""
 
     finest: Levels
     energies: Levels
@@ -123,10 +123,10 @@ def extrapolate(
     levels: Sequence[Levels],
     residuals: Levels,
 ) -> Series:
-    """E(h) = E + C h^p through the last three of the `levels`, on meshes of these shapes, gives p; extrapolated where
-    least ≤ p ≤ 1.75·order, with p at most the order.
+    """E(h) = E + C h^p through the last three of the `levels`, on meshes of these shapes, gives p. Levels are extrapolated
+    where least ≤ p ≤ 1.75·order, with p at most the order.
 
-    The error of an extrapolated energy is 1.5 times what it matters whether the observed or the expected power is used, and at
+    The error of an extrapolated energy is 1.5 times the difference between using the observed and the expected power, and at
     least 0.15 of the distance to the finest mesh's energy. Beyond order 8 nothing is extrapolated: meshes this coarse are
     seldom on the asymptote, and their steps shrink unevenly. The error is then the last step times (step before / last
     step)^caution.
@@ -157,7 +157,7 @@ def extrapolate(
         last = last * np.maximum(np.abs(first) / np.maximum(last, 1e-300), 1) ** scheme.caution
 
     def step_to_zero(power: Levels | float) -> Levels:
-        """From the finest mesh to spacing zero, by that power."""
+        """The change from the finest mesh to spacing zero, if the error has that power."""
         return second / (ratio**power - 1)
 
     step = np.where(settled & ~tiny, step_to_zero(power), 0)

@@ -1,1 +1,1 @@
-"""Where the states of a problem live, how far they reach, and what V does that smooth functions do not expect."""
+"""From V alone: where the states of a problem are, how far they reach, and where V is not smooth."""

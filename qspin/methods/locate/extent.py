@@ -1,5 +1,5 @@
-"""Where bound states live and how far they reach, from their mean, covariance and highest energy: semiclassically, along
-lines."""
+"""How far bound states reach along straight lines, by a semiclassical estimate from their mean, covariance and highest
+energy."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ from qspin.problem.problem import Problem
 __all__ = ["FADED", "Extent", "Frame", "extent"]
 
 FADED = 16.0  # exponent of ψ at which it counts as gone: e⁻¹⁶ = 1e-7, squared in every integral
-_NARROWEST, _WIDEST = 4.5, 9.0  # deviations that a window spans at least and at most
-_FAR = 7.0  # and before any energy is known
+_NARROWEST, _WIDEST = 4.5, 9.0  # half-widths of a window, at least and at most, in standard deviations
+_FAR = 7.0  # the same, before any energy is known
 
 
 class Frame(NamedTuple):
-    """Where the states live: mean (dim,), a whitening matrix (dim, dim), decay rates (dim,) or (1,) of the envelope, and the
+    """Where the states are: mean (dim,), a whitening matrix (dim, dim), decay rates (dim,) or (1,) of the envelope, and the
     distances from the centres at which logarithms begin, (centres,)."""
 
     mean: Any
@@ -26,7 +26,7 @@ class Frame(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """Coordinates `frame` scaled to the states; |shape·(x - mean)| ≤ 1 holds what is left of them.
+    """Coordinates `frame` scaled to the states. The ellipsoid |shape·(x - mean)| ≤ 1 contains the states but for e^-FADED.
 
     `window` are the ends along each axis of the box; `decays` the exponents of ψ there (FADED, or less at a wall), (dim, 2);
     `unbounded` says that no wall is within reach, so that the axes are the states' own.
@@ -40,12 +40,12 @@ class Extent(NamedTuple):
 
     @property
     def faded(self) -> np.ndarray:
-        """(dim,): along which axes functions vanish at both ends."""
+        """(dim,): True for axes at both ends of which functions vanish."""
         return np.all(self.decays > 0.8 * FADED, axis=1)
 
 
 def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: float) -> Extent:
-    """Along the principal axes of the covariance where no wall is within reach; else along the axes of the box.
+    """The extent along the principal axes of the covariance where no wall is within reach; else along the axes of the box.
 
     `highest` is the energy of the highest state, infinite when not known yet. Cost: 400 evaluations of V an axis.
     """
@@ -57,7 +57,7 @@ def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: 
         pairs = zip(turn, deviation, strict=True)
         ends = np.array([[_reach_along(problem, highest, mean, s * e, d) for s in (-1, 1)] for e, d in pairs])
         reach, decays = ends[..., 0], ends[..., 1]
-        # Features must have died away where a rule ends, or what lies beyond would cost them nothing.
+        # Features must vanish where the points of a rule end: beyond, their energy would not be counted.
         rates = np.where(decays > 2, decays / (reach / deviation[:, None]) ** 2, np.inf).min(1)
         rates = np.where(np.isfinite(rates), np.clip(rates, 0.2, 1.2), 0.25)
         frame = Frame(mean, turn / deviation[:, None], rates)
@@ -74,7 +74,7 @@ def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: 
 def _reach_along(
     problem: Problem, highest: float, mean: np.ndarray, direction: np.ndarray, deviation: float
 ) -> tuple[float, float]:
-    """How far ψ reaches along a line: till its semiclassical decay is FADED, or to the wall; and the decay there."""
+    """How far ψ reaches along a line, and its decay there. It ends where the semiclassical decay is FADED, or at the wall."""
     domain = problem.domain
     assert isinstance(domain, Box)
     along = np.abs(direction) > 1e-12

@@ -1,4 +1,4 @@
-"""One-dimensional functions for every axis of a well, from the mean field of the others.
+"""One-dimensional functions for each axis of a well, in the mean field of the other axes.
 
 In the coordinates y of a Gaussian each axis has its own Hamiltonian, with V averaged over the ground densities of the other
 axes (the vibrational self-consistent field: Bowman, J. Chem. Phys. 68, 608, 1978). Its lowest functions are φ_n = φ_0·r_n, with
@@ -192,7 +192,7 @@ def _levels(
             f @ basis
         )
         e, vectors = scipy.linalg.eigh((own + own.T) / 2)
-        # A ground function far from its base leaves fewer that are independent: no product takes the rest.
+        # Where φ_0 is far from its base, fewer functions are independent: no product uses the missing ones.
         missing = max(0, most - len(e))
         c = np.pad((basis @ vectors)[:, :most].T, ((0, missing), (0, 0)))
         modals.append(c)
@@ -217,7 +217,7 @@ def _bend(
         for degree in (8, 6, 4, 2):
             a = value[i][known][:, : degree + 1]
             fit = np.linalg.lstsq(a * psi[known][:, None], target * psi[known], rcond=1e-10)[0]
-            # Beyond what was fitted ψ must keep falling: a polynomial could turn up there.
+            # Outside the fitted range ψ must keep falling, and a polynomial might rise there.
             beyond = (test_points < nodes[i][known].min()) | (test_points > nodes[i][known].max())
             tail = (far[:, i, : degree + 1] @ fit - test_points**2 / 2)[beyond]
             if kinds[i] != OPEN or tail.max() < (a @ fit + base[i][known]).max() - 5:

@@ -16,19 +16,19 @@ from qspin.problem.problem import Problem
 
 __all__ = ["in_box"]
 
-_PROVISIONAL = 100.0  # half-width in which centres are looked at
+_PROVISIONAL = 100.0  # half-width of the box in which strengths of centres are read off
 _BEYOND = 6.0  # widths beyond a turning point
 _FAR_OUT = 3.0  # half-widths at which V must be above the states
-_GROWTH, _LARGEST = 1.25, 12  # of a box that cuts tails, so many times at most
+_GROWTH, _LARGEST = 1.25, 12  # a box that cuts tails grows by this factor, at most this many times
 
 
 def in_box(problem: Problem, n_states: int) -> Problem:
     """The same problem in a box whose walls the lowest `n_states` states do not feel (ψ there below e⁻¹³); itself unless its
     domain is `Space`.
 
-    About attractive centres the levels of hydrogen tell how large; else Gaussians and mean-field products of V do, and then
-    semiclassical decay along the axes. Costs seconds: some 10⁵ evaluations of V. Raises ValueError where V confines nothing, or
-    fewer states than are wanted, falls without bound, or has repulsive centres, for which a Box is to be given.
+    About attractive centres the levels of hydrogen set the size; else Gaussians and mean-field products of V do, and then the
+    semiclassical decay along the axes. It takes seconds: some 10⁵ evaluations of V. Raises ValueError where V confines no state
+    or fewer than `n_states`, where it falls without bound, and for repulsive centres, which need a Box.
     """
     if not isinstance(problem.domain, Space):
         return problem
@@ -50,7 +50,7 @@ def in_box(problem: Problem, n_states: int) -> Problem:
             lower, upper = np.minimum(lower, well.centre - half), np.maximum(upper, well.centre + half)
         assert first is not None
         candidate = replace(problem, domain=Box(lower.tolist(), upper.tolist()))
-        if dim > 3:  # products are what solvers use there, too
+        if dim > 3:  # solvers use the same products there
             _check_bound(problem, n_states, lower, upper, highest)
             return candidate
         covariance = first.axes @ first.axes.T / 2

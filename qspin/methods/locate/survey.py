@@ -1,6 +1,6 @@
-"""One look at V of a problem in a box: whether it is finite, where it is lowest, where it jumps, where the states live.
+"""What all methods need to know of V in a box: whether it is finite, where it is lowest, where it jumps, where the states are.
 
-Every method asks the same `Survey`, which evaluates V once at quasi-random points and keeps the answers.
+All methods share one `Survey` of a problem, which evaluates V once, at quasi-random points, and caches its results.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Jump", "Survey", "survey"]
 _POINTS = 1 << 15
 _CLOUD_POINTS = 1 << 14
 _CLOUD_PASSES = 4
-_DEEPER = 0.5  # than the deepest point seen, of the way up to the lowest energy
+_DEEPER = 0.5  # of E_0 - min V: a well that much below the solution's own points was missed
 _SCAN = 2049  # points along each line that is searched for jumps
 _ZOOMS = 24  # by four each
 _LINES = 6
-_MOST_JUMPS = 8  # along an axis: more are taken for noise
+_MOST_JUMPS = 8  # along an axis; more than that are treated as noise
 
 
 class Jump(NamedTuple):
@@ -97,7 +97,7 @@ class Survey:
                 )
 
     def check_bounded_below(self) -> None:
-        """ValueError where V falls without bound at a point that is no declared centre: seen on ever closer points."""
+        """Raise ValueError where V falls without bound at a point that is no declared centre; ever closer points show it."""
         rng = np.random.default_rng(0)
         lower, upper = np.asarray(self.box.lower), np.asarray(self.box.upper)
         x, v = self.sample
@@ -121,11 +121,11 @@ class Survey:
             )
 
     def noting_missed_wells(self, spectrum: Spectrum) -> Spectrum:
-        """The spectrum, not converged where V has a well that its quadrature passed over; its energies may then be too high by
-        all of that depth, which their errors say.
+        """The spectrum, marked as not converged if V has a well in which its quadrature has no point; energies may then be too
+        high by the depth of that well, and their errors are set to it.
 
-        Looked for in boxes of up to three dimensions without declared centres: a well narrower than a thousandth of the box in
-        each of three directions is not seen here either.
+        Wells are searched for in boxes of up to three dimensions without declared centres. A well narrower than a thousandth of
+        the box in each of three directions is missed here too.
         """
         if self.problem.dim > 3 or self.problem.hamiltonian.singularities:
             return spectrum
@@ -172,7 +172,7 @@ class Survey:
             inside = density > 0
             if inside.mean() > 0.1:
                 break
-            # The well fills little of the box: look again at its surroundings only.
+            # The well fills little of the box: sample its surroundings only.
             low, high = x[inside].min(0), x[inside].max(0)
             margin = 0.25 * (high - low) + (upper - lower) * _CLOUD_POINTS ** (-1 / dim)
             lower, upper = np.maximum(lower, low - margin), np.minimum(upper, high + margin)
@@ -184,9 +184,9 @@ class Survey:
     @cached_property
     def jumps(self) -> tuple[Jump, ...]:
         """Jumps and kinks of V across an axis that at least two parallel lines share, by axis and position; none where centres
-        are declared. Costs some thousand evaluations of V an axis.
+        are declared. It takes some thousand evaluations of V for each axis.
 
-        A difference of V that stays as the interval shrinks is a jump; a difference of slopes that stays, a kink.
+        There is a jump where a difference of V does not vanish as the interval shrinks, a kink where one of slopes does not.
         """
         if self.problem.centres:
             return ()
@@ -212,7 +212,7 @@ class Survey:
 def _inside(
     unit: Float[np.ndarray, "points dim"], lower: Float[np.ndarray, " dim"], upper: Float[np.ndarray, " dim"]
 ) -> Float[np.ndarray, "points dim"]:
-    """Points of the unit cube laid into a box, not on its walls."""
+    """Points of the unit cube, mapped into a box; none lies on its walls."""
     return lower + (upper - lower) * (1e-9 + (1 - 2e-9) * unit)
 
 

@@ -19,7 +19,7 @@ from qspin.spectrum.spectrum import Spectrum
 __all__ = ["noting_walls", "wall_shifts"]
 
 _POINTS = 8192  # on all walls together
-_OUT_OF_REACH = 15.0  # deviations of |ψ|²
+_OUT_OF_REACH = 15.0  # standard deviations of |ψ|² beyond which a wall has no effect
 _NOTICED = 1e-9  # share of an energy below which a shift is not mentioned
 
 
@@ -96,7 +96,7 @@ def _shift_at(
     inward: float,
     deviation: float,
 ) -> Float[np.ndarray, " states"]:
-    """What one wall adds, sampled at points x just inside of it that stand for these areas."""
+    """What one wall adds to each energy, from points x just inside it; each point represents an area of the wall."""
     c = problem.local.coefficients[axis]
     kappa = np.sqrt(np.maximum(problem.potential_values(x)[:, None] - energies, 0) / c)
     step = 1e-3 * min(1 / max(float(kappa.max(initial=0.0)), 1e-300), deviation)

@@ -1,4 +1,4 @@
-"""The best Gaussian for a potential, from V alone: where the ground state is, its normal coordinates, and their widths.
+"""The best Gaussian for a potential: it shows where the ground state is, its normal coordinates, and their widths.
 
 For H = -Σ c_i ∂_i² + V and ψ ∝ exp(-½ q·A q), q = (x - x₀)/√c, the energy ½ tr A + ⟨V⟩ is stationary where ⟨∇V⟩ = 0 and
 A² = ½⟨∇²V⟩ (in q): the self-consistent harmonic approximation. Several starts find several wells.
@@ -27,8 +27,8 @@ _POINTS = 512
 _STARTS = 12
 _PASSES = 60
 _STEP = 0.7
-_WIDEST = 1e6  # growth of a width over the first guess at which a direction counts as free
-_APART = 2.0  # means farther apart than this, in widths, are two wells
+_WIDEST = 1e6  # a direction counts as free when its width has grown by this factor
+_APART = 2.0  # Gaussians whose means are farther apart than this, in widths, count as two wells
 _BLOCK = 64  # Hessians held at a time
 
 
@@ -74,7 +74,7 @@ def gaussian_wells(problem: Problem, seed: int = 0, rotate: bool = True) -> list
 
 
 def _distance(of: Well, other: Well) -> float:
-    """How far apart, in the first one's widths."""
+    """The distance between two wells, in the first one's widths."""
     return float(np.linalg.norm(np.linalg.solve(of.axes, other.centre - of.centre)))
 
 
@@ -102,7 +102,7 @@ def _compiled_moments(potential: Callable[..., Array]) -> Callable[..., Any]:
 
 
 def _starts(problem: Problem, seed: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Places and widths to begin from: the middle at three scales, then random ones, narrow."""
+    """Places and widths to start from: the middle of the box at three scales, then narrow Gaussians at random places."""
     rng = np.random.default_rng(seed)
     domain = problem.domain
     if isinstance(domain, Box):
@@ -127,7 +127,7 @@ def _best_gaussian(
     width: Float[np.ndarray, " dim"],
     rotate: bool,
 ) -> Well | None:
-    """Where the iteration from one start ends; None where numbers are not finite."""
+    """The Gaussian that the iteration from one start converges to; None where numbers are not finite."""
     moments, c = _moments(problem.local.potential), problem.local.coefficients
     root = np.sqrt(c)
     rates, rotation, centre = c / (2 * width**2), np.eye(problem.dim), np.array(place, float)

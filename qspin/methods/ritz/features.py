@@ -194,7 +194,7 @@ class RitzFunctions(PointwiseFunctions):
     def from_record(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
     ) -> "RitzFunctions":
-        """What `record` gave, read back. Raises ValueError where the region's walls are not in the file."""
+        """Read back what `record` gave. Raises ValueError where the region's walls are not in the file."""
         assert isinstance(domain, Box)
         check_region(settings["domain"], domain)
         check_shapes(arrays, _SHAPES, dim=domain.dim)

@@ -67,7 +67,7 @@ class SampledFunctions(PointwiseFunctions):
     def from_record(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
     ) -> SampledFunctions:
-        """What `record` gave, read back."""
+        """Read back what `record` gave."""
         shapes = {"combination": "functions states", "points": "points dim", "weights": "points"}
         check_shapes(arrays, shapes, dim=domain.dim)
         references, params = [], []

@@ -126,7 +126,7 @@ class VariationalFunctions(Eigenfunctions):
     def from_record(
         cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray], domain: Domain
     ) -> "VariationalFunctions":
-        """What `record` gave, read back. Raises ValueError for a class that is not known, or walls that are not in the file."""
+        """Read back what `record` gave. Raises ValueError for a class that is not known, or walls that are not in the file."""
         check_region(settings["domain"], domain)
         check_shapes(arrays, {"rotation": "functions states"})
         centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
