@@ -1,7 +1,7 @@
-"""`Ritz`: the variational problem that SpIN trains for, solved: output weights exactly, hidden weights by Gauss–Newton.
+"""`Ritz` solves the variational problem that SpIN trains for: exactly for output weights, by Gauss–Newton for hidden weights.
 
-For given features the best orthonormal combinations are a Rayleigh–Ritz problem. It is solved on a quadrature rule; and
-everything that is claimed is evaluated on a finer rule that the solution has not seen.
+For given features the best orthonormal combinations are a Rayleigh–Ritz problem. It is solved on a quadrature rule; energies,
+residuals and errors are then evaluated on a finer rule, which was not used to solve.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Ritz"]
 _MEMORY = 8e9  # bytes
 _MOST_POINTS = 150_000
 _GROWTH = 2  # of the number of features, from stage to stage
-_DEAR = 40_000  # points from which on a rule is not refined beyond the tolerance
+_DEAR = 40_000  # rules of more points are not refined beyond the tolerance
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
 
@@ -41,18 +41,18 @@ class Ritz(DirectMethod):
     """Neural Rayleigh–Ritz, in one to three dimensions: energies from a solved, not trained, output layer.
 
     Args:
-        tolerance: claimed error asked of every energy, as a share of |E| (where E is near 0, of the range of energies).
+        tolerance: largest claimed error wanted, as a share of |E| (where E is near 0, of the range of energies).
         max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three.
         max_points: quadrature points at most; by default 150,000.
-        train: whether the hidden weights of the first features are trained, by Gauss–Newton steps with the output layer
-            solved for at each; where a step is cheap, and not with a Bloch wave vector.
+        train: whether Gauss–Newton steps, each of which solves for the output layer, train the hidden weights of the first
+            features. They are left out where a step is expensive, and with a Bloch wave vector.
 
-    A coarse pass finds where the states live; a short search finds the decay and the slopes of features that lower the
-    energies most. Then random tanh features, in coordinates of that scale (about declared centres, direction and logarithm of
-    the distance), their zeros spread as the density. The first hundred (fifty in one dimension) are trained. Stages of twice
-    as many features, on rules that grow until a finer rule agrees, go on well below the tolerance where that is cheap, or till
-    features, points or rounding set a limit. Jumps and kinks of V across an axis are found, and both rules and features bend
-    there.
+    A coarse pass finds where the states are; a short search finds the decay and the slopes of features that lower the energies
+    most. Features are then random tanh functions of coordinates of that scale (about declared centres, of direction and
+    logarithm of the distance), with zeros distributed as the density. The first hundred (fifty in one dimension) are trained.
+    Stages follow, each with twice as many features, on rules that grow until a finer rule agrees; they end well below the
+    tolerance where that is cheap, or when features, points or rounding set a limit. Where V has a jump or kink across an axis,
+    rules and features have one too.
 
     `energies`, `residuals` and `errors` come from a rule finer than the solution's own. `errors` are 8·α·residual², where α is
     (fall of the energy)/(fall of residual²) from 0.7 of the features to all, at most 1/gap (Temple's bound), plus three times
@@ -80,7 +80,7 @@ class Ritz(DirectMethod):
                 raise ValueError(f"Ritz: {name} must be at least {least} and at most {most}, got {value!r}.")
 
     def for_problem(self, problem: Problem) -> Method:
-        """Itself in up to three dimensions; past them the method that is registered as "sampled-ritz"."""
+        """This method in up to three dimensions; past them the one that is registered as "sampled-ritz"."""
         if problem.dim <= 3:
             return self
         given = [name for name in ("max_features", "max_points") if getattr(self, name) is not None]
@@ -143,7 +143,7 @@ def _within_tolerance(task: Task, solution: Solution) -> Bool[np.ndarray, " stat
 
 
 def _enlarge(task: Task, scales: Scales, count: int, base: Trial | None, rng: np.random.Generator) -> Trial:
-    """So many features: the kept ones, and new ones."""
+    """`count` features: those of `base`, and new random ones."""
     n_new = count - (0 if base is None else len(base))
     places = scales.places[rng.permutation(len(scales.places))[:n_new]]
     scales = scales._replace(slope=scales.slope * count ** (1 / task.problem.dim))
@@ -155,7 +155,7 @@ def _enlarge(task: Task, scales: Scales, count: int, base: Trial | None, rng: np
 
 
 def _train_first(task: Task, scales: Scales, rng: np.random.Generator) -> Trial | None:
-    """The first features, trained; None where that is not cheap."""
+    """Train the first features. Returns None where that is too expensive."""
     if not task.train:
         return None
     points = rule(task, scales, scales.level)
@@ -170,7 +170,7 @@ def _train_first(task: Task, scales: Scales, rng: np.random.Generator) -> Trial 
 
 
 def _stage(task: Task, scales: Scales, trial: Trial, level: int) -> tuple[Solution, int]:
-    """Solved on rules that grow, three times at most, until a finer one agrees; and the level it took."""
+    """Solve on growing rules, three at most, until a finer one agrees. Returns the solution and the level of the last rule."""
     for attempt in range(3):
         solution = project(task, scales, trial, level)
         basis_error = float(solution.errors.max()) - RULE_SAFETY * solution.exploited
@@ -187,7 +187,7 @@ def _stage(task: Task, scales: Scales, trial: Trial, level: int) -> tuple[Soluti
 
 
 def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solution, list[dict[str, Any]]]:
-    """Stages of twice as many features each: the best solution, and what each of them reached."""
+    """Solve in stages, each with twice as many features. Returns the best solution, and a record of each stage."""
     base = trial = _train_first(task, scales, rng)
     level = scales.level
     count = task.count(task.plan.first, 5)
@@ -210,7 +210,7 @@ def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solut
             best = solution
         rule_limited = RULE_SAFETY * solution.exploited > 0.5 * largest and len(solution.rule) > _DEAR
         accurate = (best.errors <= task.plan.aim * _allowed_errors(task, best.energies)).all()
-        # Twice no better: the rule, or rounding, is the limit.
+        # Two stages without improvement: the rule, or rounding, is the limit.
         if (
             accurate
             or (rule_limited and _within_tolerance(task, best).all())

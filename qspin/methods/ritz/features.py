@@ -1,7 +1,7 @@
 """Random neural features, tanh(w·f(x) + b) · envelope(x), and their combinations: the trial functions of `Ritz`.
 
-f are a few coordinates of x in which wavefunctions are of order one wide, and the envelope vanishes on walls and decays; about
-declared centres both have terms linear in the distance, of which cusps are made. f and the envelope are differentiated
+f are a few coordinates of x in which wavefunctions have widths of order one. The envelope vanishes on walls and decays. About
+declared centres both have terms linear in the distance, so that features can form cusps. f and the envelope are differentiated
 automatically, once for all M features; so values, gradients and Σ_i c_i ∂²φ/∂x_i² of all of them cost a few products of
 (points, coordinates) with (coordinates, M).
 """
@@ -50,7 +50,7 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Settings: which coordinates and envelope a domain with these centres has. `Frame` holds their numbers."""
+    """Which coordinates and envelope a domain with these centres has; a setting. `Frame` has the numbers in them."""
 
     domain: Box
     centres: tuple[Centre, ...] = ()
@@ -58,7 +58,7 @@ class Coordinates:
 
     @property
     def n_inputs(self) -> int:
-        """Of f."""
+        """The number of coordinates f."""
         if self.centres:
             return len(self.centres) * (self.domain.dim + 1)
         return self.domain.dim + sum(self.domain.periodic) + len(self.jumps)
@@ -89,10 +89,10 @@ class Coordinates:
 def _about(
     centre: Centre, length: Any, x: Float[Array, " dim"]
 ) -> tuple[Float[Array, " inputs"], Float[Array, ""]]:
-    """Direction times, and, the logarithm of the distance; and the distance.
+    """Two inputs, direction times log distance and log distance; and the distance.
 
-    The inputs' term linear in r bends cusps of any state; without it the same number of features left errors a hundred times
-    as large.
+    Their terms linear in r let features form cusps; without them the same number of features left errors a hundred times as
+    large.
     """
     offset = x - jnp.asarray(centre.position)
     r = jnp.sqrt(jnp.sum(offset**2) + (1e-9 * centre.length) ** 2)  # smooth at the centre itself
@@ -101,14 +101,14 @@ def _about(
 
 
 def _bend(jump: Jump, frame: Frame, x: Float[Array, " dim"]) -> Float[Array, " 1"]:
-    """Smooth but for what V does to ψ there: a jump of its second derivative, or of its third."""
+    """A smooth input but for a jump of its second derivative, or of its third, as V causes in ψ."""
     u = (x[jump.axis] - jump.position) * jnp.linalg.norm(frame.whiten[:, jump.axis])
     bent = u * jnp.abs(u) if jump.order == 0 else jnp.abs(u) ** 3
     return (bent / (1 + jnp.abs(u) ** (2 + jump.order)))[None]
 
 
 class Trial(eqx.Module):
-    """Neurons in coordinates: the features that a problem is projected on."""
+    """Features: neurons, and the coordinates that they are functions of."""
 
     coordinates: Coordinates = eqx.field(static=True)
     frame: Frame
@@ -148,7 +148,7 @@ class Trial(eqx.Module):
 
 @dataclass(frozen=True, eq=False)
 class RitzFunctions(PointwiseFunctions):
-    """ψ(x) = combinationᵀ · tanh(W f(x) + b) · envelope(x) · exp(ik·x), with the rule that verified them."""
+    """ψ(x) = combinationᵀ · tanh(W f(x) + b) · envelope(x) · exp(ik·x), with the points and weights that verified them."""
 
     coordinates: Coordinates
     frame: Frame

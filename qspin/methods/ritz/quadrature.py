@@ -1,7 +1,7 @@
 """Integration rules for smooth functions in a box: lattices, products of Gauss–Legendre panels, and rules about centres.
 
-Each is a finite set of points with weights, Σ w f(x) ≈ ∫ f dx over the box. Where functions have faded before they reach a
-wall, equally spaced points are as exact as Gauss–Legendre with π/2 times as many along each axis.
+Each is a finite set of points with weights, Σ w f(x) ≈ ∫ f dx over the box. Where functions vanish before they reach a wall,
+equally spaced points are as exact as Gauss–Legendre with π/2 times as many along each axis.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _LATTICES = {
     2: np.array([[1.0, 0.5], [0.0, np.sqrt(0.75)]]),
     3: np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
 }
-_FADES = 0.6  # of the reach: walls beyond are met by little more than rounding, whatever their shape
+_FADES = 0.6  # of the reach: functions are negligible at walls beyond, whatever their shape
 _SAUSAGE = np.polynomial.Polynomial([0, 40320, 0, 6720, 0, 3024, 0, 1800, 0, 1225]) / 53089
 
 Vector = Float[np.ndarray, " dim"]
@@ -31,7 +31,7 @@ Weights = Float[np.ndarray, " points"]
 
 
 class Rule(eqx.Module):
-    """Points and weights; and V at the points, where it is known."""
+    """Points, weights, and V at the points (empty before it is evaluated)."""
 
     points: Float[np.ndarray, "points dim"]
     weights: Float[np.ndarray, " points"]
@@ -42,7 +42,7 @@ class Rule(eqx.Module):
 
 
 def _product(*axes: tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_"]]) -> tuple[Points, Weights]:
-    """The product of rules on axes."""
+    """The product of rules on single axes."""
     if not axes:
         return np.zeros((1, 0)), np.ones(1)
     points = np.stack(np.meshgrid(*(x for x, _ in axes), indexing="ij"), -1).reshape(-1, len(axes))
@@ -50,7 +50,7 @@ def _product(*axes: tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_"]]) -> tu
 
 
 def _midpoints(low: float, high: float, n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Points in the middle of n equal intervals."""
+    """The rule of the midpoints of n equal intervals."""
     return low + (high - low) * (np.arange(n) + 0.5) / n, np.full(n, (high - low) / n)
 
 
@@ -81,7 +81,7 @@ def lattice(
     count: float,
     shift: Vector,
 ) -> Rule:
-    """About `count` points of a lattice in the ellipsoid |shape·(x - mean)| ≤ reach, for functions that have faded there.
+    """About `count` points of a lattice in the ellipsoid |shape·(x - mean)| ≤ reach, for functions that vanish outside it.
 
     Points are as close along each direction as waves of momentum covariance waveᵀ·wave are short: hexagonal in two,
     body-centred in three dimensions of the space where that is isotropic. `shift` (dim,) in lattice cells.
@@ -127,8 +127,8 @@ def about_centres(
 ) -> Rule:
     """Rules about each centre, radius × direction, put together by Becke's partition (J. Chem. Phys. 88, 2547, 1988).
 
-    Radii are Gauss–Legendre in log(1 + r/length) up to `reach`, or where that is beyond a wall, up to the wall: then
-    directions come in pyramids over the walls of the box. Points outside the box are left out. Two centres far from walls
+    Radii are Gauss–Legendre points in log(1 + r/length) up to `reach`, or to the wall if that is nearer: directions are then
+    points of pyramids over the walls of the box. Points outside the box are left out. Two centres far from walls
     share confocal coordinates instead, in which functions smooth in both distances are smooth.
     """
     if len(centres) == 2 and domain.dim > 1:
@@ -149,7 +149,7 @@ def _confocal(
     domain: Box, centres: Sequence[Centre], n_radial: int, n_angular: int, reach: float
 ) -> Rule | None:
     """A product rule in (r_a + r_b)/R = cosh μ, (r_a - r_b)/R = η and the angle about the axis, R the distance of the centres;
-    None where walls are so near that functions do not fade before them."""
+    None where walls are so near that functions do not vanish before them."""
     here, there = (np.asarray(c.position) for c in centres)
     half = float(np.linalg.norm(there - here)) / 2
     middle, axis = (here + there) / 2, (there - here) / (2 * half)
@@ -171,7 +171,7 @@ def _confocal(
         around = np.stack([np.cos(angle), np.sin(angle)], -1) @ across
         sideways = (np.sqrt(1 - eta**2)[:, None, None] * around).reshape(-1, 3)
         eta, share = np.repeat(eta, n_angular), np.repeat(d_eta * turn[0] * half, n_angular)
-    # Along each hyperbola to the wall, or as far as need be: where a·cosh μ + b·sinh μ = c, a quadratic in e^μ.
+    # Each hyperbola ends at the wall, or where functions vanish: where a·cosh μ + b·sinh μ = c, a quadratic in e^μ.
     a, b = half * eta[:, None] * axis, half * sideways
     ends = np.full(len(eta), np.arccosh(1 + reach / half))
     for sign, margin in zip((1, -1), margins, strict=True):
@@ -206,7 +206,7 @@ def _about(
 
 
 def _directions(domain: Box, position: Vector, n: int, reach: float) -> tuple[Points, Weights, Weights]:
-    """Unit vectors, their shares of the sphere, and how far to go along each."""
+    """Unit vectors, their shares of the sphere, and the distance to integrate along each."""
     dim, lower, upper = domain.dim, np.asarray(domain.lower), np.asarray(domain.upper)
     nearest = float(np.minimum(position - lower, upper - position).min())
     if dim == 1 or _FADES * reach > nearest:
@@ -226,7 +226,7 @@ def _directions(domain: Box, position: Vector, n: int, reach: float) -> tuple[Po
 
 
 def _pyramids(domain: Box, position: Vector, n: int, reach: float) -> tuple[Points, Weights, Weights]:
-    """Directions of points of the walls, which are split at the foot of the centre."""
+    """Directions to points of the walls; each wall is split at the foot of the perpendicular from the centre."""
     dim, parts = domain.dim, []
     for axis, side in product(range(dim), (0, 1)):
         height = abs((domain.lower, domain.upper)[side][axis] - position[axis])
@@ -250,7 +250,7 @@ def _pyramids(domain: Box, position: Vector, n: int, reach: float) -> tuple[Poin
 
 
 def _angular_rule(edges: Sequence[float], foot: float, height: float, n: int) -> tuple[Weights, Weights]:
-    """Gauss–Legendre in the angle under which a wall is seen, which far walls need little of."""
+    """Gauss–Legendre points in the angle at which a wall appears from a centre; far walls need few."""
     t, w = np.polynomial.legendre.leggauss(n)
     points, weights = [], []
     for low, high in pairwise(np.arctan((np.asarray(edges) - foot) / height)):

@@ -24,9 +24,9 @@ __all__ = ["BLOCK", "RULE_SAFETY", "Solution", "bases", "densities", "integral",
 
 BLOCK = 2048  # points held at a time
 _SIZES = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
-_COLUMNS = 32  # functions that sums are compiled for, and multiples
-_CUT = 1e-11  # singular values kept, of the largest
-_FEWER = 0.7  # share of the features of the smaller space that errors are read off
+_COLUMNS = 32  # sums are compiled for multiples of so many functions
+_CUT = 1e-11  # share of the largest singular value, below which one is dropped
+_FEWER = 0.7  # of the features span a smaller space, whose energies give the errors
 _SAFETY = 8.0  # of errors read off residuals
 RULE_SAFETY = 3.0  # the finer rule is not exact either
 
@@ -68,7 +68,7 @@ class Solution(NamedTuple):
 
 @jax.jit
 def _rows(trial: Trial, block: Rule) -> Float[Array, "batch features"]:
-    """√w·Φ."""
+    """√w·Φ: a row for each point."""
     return jnp.sqrt(block.weights)[:, None] * jax.vmap(trial.at)(jnp.asarray(block.points))
 
 
@@ -94,14 +94,14 @@ def _sums(trial: Trial, c: Float[Array, " dim"], combination: Num[Array, "featur
 
 
 _all_sums = jax.jit(_sums)
-_hamiltonian = jax.jit(lambda *arguments: _sums(*arguments).energy)  # what is not needed is not compiled
+_hamiltonian = jax.jit(lambda *arguments: _sums(*arguments).energy)  # the other sums are not compiled then
 
 
 # --- over all of a rule
 
 
 def _blocks(rule: Rule) -> Iterator[Rule]:
-    """Parts of one size; the last is filled up with points of weight 0."""
+    """Split a rule into blocks of one size; points of weight 0 fill the last one."""
     for start in range(0, len(rule), BLOCK):
         x, w, v = (a[start : start + BLOCK] for a in (rule.points, rule.weights, rule.potential))
         missing = BLOCK - len(w)
@@ -112,13 +112,13 @@ def _blocks(rule: Rule) -> Iterator[Rule]:
 
 
 def integral(integrand: Callable[..., Any], rule: Rule, *arguments: Any) -> Any:
-    """The sum over the blocks of a rule of what a compiled function makes of the arguments and a block."""
+    """The sum over the blocks of a rule of a compiled function of the arguments and a block."""
     parts = (jax.tree.map(np.asarray, integrand(*arguments, block)) for block in _blocks(rule))
     return reduce(lambda total, part: jax.tree.map(np.add, total, part), parts)
 
 
 def _pad(trial: Trial) -> Trial:
-    """With dead neurons up to the next compiled size."""
+    """Add neurons of weight zero, up to the next compiled size."""
     missing = next((size for size in _SIZES if size >= len(trial)), len(trial)) - len(trial)
     weights, biases = trial.neurons
     return replace(
@@ -135,7 +135,7 @@ def _columns(
 def bases(
     trial: Trial, rule: Rule, counts: tuple[int, ...], cut: float = _CUT
 ) -> list[Float[np.ndarray, "features rank"]]:
-    """For each count, of that many first features, a basis orthonormal on the rule; singular values below `cut` dropped."""
+    """For each count, a basis of that many first features, orthonormal on the rule, without singular values below `cut`."""
     full, count = _pad(trial), len(trial)
     triangle = np.zeros((0, count))
     for block in _blocks(rule):
@@ -180,8 +180,8 @@ def densities(rule: Rule, trial: Trial, combination: np.ndarray) -> Float[np.nda
 
 
 def solve(trial: Trial, coefficients: np.ndarray, rule: Rule, finer: Rule, n: int, extra: int) -> Solution:
-    """The n lowest states in the span of the features, and about `extra` more energies: solved on one rule, and verified, with
-    those of 0.7 of the features, on a finer one."""
+    """The n lowest states in the span of the features, and about `extra` more energies. They are solved for on one rule, and
+    verified, with those of 0.7 of the features, on a finer one."""
     pairs = bases(trial, rule, (len(trial), int(_FEWER * len(trial))))
     (first, combination), (_, smaller) = (lowest(trial, coefficients, rule, b, n + extra) for b in pairs)
     n_both = combination.shape[1]
@@ -203,9 +203,9 @@ def _claimed_errors(
     fewer: Float[np.ndarray, " n"],
     rougher: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, " n"]:
-    """8·α·residual², α seen between two spaces: at least half the median of the states, at most Temple's bound."""
+    """8·α·residual², with α from the two spaces: at least half the median of the states, at most Temple's bound."""
     k, own = len(residuals), residuals**2
-    # Where residuals hardly drop they say little: then the fall itself is the estimate.
+    # Where residuals hardly drop, the fall of the energy itself is the estimate.
     whole = np.maximum(fewer - energies[:k], 0) / np.maximum(own, 1e-300)
     rates = fall_rates(energies[:k], own, fewer, rougher**2, otherwise=whole)
     temple = temple_rates(energies, residuals, 1e-8 * energy_scale(energies))

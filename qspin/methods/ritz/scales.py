@@ -1,7 +1,7 @@
-"""Where `Ritz` looks for states: coordinates scaled to them, rules of points, and random features, for one problem.
+"""Length scales of the states of a problem, and the integration rules and random features of `Ritz` in those scales.
 
-A coarse pass of a few smooth features tells where the states are and how fast they vary; a short search finds the decay and
-the slopes of features that lower the energies most. Rules and draws that follow are in those scales.
+A coarse pass with a few smooth features shows where the states are and how fast they vary; a short search finds the decay and
+the slopes of features that lower the energies most. Later rules and features use those scales.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from qspin.problem.problem import Problem
 
 __all__ = ["PLANS", "Scales", "Task", "coarse", "draw", "project", "random_numbers", "rule", "tune"]
 
-_WIDER = 1.1  # reach of the rule that verifies
+_WIDER = 1.1  # factor by which the rule that verifies reaches farther
 _STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
 _PLACES = 4096
 
@@ -36,19 +36,19 @@ Numbers = tuple[Float[np.ndarray, "features inputs"], Float[np.ndarray, "feature
 
 
 class Plan(NamedTuple):
-    """Numbers of a dimension."""
+    """Numbers of points and features, and scales, for one number of dimensions."""
 
-    coarse: int  # points an axis of the coarse pass
-    level: int  # points an axis to begin with
-    finer: float  # levels of the rule that verifies
-    trained: int  # features that are trained
-    first: int  # features drawn to begin with
-    most: int  # and at most
+    coarse: int  # points along each axis in the coarse pass
+    level: int  # points along each axis in the first rule
+    finer: float  # ratio of the level of the rule that verifies
+    trained: int  # number of features that are trained
+    first: int  # number of features in the first stage
+    most: int  # number of features at most
     slope: float  # of features, in units of the states' momenta
-    centred_slope: float  # and about centres
-    angular: float  # directions in a plane about a centre, of the radii
-    aim: float  # of the tolerance: stages go on this far where features and points allow
-    rule_aim: float  # and rules differ by no more
+    centred_slope: float  # the same, about centres
+    angular: float  # number of directions in a plane about a centre, as a share of the radii
+    aim: float  # share of the tolerance at which stages end, where features and points allow
+    rule_aim: float  # share of the tolerance by which two rules may differ
 
 
 PLANS = {
@@ -60,9 +60,9 @@ PLANS = {
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is solved, and what that may cost: nothing of it changes on the way.
+    """The problem, what is wanted, and what it may cost; fixed during a solve.
 
-    `shift` (dim,), in lattice cells, places the points of lattices.
+    `shift` (dim,) displaces the points of lattices, in lattice cells.
     """
 
     problem: Problem
@@ -81,7 +81,7 @@ class Task:
 
     @property
     def plan(self) -> Plan:
-        """The numbers of this dimension."""
+        """The plan for the problem's number of dimensions."""
         return PLANS[self.problem.dim]
 
     @cached_property
@@ -91,12 +91,12 @@ class Task:
 
     @cached_property
     def coordinates(self) -> Coordinates:
-        """What features are functions of."""
+        """The coordinates that features are functions of."""
         return Coordinates(self.box, self.problem.centres, survey(self.problem).jumps)
 
     @property
     def extra(self) -> int:
-        """Energies that are wanted above those of the states."""
+        """The number of energies to compute above those of the states."""
         return 2 + self.n_states // 8
 
     def finer(self, level: int) -> int:
@@ -104,28 +104,28 @@ class Task:
         return int(level * self.plan.finer) + 1
 
     def count(self, first: int, per_state: int) -> int:
-        """Features: `first`, or so many a state where that is more; not more than there may be."""
+        """A number of features: `first`, or `per_state` for each state if that is more, but at most `max_features`."""
         return min(max(first, per_state * self.n_states), self.max_features)
 
 
 class Scales(NamedTuple):
-    """Where the states live and how fast they vary, as far as is known."""
+    """Where the states are and how fast they vary, as far as is known."""
 
     frame: Frame
     extent: Extent | None  # None about centres
     reach: float  # of rules about centres
     root: Float[np.ndarray, "dim dim"]  # square root of the momentum covariance, in the frame's coordinates
     slope: float  # of features, in units of that root
-    level: int  # points an axis that rules need, about
+    level: int  # points along each axis that rules need, approximately
     energies: Float[np.ndarray, " known"]
-    places: Places  # spread as the states are
+    places: Places  # points distributed as the density of the states
 
 
 # --- points and neurons
 
 
 def rule(task: Task, scales: Scales, level: int, verifies: bool = False) -> Rule:
-    """A rule of about level^dim points, with V there; or the finer and wider one that verifies it."""
+    """A rule of about level^dim points, and V at them; if `verifies`, the finer and wider rule that verifies that one."""
     frame, dim, wider = scales.frame, task.problem.dim, 1.0
     if verifies:
         level, wider = task.finer(level), _WIDER
@@ -144,7 +144,7 @@ def rule(task: Task, scales: Scales, level: int, verifies: bool = False) -> Rule
 
 
 def _walled_rule(task: Task, scales: Scales, bounds: Extent, level: int, wider: float) -> Rule:
-    """Along the axes of the box, points an axis as it has waves; but for corners where every function has faded."""
+    """A rule along the axes of the box, with points in proportion to the waves on each, less corners where functions vanish."""
     box, mean, turns = task.box, np.asarray(scales.frame.mean), np.asarray(task.box.periodic)
     window = mean[:, None] + wider * (bounds.window - mean[:, None])
     window = np.clip(window, np.asarray(box.lower)[:, None], np.asarray(box.upper)[:, None])
@@ -165,21 +165,21 @@ def _walled_rule(task: Task, scales: Scales, bounds: Extent, level: int, wider: 
 
 
 def _sample(rule: Rule, density: Density, count: int, rng: np.random.Generator) -> Places:
-    """Points (count, dim) spread as a density known on a rule."""
+    """Points (count, dim) distributed as a density that is known on a rule."""
     share = np.cumsum(np.maximum(density, 0))
     chosen = np.searchsorted(share, (np.arange(count) + rng.uniform()) / count * share[-1])
     return rule.points[rng.permutation(np.minimum(chosen, len(share) - 1))]
 
 
 def random_numbers(task: Task, count: int, rng: np.random.Generator) -> Numbers:
-    """Directions, and slopes from 0 to 1, of so many neurons."""
+    """Random directions, and slopes from 0 to 1, of `count` neurons."""
     directions = rng.normal(size=(count, task.coordinates.n_inputs))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return directions, rng.uniform(0, 1, (count, 1))
 
 
 def draw(task: Task, scales: Scales, places: Places, numbers: Numbers) -> Trial:
-    """Random features: the zero of each neuron at one of the places, slopes up to `slope` times the states' own."""
+    """Random features: each neuron is zero at one of the places, with a slope up to `slope` times that of the states."""
     directions, shares = numbers
     count, dim = places.shape
     filled = np.concatenate([places, np.broadcast_to(places[:1], (-count % BLOCK, dim))])
@@ -196,11 +196,11 @@ def project(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
     return solve(trial, task.coefficients, *rules, task.n_states, task.extra)
 
 
-# --- where the states live
+# --- where the states are
 
 
 def _reframe(task: Task, scales: Scales, mean: Point, covariance: Matrix, lengths: Lengths) -> Scales:
-    """In the frame of states of this mean and covariance, and of the energies that are known."""
+    """The scales with the frame of states of this mean and covariance, and of the energies that are known."""
     highest = float(scales.energies[-1]) if len(scales.energies) else np.inf
     if not task.problem.centres:
         bounds = extent(task.problem, mean, covariance, highest)
@@ -213,7 +213,7 @@ def _reframe(task: Task, scales: Scales, mean: Point, covariance: Matrix, length
 
 
 def coarse(task: Task, rng: np.random.Generator) -> Scales:
-    """Scales by a few smooth features, three times, each from the one before."""
+    """Scales from a few smooth features, in three passes, each in the scales of the one before."""
     problem, dim, plan = task.problem, task.problem.dim, task.plan
     own, cloud = np.array([c.length for c in problem.centres]), survey(problem).cloud(task.n_states)
     mean, covariance = np.asarray(task.box.centre), np.diag(np.square(task.box.lengths) / 12)
@@ -241,7 +241,7 @@ def coarse(task: Task, rng: np.random.Generator) -> Scales:
 
 
 def _guess(task: Task, scales: Scales, rule: Rule) -> Density:
-    """A density to begin with: normal, or falling from the centres."""
+    """A first guess of the density: normal, or decaying from the centres."""
     if not task.problem.centres:
         z = (rule.points - scales.frame.mean) @ np.asarray(scales.frame.whiten).T
         return rule.weights * np.exp(-0.5 * np.sum(z**2, axis=1))
@@ -250,7 +250,7 @@ def _guess(task: Task, scales: Scales, rule: Rule) -> Density:
 
 
 def _rescale(task: Task, scales: Scales, rule: Rule, density: Density, momentum: Matrix) -> Scales:
-    """By the density, and the momentum covariance, of the states."""
+    """The scales that follow from the density and the momentum covariance of the states."""
     n, x, lengths = len(scales.energies), rule.points, scales.frame.lengths
     mean = density @ x / n
     covariance = (x * density[:, None]).T @ x / n - np.outer(mean, mean)
@@ -270,8 +270,8 @@ def _rescale(task: Task, scales: Scales, rule: Rule, density: Density, momentum:
 
 
 def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Scales:
-    """Decay of the envelope, where logarithms begin, and slopes of features: the ones of the lowest energies with so many
-    features, of a few steps of 1.5 each way with the same random numbers; and the level that rules needed."""
+    """The scales whose decay, start of the logarithms and slopes give the lowest energies with `count` features, from a few
+    steps of a factor 1.5 each way with the same random numbers; and the level that rules needed."""
     numbers = random_numbers(task, count, rng)
 
     def total_energy(scales: Scales, level: int) -> tuple[float, Scales]:
@@ -287,7 +287,7 @@ def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Sc
     def search(
         value: float, start: Scales, changed: Callable[[Scales, float], Scales]
     ) -> tuple[float, Scales]:
-        """Scales changed by a power of 1.5: up while that helps, or else down."""
+        """Change scales by powers of 1.5: up while that lowers the energies, or else down."""
         best, level = start, start.level
         for step in (1.5, 1 / 1.5):
             for power in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Gauss–Newton on hidden weights, with the output weights solved for at every step (variable projection), in the energy metric.
+"""Gauss–Newton steps on hidden weights; each solves for the output weights (variable projection), in the energy metric.
 
 With one hidden layer ∂u_k/∂θ_i = c_{m(i)k} D_i, D the same for all states. With P the projector on the N occupied Ritz
 functions, Q = 1 - P, h = ⟨ψ|H|D⟩ and s = ⟨ψ|D⟩, gradient and curvature of the sum of the N lowest Ritz energies are
@@ -28,8 +28,8 @@ __all__ = ["Moments", "curvature", "moments", "train"]
 Parameters = Float[np.ndarray, " parameters"]
 Combination = Float[np.ndarray, "features functions"]
 _FIRST_DAMPING, _EASED, _RAISED, _LEAST = 1e-6, 0.1, 5.0, 1e-12
-_LONGEST = 0.3  # change of a weight in a step, and
-_STEEPEST = 5.0  # weights, of the scale given
+_LONGEST = 0.3  # largest change of a weight in a step, in units of the given scale
+_STEEPEST = 5.0  # largest weight, in the same units
 
 
 class Moments(NamedTuple):
@@ -104,10 +104,10 @@ def curvature(
 def train(
     trial: Trial, coefficients: np.ndarray, rule: Rule, n: int, scale: float, steps: int, least_fall: float
 ) -> Trial:
-    """Neurons that lower the sum of the n lowest energies on the rule.
+    """Train neurons so that the sum of the n lowest energies on the rule falls.
 
-    Levenberg's damping is in units of the largest curvature; a step that does not lower the sum, moves a weight by more than
-    0.3·scale or makes one steeper than 5·scale, is tried again shorter. Ends early when a step gains less than `least_fall`.
+    Levenberg's damping is in units of the largest curvature. A step that does not lower the sum, or makes a weight change by
+    more than 0.3·scale or exceed 5·scale, is repeated with more damping. Two steps with a gain below `least_fall` end it.
     """
 
     def solve(some: Trial) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """Trial functions in many dimensions: products of mean-field functions times one shared network, about one or several wells.
 
 f_m(x) = exp(J + y·Qy + Σ_i ln φ_0(z_i))·(∏ r_n(z_i) + h_m), z = y + Ry + s: a log factor J, a shift s of the coordinates and
-additive parts h_m are outputs of one small network of y; Q and R are what Gaussians and normal coordinates need, exactly. All
-start at zero: training begins from the reference, the products of lowest energy, whose densities points are drawn from.
-Values, gradients and Laplacians come out of one pass.
+additive parts h_m are outputs of one small network of y; the matrices Q and R represent any Gaussian and any linear change of
+coordinates exactly. All are zero at first: training starts from the reference, the products of lowest energy, from whose
+densities points are drawn. Values, gradients and Laplacians are computed in one pass.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from qspin.problem.problem import Problem
 
 __all__ = ["ProductAnsatz", "Reference", "TrialSpace", "product_reference"]
 
-_CELLS = 512  # of the tables that points are drawn from
+_CELLS = 512  # cells of the tables that points are drawn from
 _DEFENSIVE = 0.3  # share of points from wider densities, over all axes
 
 
@@ -68,7 +68,7 @@ class Reference:
         return jnp.asarray(np.linalg.inv(self.axes)) @ (x - jnp.asarray(self.centre))
 
     def points(self, unit: Float[Array, "batch columns"]) -> Float[Array, "batch dim"]:
-        """Points x spread as the mean density of the products, from points of the unit cube."""
+        """Map points of the unit cube to points x distributed as the mean density of the products."""
         chosen = jnp.minimum((unit[:, 0] * self.n_products).astype(int), self.n_products - 1)
         level = jnp.asarray(self.levels)[chosen]  # (B, dim)
         row = jnp.arange(self.dim) * self.density.shape[1] + level
@@ -132,7 +132,7 @@ def _tables(
     nodes: Float[np.ndarray, "dim nodes"],
     densities: Float[np.ndarray, "dim rungs nodes"],
 ) -> tuple[Float[np.ndarray, "dim rungs cells"], Float[np.ndarray, "dim rungs bounds"]]:
-    """Densities over [-edge, edge], wider than those given, and their sums."""
+    """Tables over [-edge, edge] of densities wider than the given ones, and their cumulative sums."""
     dim, levels, _ = densities.shape
     cells = axis_nodes(edges, _CELLS)
     share = _DEFENSIVE / dim
@@ -202,7 +202,7 @@ class ProductAnsatz:
     def values(
         self, params: PyTree, x: Float[Array, " dim"], shift: ArrayLike = 0.0
     ) -> Float[Array, " features"]:
-        """f alone, by jets of no direction: the compiler leaves out what their derivatives would cost."""
+        """f alone: jets without directions, so that no derivatives are computed."""
         parts = []
         for r, layers in zip(self.references, params, strict=True):
             y = r.coordinates(x)
@@ -213,7 +213,7 @@ class ProductAnsatz:
     def points(
         self, unit: Float[Array, "batch columns"], box: Box
     ) -> tuple[Float[Array, "batch dim"], Float[Array, " batch"]]:
-        """Points spread as the densities of the references, and half the logarithms of their weights (-inf outside walls)."""
+        """Points distributed as the references' densities, and half the logarithms of their weights (-inf outside walls)."""
         references = self.references
         parts = np.array_split(np.arange(len(unit)), len(references))
         x = jnp.concatenate(
@@ -232,8 +232,8 @@ def _with_laplacian(
 ) -> tuple[Float[Array, " products"], Float[Array, " products"]]:
     """f = F·(P + h), F = exp L: Δf = F·[(ΔL + |∇L|²)(P + h) + 2∇L·(∇P + ∇h) + ΔP + Δh].
 
-    Gradients of the M parts are only needed along ∇L and of each other: they go through (dim, dim) products, and never
-    through (dim, M) arrays.
+    Gradients of the M parts are only needed along ∇L and along each other: (dim, dim) products give those, without (dim, M)
+    arrays.
     """
     *layers, (quadratic, linear) = layers
     hidden = _hidden_layer(r, layers, y)
@@ -271,7 +271,7 @@ def _products(
     rows = jnp.asarray(r.modals[axis, level])
     parts = (part[axis] for part in series(r.kinds, z, rows.shape[1]))
     value, first, second = (jnp.sum(part * rows, axis=-1) for part in parts)
-    # One entry more, the number one, stands in slots that hold no pair.
+    # One more entry, the number one, is for slots without a pair.
     value = jnp.pad(value, (0, 1), constant_values=1.0)
     tilt = jnp.pad(first * along[axis], (0, 1))
     lap = jnp.pad(first * bend[axis] + second * jnp.diagonal(gram)[axis], (0, 1))
@@ -291,13 +291,13 @@ def _products(
 
 
 def _non_periodic(r: Reference) -> Float[np.ndarray, "dim dim"]:
-    """One for the entries of Q and R between axes that are not circles, zero for all others."""
+    """A mask that is one for entries of Q and R between axes that are not periodic, and zero for all others."""
     straight = np.array(r.kinds) != PERIODIC
     return np.multiply.outer(straight, straight).astype(float)
 
 
 def _hidden_layer(r: Reference, layers: PyTree, y: Jet) -> Jet:
-    """The last hidden layer; the network sees y, of order one, and circles as cosine and sine."""
+    """The last hidden layer. Inputs are y, scaled to order one, and for periodic axes cosine and sine."""
     kinds = np.array(r.kinds)
     straight, turning = np.flatnonzero(kinds != PERIODIC), np.flatnonzero(kinds == PERIODIC)
     scale = np.where(kinds == OPEN, 1 / np.sqrt(2), 1.5)[straight]
@@ -313,7 +313,7 @@ def _hidden_layer(r: Reference, layers: PyTree, y: Jet) -> Jet:
 
 
 def _gate_at_walls(r: Reference, y: Jet, displacement: Jet) -> Jet:
-    """The shift of the coordinates, times 1 - y² on walled axes: walls stay where they are."""
+    """The shift of the coordinates, times 1 - y² on walled axes, so that it vanishes on walls."""
     walled = np.array(r.kinds) == WALLED
     if not walled.any():
         return displacement
@@ -327,7 +327,7 @@ def _gate_at_walls(r: Reference, y: Jet, displacement: Jet) -> Jet:
 
 @dataclass(frozen=True, eq=False)
 class TrialSpace:
-    """Trial functions in a box, and a potential, given at one point."""
+    """Trial functions in a box, and the potential as a function of one point."""
 
     box: Box
     potential: Callable[[Array], Array]

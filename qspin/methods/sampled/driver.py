@@ -1,9 +1,9 @@
-"""`SampledRitz`: Rayleigh–Ritz with a trained network past three dimensions, where integrals are samples.
+"""`SampledRitz`: Rayleigh–Ritz with a trained network past three dimensions, where integrals are sampled.
 
-Features are products of mean-field functions times a shared network (`ansatz`); Hf is taken pointwise, moving averages
-of E[f fᵀ] and E[f (Hf)ᵀ] give the lowest states of their span, and the residual that the span does not hold is pulled back
-into the network. At the end energies come from fresh points: a projected problem that is not symmetric, so that its noise
-vanishes with the residual, and is not variational either.
+Features are products of mean-field functions times a shared network (`ansatz`), and Hf is evaluated pointwise. Moving averages
+of E[f fᵀ] and E[f (Hf)ᵀ] give the lowest states of their span; the part of the residual outside the span gives the gradient of
+the network. The final energies come from fresh points, by a projected problem that is not symmetric: its noise vanishes with
+the residual, but its energies are not variational.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["SampledRitz"]
 
-_FADED = 5.5  # widths within which a Gaussian counts as inside the walls
+_FADED = 5.5  # a Gaussian counts as inside the walls if they are so many widths away
 _WELLS = 4
-_COLLAPSED, _FEW = 0.01, 0.05  # share of the points that counts: nothing is claimed; a warning
+_COLLAPSED, _FEW = 0.01, 0.05  # effective share below which errors are infinite, and a note warns
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class SampledRitz(IterativeMethod):
     """Neural Rayleigh–Ritz in four and more dimensions; what `Ritz` uses there.
 
     Args:
-        tolerance: claimed error asked of every energy, as a share of |E|; training ends when residuals promise it.
+        tolerance: largest claimed error wanted, as a share of |E|; training ends when residuals are small enough for it.
         steps: training steps at most; None for 2000, 600 from 32 dimensions on.
         batch_size: points a step; None for 4096, 2048 from 32 dimensions on.
-        n_features: products in the reference, at least n_states; None for a quarter more than n_states, and 6.
+        n_features: products in the reference, at least n_states; None for 1.25 n_states + 6.
         widths: hidden layers of the network.
         averaging: rate of the moving averages.
         normal_coordinates: whether the reference uses the normal coordinates of V; False keeps to the user's axes.
@@ -58,9 +58,9 @@ class SampledRitz(IterativeMethod):
     and take less). Memory 8 · B · (4·w·d + d² + 5·M + 200) bytes, within 15 %. The reference costs some 10⁵ · d evaluations of
     V, and 4·10⁵ of its Hessian.
 
-    `errors` are infinite where weights collapse to a hundredth of the points. Else they join a statistical part (over blocks
-    of points) and what the span may still leave out: 2·α·residual², α the rate at
-    which energies fell with residual² in training, or fall with the highest fifth of the products, whichever is more.
+    `errors` are infinite where less than a hundredth of the points effectively counts. Else they combine a statistical part
+    (over blocks of points) with an estimate of what the span leaves out: 2·α·residual², where α is the rate at which energies
+    fell with residual² in training, or fall with the highest fifth of the products, whichever is more.
     """
 
     tolerance: float = 1e-5
@@ -140,7 +140,7 @@ class SampledRitz(IterativeMethod):
                 for turns, fits in zip(box.periodic, inside, strict=True)
             )
             wells = [_fit_to_walls(w, kinds, box, problem) for w in wells]
-            # A well far above the others holds none of the states asked for.
+            # A well far above the others has none of the wanted states.
             first = product_reference(problem, wells[0], kinds, count)
             highest = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
             kept = _distinct_wells([w for w in wells if w.energy <= highest])[:_WELLS]
@@ -159,7 +159,7 @@ class SampledRitz(IterativeMethod):
         with double_precision():
             lattice = golden_lattice(self._batch(problem.dim), problem.dim + 1, offset=0.0)
             far, energies, residuals = reference_residuals(trial, lattice)
-        # A reference that is nearly right is trained gently, and one that is right not at all.
+        # A reference close to the states is trained with shorter steps, and one that meets the tolerance is not trained.
         steps = 0 if self._meets_tolerance(energies, residuals) else self._steps(problem.dim)
         training = Training(trial, lattice, steps, min(1.0, 4 * far), self.averaging)
 
@@ -170,7 +170,7 @@ class SampledRitz(IterativeMethod):
         return Run(training.init, training.advance, finish, training.steps, enough)
 
     def _meets_tolerance(self, energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"]) -> bool:
-        """Whether residuals promise the tolerance: they squared over the range of the energies."""
+        """Whether residual² over the range of the energies is small enough for the tolerance."""
         expected_errors = residuals**2 / max(energy_scale(energies), 1e-300)
         return bool((expected_errors < 0.1 * self.tolerance * np.abs(energies)).all())
 
@@ -184,7 +184,7 @@ class SampledRitz(IterativeMethod):
             result = evaluate(trial, params, initial, self.tolerance, self.evaluation_points, seed)
         states = result.pencil
         errors = np.hypot(states.statistical, result.left_out)
-        if result.effective_share < _COLLAPSED:  # a mean over so few points knows no error of its own
+        if result.effective_share < _COLLAPSED:  # the error of a mean over so few points cannot be estimated
             errors = np.full_like(errors, np.inf)
         allowed = self.tolerance * np.maximum(np.abs(states.energies), 1e-2 * energy_scale(states.energies))
         converged = (errors <= allowed) & states.real
@@ -236,7 +236,7 @@ def _notes(result: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[
 
 
 def _fit_to_walls(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem) -> Well:
-    """The well with walled and periodic axes laid over all of the box, y from -1 to 1."""
+    """The well, with walled and periodic axes that span the box for y from -1 to 1."""
     if all(k == OPEN for k in kinds):
         return well
     bounded = np.array(kinds) != OPEN
@@ -253,7 +253,7 @@ def _fit_to_walls(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem
 
 
 def _distinct_wells(wells: list[Well]) -> list[Well]:
-    """Without wells that walled axes have made one."""
+    """Drop wells that coincide with an earlier one since walled axes span the box."""
     kept: list[Well] = []
     for well in wells:
         if all(np.linalg.norm(np.linalg.solve(o.axes, well.centre - o.centre)) > 1 for o in kept):

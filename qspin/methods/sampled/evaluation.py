@@ -1,4 +1,4 @@
-"""Energies of trained features in many dimensions: streams of fresh points, a nonsymmetric pencil, and its error bars."""
+"""Energies of trained features in many dimensions, with error bars: a nonsymmetric eigenvalue problem on fresh points."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from qspin.numerics.points import golden_lattice
 __all__ = ["Moments", "Pencil", "SampledEnergies", "evaluate", "solve_pencil"]
 
 _BLOCK = 4096  # points at a time
-_BLOCKS = 32  # at first; then as many more as the noise asks for, up to eight times as many at once
+_BLOCKS = 32  # at first; the noise decides how many follow, up to eight times as many at once
 _SAFETY = 2.0
 _ROUNDING = 1e-12  # of |E|
 _RESIDUAL_ROUNDING = 1e-6  # of |E|: residuals are roots of differences of squares
-_FEWER = 0.8  # of the products
+_FEWER = 0.8  # of the products, the lower ones, span a smaller space
 _STATISTICAL_SHARE = 0.3  # of the tolerance
-_REAL = 1e-3  # imaginary part that noise may leave, of the energies' range
+_REAL = 1e-3  # of the energies' range: an energy with a smaller imaginary part counts as real
 _RANK_TOLERANCE = 1e-11
 
 
@@ -38,7 +38,7 @@ class Moments(NamedTuple):
 
 
 class Pencil(NamedTuple):
-    """The lowest states of E[f (Hf)ᵀ] c = E E[f fᵀ] c: which energies are real, orthonormal vectors, statistical errors."""
+    """The lowest states of E[f (Hf)ᵀ] c = E E[f fᵀ] c, which energies are real, orthonormal vectors, and statistical errors."""
 
     energies: Float[np.ndarray, " n"]
     residuals: Float[np.ndarray, " n"]
@@ -48,8 +48,8 @@ class Pencil(NamedTuple):
 
 
 class SampledEnergies(NamedTuple):
-    """The states on fresh points, what the span may leave out of each energy, the functions, and quantum numbers of the
-    products that they are most alike."""
+    """The states on fresh points, the error of each energy from what the span leaves out, the functions, and the quantum
+    numbers of the products that they are most similar to."""
 
     pencil: Pencil
     left_out: Float[np.ndarray, " n"]
@@ -62,10 +62,10 @@ class SampledEnergies(NamedTuple):
 def evaluate(
     trial: TrialSpace, params: PyTree, before: PyTree | None, tolerance: float, most_points: int, seed: int
 ) -> SampledEnergies:
-    """Energies on fresh points: more of them till statistical errors are 0.3 of the tolerance, or `most_points`.
+    """Energies on fresh points, which are added until statistical errors are 0.3 of the tolerance, up to `most_points`.
 
-    Memory O(blocks · M²), constant in the points. `before` are parameters of an earlier time in training: the rate α at which
-    energies fell with residual² since then turns residuals into errors. None where there was no training.
+    Memory O(blocks · M²), constant in the points. `before` are the parameters before training, None where there was none: the
+    rate α at which energies fell with residual² since then turns residuals into errors.
     """
     lattice = jnp.asarray(golden_lattice(_BLOCK, trial.ansatz.dim + 1, offset=0.0))
     n = trial.n_states
@@ -104,7 +104,7 @@ def evaluate(
 
 def _left_out(states: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray, " n"]:
     """2·α·residual²: α from the fall of the energies with residual² since a `first` stage of training, or 1/gap where there was
-    none; or, if that is more, from the fall when the highest products are added to `fewer`, which upper states lean on."""
+    none; or, if that is more, from the fall when the highest products, on which upper states depend, are added to `fewer`."""
     energies, squares = states.energies, states.residuals**2
     temple = temple_rates(energies, states.residuals, _RESIDUAL_ROUNDING * np.abs(energies))
     rates = fall_rates(energies, squares, first.energies, first.residuals**2, otherwise=temple)
@@ -118,7 +118,7 @@ def _left_out(states: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray,
 def _functions(
     trial: TrialSpace, params: PyTree, vectors: Float[np.ndarray, "m n"]
 ) -> tuple[SampledFunctions, list[str], float]:
-    """The functions, their labels, and the share of their points that counts."""
+    """The functions, their labels, and the effective share of their points."""
     lattice = golden_lattice(_BLOCK, trial.ansatz.dim + 1, offset=0.0)
 
     @jax.jit
@@ -168,9 +168,9 @@ def _labels(
 def solve_pencil(blocks: Moments, n: int) -> Pencil:
     """The n lowest states of the mean moments.
 
-    Directions whose overlap is rounding are left out first. The matrix is not symmetric: pairs of complex energies, which noise
-    makes of close levels, are given by their real parts. Errors are the infinitesimal jackknife's: first-order perturbation by
-    each block.
+    Directions whose overlap is only rounding are dropped first. The matrix is not symmetric: noise may turn close levels into
+    pairs of complex energies, of which the real parts are returned. Errors are an infinitesimal jackknife: first-order
+    perturbation by each block.
     """
     overlap, energy, square = (part.mean(0) for part in blocks)
     basis = whitening(overlap, _RANK_TOLERANCE)
@@ -199,7 +199,7 @@ def solve_pencil(blocks: Moments, n: int) -> Pencil:
     along = np.einsum("ik,ij,jk->k", span, basis.T @ square @ basis, span)
     mixed = np.einsum("ik,ij,jk->k", span, matrix, span)
     residuals = np.sqrt(np.maximum(along - 2 * values.real * mixed + values.real**2, 0))
-    # Orthonormal, in order: within noise the vectors are so already.
+    # Orthonormalise in order; within noise the vectors are orthonormal already.
     orthonormal, triangle = np.linalg.qr(span)
     orthonormal = orthonormal * np.sign(np.diagonal(triangle))
     return Pencil(values.real, residuals, real, basis @ orthonormal, statistical)

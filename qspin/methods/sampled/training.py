@@ -1,4 +1,4 @@
-"""Compiled training steps in many dimensions: points, moving averages, the residual that the span does not hold, an update."""
+"""Compiled training steps in many dimensions: points, moving averages, the residual outside the span, an update."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A run of `SampledRitz`, which explains the settings: `steps` of them, the first with `share` of the full length."""
+    """The training of `SampledRitz`, which explains the settings: `steps` steps, with `share` times the full learning rate."""
 
     trial: TrialSpace
     lattice: Float[np.ndarray, "batch columns"]  # of the unit cube, shifted at random every step
@@ -49,7 +49,7 @@ class Training:
     averaging: float
 
     def init(self, seed: int) -> State:
-        """The reference, and nothing averaged yet."""
+        """The state before the first step: the reference, and empty averages."""
         m = self.trial.ansatz.n_features
         with double_precision():
             params = jax.tree.map(jnp.asarray, self.trial.ansatz.init(seed))
@@ -61,14 +61,14 @@ class Training:
 
     @cached_property
     def advance(self) -> Callable[..., tuple[State, dict[str, np.ndarray]]]:
-        """Up to 50 steps in one program, and what each of them saw."""
+        """Run up to 50 steps in one compiled program, and report each of them."""
         return chunked(self.step, self.steps, _CHUNK)
 
     def step(self, state: State) -> tuple[State, dict[str, Array]]:
         """One update: points, f and Hf, averages, residuals, their pull-back, Adam (Kingma and Ba, ICLR 2015).
 
-        What trains is the part of the residuals that no combination of the features holds: nothing is gained by a combination
-        that the projected problem finds anyway, and none can make the features dependent.
+        Only the part of the residuals outside the span of the features gives a gradient: the projected problem finds the best
+        combination within the span anyway, and such a gradient could make the features dependent.
         """
         key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         unit = (jnp.asarray(self.lattice) + jax.random.uniform(key, self.lattice.shape[1:])) % 1
@@ -95,7 +95,7 @@ class Training:
     def _apply_gradient(self, state: State, gradient: PyTree) -> tuple[PyTree, Any]:
         """Parameters and moments after a step of Adam, whose length falls as a cosine."""
         unit, adam = optax.scale_by_adam().update(gradient, state.adam, state.params)
-        # Every entry moves alike: a form of dim² entries, and the log factor with it, would move dim times as far.
+        # Adam moves every entry by as much: a form of dim² entries, and with it the log factor, would change dim times as much.
         slower = min(1.0, float(np.sqrt(_FEW / self.trial.ansatz.dim)))
         share = self.share * optax.cosine_decay_schedule(1.0, max(self.steps, 1))(state.step)
         rate = _LEARNING_RATE * slower * share
@@ -109,28 +109,28 @@ class Training:
 def lowest(
     overlap: Float[Array, "m m"], energy: Float[Array, "m m"], n: int
 ) -> tuple[Float[Array, " {n}"], Float[Array, "m {n}"]]:
-    """The n lowest states of the pencil, its noise symmetrised: energies and combinations."""
+    """The n lowest states, with the energy matrix made symmetric: energies and combinations of features."""
     ordering = order(_regularise(overlap), energy)
     values, vectors = jnp.linalg.eigh(ordering.eigenvalues)
     return values[:n], ordering.inverse.T @ vectors[:, :n]
 
 
 def outside(f: Float[Array, "batch m"], residual: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
-    """What is left of residuals without their projections, on these points, on the span of the features."""
+    """Residuals minus their projections on the span of the features, on these points."""
     overlap = _regularise(f.T @ f)
     inverse = order(overlap, overlap).inverse
     return residual - f @ (inverse.T @ (inverse @ (f.T @ residual)))
 
 
 def _regularise(overlap: Float[Array, "m m"]) -> Float[Array, "m m"]:
-    """An overlap held off singular."""
+    """An overlap with a small multiple of its diagonal added, so that it is not singular."""
     return overlap + _JITTER * jnp.diag(jnp.diagonal(overlap))
 
 
 def reference_residuals(
     trial: TrialSpace, lattice: Float[np.ndarray, "batch columns"]
 ) -> tuple[float, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Of the reference before training: the largest residual in mean spacings of its axes; energies and residuals."""
+    """For the reference before training: its largest residual, in mean spacings of its axes; energies and residuals."""
 
     @jax.jit
     def solve(params: PyTree, unit: Array) -> tuple[Array, Array]:

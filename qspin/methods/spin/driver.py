@@ -37,7 +37,7 @@ _SNAPSHOT_AT = 0.4  # of the steps: late enough to resemble the end, early enoug
 
 
 class SpinState(eqx.Module):
-    """Everything that training carries from step to step; a pytree of arrays."""
+    """All that training keeps from step to step; a pytree of arrays."""
 
     params: WavefunctionParams
     optimizer: Any
@@ -59,10 +59,10 @@ class SpIN(IterativeMethod):
         averaging: rate β in (0, 1] of the moving averages, bias-corrected; 1 means no averaging.
         optimizer: any optax optimizer; by default the estimator's (Adam 3e-3 with cosine decay; RMSProp 1e-5
             for `AveragedJacobian`).
-        estimator: what makes the gradient: `AveragedCovariance()`, the paper's `AveragedJacobian()`, or a rival
+        estimator: how the gradient is made: `AveragedCovariance()`, the paper's `AveragedJacobian()`, or another
             objective, `NeuralEF()` or `NestedLoRA()`.
         network: settings of the network; `SeparateMLPs`, `BlockSparseMLP`, `MLP`.
-        sampler: how points are drawn; `Clustered()` (quasi-random, crowded about declared centres),
+        sampler: how points are drawn; `Clustered()` (quasi-random, denser about declared centres),
             `Uniform()`, …
         adapt: whether the network's inputs, cusps, decay and the sampler's hints are fitted to V (centres, or the
             semiclassical extent of the states). False leaves scaled box coordinates, as in the paper.
@@ -141,7 +141,7 @@ class SpIN(IterativeMethod):
         return self.estimator.default_optimizer(self.steps) if self.optimizer is None else self.optimizer
 
     def init(self, problem: Problem, n_states: int, seed: int) -> SpinState:
-        """State before the first step."""
+        """The state before the first step."""
         dtype = jnp.dtype(self.dtype)
         wavefunction = self.wavefunction(problem, n_states)
         key = jax.random.fold_in(jax.random.key(seed), 2**31)
@@ -182,8 +182,8 @@ class SpIN(IterativeMethod):
     def step(
         self, problem: Problem, wavefunction: Wavefunction, state: SpinState
     ) -> tuple[SpinState, dict[str, Array]]:
-        """One update: points, averages, masked gradient, optimizer; and what it reports. `energies`, the running diagonal of Λ,
-        lag behind the parameters and are not variational."""
+        """One update: points, averages, masked gradient, optimizer. Returns the state and a report; its `energies`, the running
+        diagonal of Λ, lag behind the parameters and are not variational."""
         key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         batch = self.batch(problem, wavefunction, state.params, key)
         weights = batch.points.weights

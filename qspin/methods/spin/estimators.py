@@ -1,9 +1,9 @@
 """How a minibatch becomes a gradient. SpIN's masked trace has two estimators, `AveragedCovariance` and the paper's
-`AveragedJacobian`; `NeuralEF` and `NestedLoRA` are rival objectives for the same networks, operators and samplers.
+`AveragedJacobian`; `NeuralEF` and `NestedLoRA` are other objectives for the same networks, operators and samplers.
 
-The rivals look for the largest eigenvalues of K = shift - H, which must be positive on the wanted states: `shift` lies above
-the N-th energy (zero does for bound states, and for the largest eigenvalues of a positive kernel). As published they take their
-moments from the minibatch; the moving averages only report energies.
+These two maximise the largest eigenvalues of K = shift - H, which must be positive on the wanted states: `shift` must lie above
+the N-th energy (zero suffices for bound states, and for the largest eigenvalues of a positive kernel). As published they take
+their moments from the minibatch; the moving averages only report energies.
 """
 
 from abc import ABC, abstractmethod
@@ -52,7 +52,7 @@ class Jacobian(ABC):
 
 @dataclass(frozen=True, eq=False)
 class PulledBackJacobian(Jacobian):
-    """J by one pull-back for each pair of states, for any functions. Time N² pull-backs, memory N² · parameters."""
+    """J by one pull-back for each pair of states, for any functions. It takes N² pull-backs, and memory N² · parameters."""
 
     pullback: Pullback
     u: Float[Array, "batch states"]
@@ -71,8 +71,8 @@ class PulledBackJacobian(Jacobian):
 class LayeredJacobian(Jacobian):
     """J through the layers of a `Layered` network, at three to four times the speed of pulling back each pair.
 
-    The layers show ∂u_k/∂θ at a point as a product of two vectors; u_i is folded into one of them, and one matrix product over
-    the batch gives J. Time N backward passes and N(N + 1)/2 products; memory as many gradients of one output.
+    For each layer, ∂u_k/∂θ at a point is a product of two vectors; u_i multiplies one of them, and one matrix product over the
+    batch gives J. It takes N backward passes and N(N + 1)/2 products, and memory for as many gradients of one output.
     """
 
     wavefunction: Wavefunction
@@ -111,9 +111,9 @@ class LayeredJacobian(Jacobian):
 
 
 class Batch(NamedTuple):
-    """One minibatch: points and weights, u and Hu there, and the way back to the parameters, cotangent of u -> gradient.
+    """One minibatch: points and weights, u and Hu there, and the pull-back to the parameters, cotangent of u -> gradient.
 
-    `jacobian` may know a cheaper way to E[u_i ∂u_k/∂θ] than pulling back each pair.
+    `jacobian`, where there is one, computes E[u_i ∂u_k/∂θ] more cheaply than by pulling back each pair.
     """
 
     points: Points
@@ -129,7 +129,7 @@ class Estimator(ABC):
     name: str = "spin"
 
     def init(self, first: Callable[[], Batch]) -> Any:
-        """What it keeps from step to step beside Σ and Π, a pytree; `first()` is a minibatch of the start."""
+        """What it keeps from step to step beside Σ and Π, a pytree. `first()` gives a minibatch at the first parameters."""
         del first
 
     @abstractmethod
@@ -145,8 +145,8 @@ class Estimator(ABC):
 
 @dataclass(frozen=True)
 class AveragedCovariance(Estimator):
-    """The default: average Σ and Π, contract with the minibatch's residual. No Jacobian: one pull-back a
-    step.
+    """The default: average Σ and Π, contract with the minibatch's residual. It needs no Jacobian, only one pull-back
+    a step.
 
     The cotangent of u_k is 2 w r_k/L_kk with r_k = Hv_k - Σ_{j≤k} Λ_jk v_j, Λ and L from the averages. Given
     the averages this is unbiased for the paper's masked gradient (Eq. 12), and it vanishes at every sample
@@ -193,7 +193,7 @@ class AveragedJacobian(Estimator):
     """The paper's Algorithm 1: average Σ and its Jacobian J_ik = E[u_i ∂u_k/∂θ], with Π from the minibatch.
 
     gradient = 2 Σ_k E[(L⁻¹Hu)_k ∂u_k]/L_kk - 2 Σ_{i≤k} B_ik J_ik, B = L⁻ᵀ triu(Λ) diag(L)⁻¹, the masked
-    gradient of Eq. 12–14. Time and memory grow as N² · parameters: the reference, not the tool.
+    gradient of Eq. 12–14. Time and memory grow as N² · parameters, so it serves to check, not to solve.
     """
 
     @staticmethod
@@ -230,9 +230,9 @@ def _check_shift(owner: str, shift: Any) -> None:
 @dataclass(frozen=True)
 class NeuralEF(Estimator):
     """Neural eigenfunctions (Deng, Shi, Zhu, ICML 2022): maximise Σ_j [R_jj - Σ_{i<j} R_ij²/R_ii], in which state j
-    is differentiated and the lower ones are held; R_ij = ⟨φ_i|K|φ_j⟩ with φ normalised on the minibatch.
+    is differentiated and the lower ones are constant; R_ij = ⟨φ_i|K|φ_j⟩ with φ normalised on the minibatch.
 
-    A lower state that is not yet bound (R_ii ≤ 0) holds nothing off. R is a product of noisy means, so the
+    A lower state that is not yet bound (R_ii ≤ 0) adds no constraint. R is a product of noisy means, so the
     gradient has a bias of order 1/batch. Time and memory as for `AveragedCovariance`.
     """
 

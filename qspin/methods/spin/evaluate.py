@@ -1,4 +1,4 @@
-"""Final evaluation of trained wavefunctions: fresh points, Rayleigh–Ritz, an error for each energy."""
+"""Final evaluation of trained wavefunctions: Rayleigh–Ritz on fresh points, with an error for each energy."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -27,7 +27,7 @@ from qspin.spectrum.store import check_region, describe_domain
 __all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
 
 _BATCH = 1024  # points held at a time
-_MOST_FUNCTIONS = 256  # size of the larger space in which the variational error is read off
+_MOST_FUNCTIONS = 256  # largest size of the enlarged space that gives the variational error
 
 
 class Evaluation(NamedTuple):
@@ -88,7 +88,7 @@ class VariationalFunctions(Eigenfunctions):
     @double_precision()
     def image(self, operator: Operator) -> np.ndarray:
         points, weights = self.quadrature()
-        # Integrals over a tenth of the points, spread as all of them are, keep the cost in bounds.
+        # Integrals over every tenth point keep the cost in bounds.
         few = slice(None, None, 1 if self.wavefunction.domain.all_points() is not None else 10)
         scale = weights.sum() / weights[few].sum()
         others = (
@@ -145,7 +145,7 @@ class VariationalFunctions(Eigenfunctions):
 
 
 _SAMPLERS = {kind.__name__: kind for kind in (Uniform, Stratified, QuasiRandom, Clustered)}
-_FUNCTIONS = (networks, jnp, jax.nn)  # where activations are found
+_FUNCTIONS = (networks, jnp, jax.nn)  # modules whose functions may be activations
 
 
 def _to_record(value: Any) -> Any:
@@ -203,7 +203,7 @@ def evaluate(
     seed: int = 0,
     earlier: Any = None,
 ) -> Evaluation:
-    """Rayleigh–Ritz over the N wavefunctions on points that training never saw, in float64.
+    """Rayleigh–Ritz over the N wavefunctions, in float64, on points that were not in training.
 
     - energies: stationary values of cᵀΠc/cᵀΣc over all points, Σ = ∫uuᵀ, Π = ∫u(Hu)ᵀ, H with exact
       derivatives; the lowest of `problem.minimised`, times its sign;
@@ -232,13 +232,13 @@ def evaluate(
         jackknife = [_ritz(part, n_states) for part in left_out]
         statistical = np.sqrt((n_blocks - 1) * np.var([part[0] for part in jackknife], axis=0))
         if not problem.hamiltonian.is_local:
-            # Estimated without bias, the variance may come out too small, or negative.
+            # An unbiased estimate of the variance may be too small, or negative.
             variances = np.maximum(variances, 0) + np.sqrt(
                 (n_blocks - 1) * np.var([part[2] for part in jackknife], axis=0)
             )
     residuals = np.sqrt(np.maximum(variances, 0))
 
-    # Many of the hidden functions are nearly dependent, and what is sampled of those is noise.
+    # Many of the hidden functions are nearly dependent, and samples of their differences are noise.
     lower, _ = rayleigh_ritz(mean.sigma, mean.pi, n_states, rank_tolerance=1e-8)
     variational = np.maximum(energies - lower, 0)
     if earlier is not None:

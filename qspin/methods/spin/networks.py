@@ -1,7 +1,7 @@
 """Networks: settings objects that make parameters, a pytree, and map one input vector to N outputs.
 
 Every network ends in a linear layer, so `net(params, z)` is linear in the last hidden activations, which
-`net.hidden_activations(params, z)` shows, in one group for all outputs or one group an output.
+`net.hidden_activations(params, z)` returns, in one group for all outputs or one group for each output.
 
 The layers are our own. `eqx.nn.MLP` has hidden layers of one width only, and `eqx.nn.Linear` holds its weights transposed: with
 it random parameters, and all energies with them, would change.
@@ -55,7 +55,7 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 class Network(ABC):
     """Settings of a network. `init` makes its parameters; calling it maps one z (inputs,) to (outputs,).
 
-    Of a class of your own, a frozen dataclass, spectra can be saved where it is registered: `@NETWORKS("my network")`.
+    Spectra of your own network, a frozen dataclass, can be saved if the class is registered: `@NETWORKS("my network")`.
     """
 
     @abstractmethod
@@ -73,7 +73,7 @@ class Network(ABC):
 
 @dataclass(frozen=True)
 class Layered(Network):
-    """A network of dense layers, which shows the two factors of ∂(output)/∂(weight).
+    """A network of dense layers, which gives the two factors of ∂(output)/∂(weight).
 
     Args:
         hidden: widths of the hidden layers; one number is one layer.
@@ -96,7 +96,7 @@ class Layered(Network):
     ) -> Factors:
         """For every layer (inputs, deltas): cotangents[b, k] · ∂(output k)/∂(weight) = inputs ⊗ deltas at b.
 
-        Cost: one forward and N backward passes, none of them over the weights.
+        It takes one forward and N backward passes, none of them over the weights.
         """
         taps = tuple(jnp.zeros((len(z), bias.size), z.dtype) for _, bias in params)
         outputs, pullback, inputs = jax.vjp(
@@ -134,7 +134,7 @@ class MLP(Layered):
 @NETWORKS("BlockSparseMLP")
 @dataclass(frozen=True)
 class BlockSparseMLP(Layered):
-    """The SpIN paper's MLP (appendix C.1): overlapping blocks of weights, one an output, parting with depth.
+    """The SpIN paper's MLP (appendix C.1): one block of weights for each output; blocks overlap less with depth.
 
     In layer l of L the block of output k spans a share (L - l + 1)/L of the layer's inputs and of its
     outputs, beginning at a share (k - 1)/(K - 1)·(l - 1)/L; a weight outside every block is zero. The first

@@ -1,9 +1,8 @@
 """Wavefunctions: network × boundary mask × cusp factor × decay, and the orthonormal combinations of them.
 
-Near a declared centre V ~ -Z/r, and Hψ stays bounded only if ψ has the right cusp. So the network sees
-coordinates without a linear term in r about the centre (apart from a direction times r, which is harmless),
-and the cusp factor exp(cusp · r/(1 + r/length)) holds the exact slope. Far from the centre the coordinates
-grow like log r.
+Near a declared centre V ~ -Z/r, and Hψ stays bounded only if ψ has the right cusp. So the inputs of the network
+have no term linear in r about the centre (apart from a direction times r, which is harmless), and the cusp
+factor exp(cusp · r/(1 + r/length)) has the exact slope. Far from the centre the inputs grow like log r.
 """
 
 from dataclasses import dataclass
@@ -36,10 +35,10 @@ class Wavefunction:
         domain: a box, whose mask makes u vanish on hard walls; periodic axes enter as cosine and sine. Or any
             other domain.
         n_states: N.
-        centres: singular points; without any, the inputs are the box coordinates and cusp and decay are
-        absent.
-        cloud: where the states live; the network then sees (x - mean) in its principal axes, whitened.
-        input_range: without centres and cloud the network sees box coordinates scaled to
+        centres: singular points; without any, the inputs are the box coordinates, and there is no cusp and
+            no decay.
+        cloud: where the states are; inputs are then (x - mean) in its principal axes, whitened.
+        input_range: without centres and cloud, inputs are box coordinates scaled to
             [-input_range, input_range].
 
     u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point:
@@ -64,7 +63,7 @@ class Wavefunction:
             )
 
     def init(self, key: PRNGKeyArray, dtype: Any = jnp.float32) -> WavefunctionParams:
-        """Fresh parameters; decay rates start at five e-foldings from the middle to the nearest wall."""
+        """Initial parameters; decay rates start at five e-foldings from the middle to the nearest wall."""
         n_inputs = jax.eval_shape(self.inputs, jax.ShapeDtypeStruct((self.domain.dim,), jnp.float32)).shape[0]
         decay = 10.0 / min(self.domain.lengths) if isinstance(self.domain, Box) else 1.0
         return WavefunctionParams(
@@ -73,7 +72,7 @@ class Wavefunction:
         )
 
     def inputs(self, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
-        """What the network sees: the domain's own inputs, or direction and log-distance about each centre."""
+        """Inputs of the network: the domain's own, or direction and log-distance about each centre."""
         if self.centres:
             return jnp.concatenate([self._about(centre, x) for centre in self.centres])
         if self.cloud is not None:
@@ -85,7 +84,7 @@ class Wavefunction:
 
     @property
     def landmarks(self) -> tuple[Centre | Cloud, ...]:
-        """What a sampler may crowd points about: the centres, or else the cloud."""
+        """Where a sampler may put more points: about the centres, or else in the cloud."""
         return self.centres if self.centres or self.cloud is None else (self.cloud,)
 
     def _about(self, centre: Centre, x: Float[Array, " dim"]) -> Float[Array, " inputs"]:
@@ -127,9 +126,9 @@ class Wavefunction:
     def hidden_functions(
         self, params: WavefunctionParams, x: Float[Array, " dim"]
     ) -> Float[Array, "groups width"]:
-        """The last hidden activations dressed with the same factors: u is, up to its biases, a sum of them.
+        """The last hidden activations times the same factors: u is, up to its biases, a sum of them.
 
-        A larger space in which Rayleigh–Ritz shows how much the energies of u could still fall.
+        In the larger space that they span, Rayleigh–Ritz shows how much the energies of u could still fall.
         """
         hidden = self.network.hidden_activations(params.network, self.inputs(x))
         decay = jnp.exp(params.log_decay)
@@ -138,6 +137,6 @@ class Wavefunction:
 
 
 def _from_centre(centre: Centre, x: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
-    """x relative to the centre, and its length, kept off zero so that derivatives stay finite there."""
+    """x relative to the centre, and its length, never zero, so that derivatives stay finite there."""
     offset = x - jnp.asarray(centre.position, x.dtype)
     return offset, jnp.sqrt(jnp.sum(offset**2) + jnp.asarray(1e-12 * centre.length, x.dtype) ** 2)
