@@ -1,1 +1,1 @@
-"""How it is solved: one folder a method, and where the states of a problem live."""
+"""The methods that solve a problem, one folder each, and `locate`, which all of them use."""

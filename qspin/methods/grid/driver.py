@@ -55,7 +55,7 @@ class Grid(DirectMethod):
     `status` says so. Elements about centres are solved once more with one degree less, and the difference, an estimate for
     the smooth parts of the functions, is added. `residuals` are those of the matrix problem.
 
-    A `Region` whose walls cross the grid is solved by differences of order 2 that know where the walls are; one whose walls run
+    A `Region` whose walls cross the grid is solved by differences of order 2 that account for the walls; one whose walls run
     along the axes through declared `corners`, by elements that shrink towards them. A Bloch wave vector makes ψ complex.
 
     No state is missed: see `eigensolver`; the provenance says how that was checked. Time and memory for P points: up to P =
@@ -226,7 +226,7 @@ def _notes(series: Series, pairs: Eigenpairs, h: MeshOperator) -> tuple[Note, ..
             )
             notes += (Note("not smooth", (), what),)
     if h.parts > 1:
-        what = f"the region falls into {h.parts} parts that nothing connects; states live in one or another"
+        what = f"the region falls into {h.parts} parts that nothing connects; each state lies in one or several of them"
         notes += (Note("parts", (), what),)
     if not pairs.complete:
         what = "states below the last one may be missing: their count came out higher four times"

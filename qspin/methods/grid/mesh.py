@@ -116,7 +116,7 @@ class Mesh:
 
     @cached_property
     def points(self) -> Float[np.ndarray, "P dim"]:
-        """Where the unknowns are."""
+        """The points of the unknowns."""
         every = np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1)
         return self.gather(every.reshape(-1, self.dim))
 

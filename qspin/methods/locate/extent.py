@@ -10,7 +10,7 @@ from qspin.problem.problem import Problem
 
 __all__ = ["FADED", "Extent", "Frame", "extent"]
 
-FADED = 16.0  # exponent of ψ at which it counts as gone: e⁻¹⁶ = 1e-7, squared in every integral
+FADED = 16.0  # ψ counts as zero below exp(-FADED) = 1e-7, whose square enters integrals
 _NARROWEST, _WIDEST = 4.5, 9.0  # half-widths of a window, at least and at most, in standard deviations
 _FAR = 7.0  # the same, before any energy is known
 

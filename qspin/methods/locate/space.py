@@ -1,4 +1,4 @@
-"""A box for a problem in all of space: as large as its states, and no larger."""
+"""A box for a problem in all of space, as large as its states need."""
 
 from dataclasses import replace
 
@@ -23,8 +23,8 @@ _GROWTH, _LARGEST = 1.25, 12  # a box that cuts tails grows by this factor, at m
 
 
 def in_box(problem: Problem, n_states: int) -> Problem:
-    """The same problem in a box whose walls the lowest `n_states` states do not feel (ψ there below e⁻¹³); itself unless its
-    domain is `Space`.
+    """The same problem in a box whose walls do not change the lowest `n_states` states (ψ there is below e⁻¹³). A problem whose
+    domain is not `Space` is returned as it is.
 
     About attractive centres the levels of hydrogen set the size; else Gaussians and mean-field products of V do, and then the
     semiclassical decay along the axes. It takes seconds: some 10⁵ evaluations of V. Raises ValueError where V confines no state

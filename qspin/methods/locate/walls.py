@@ -1,4 +1,4 @@
-"""What hard walls add to energies, one estimate for all methods."""
+"""How much hard walls raise energies: one estimate, for all methods."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def noting_walls(problem: Problem, spectrum: Spectrum) -> Spectrum:
 def wall_shifts(
     problem: Problem, functions: Eigenfunctions, energies: Float[np.ndarray, " states"]
 ) -> Float[np.ndarray, " states"]:
-    """How far hard walls raise each energy over that of free space, about, (N,); inf where the walls hold the state.
+    """An estimate of how far hard walls raise each energy over that of free space, (N,); inf where only walls bind the state.
 
     A wall that recedes lowers E by c ∫ (∂ψ/∂n)² dS per length (Hadamard), and beyond it ψ falls as exp(-κs), κ² = (V - E)/c; so
     the whole shift is near ∫ c (∂ψ/∂n)²/(2κ) dS. Of functions that do not end at the wall, the slope that it would give them
@@ -73,11 +73,11 @@ def wall_shifts(
             if abs(away) > _OUT_OF_REACH * deviation[i]:
                 continue
             # Of a normal density, the part on the wall: its mean there, and its covariance along it.
-            lean = covariance[rest, i] / covariance[i, i]
-            along = covariance[np.ix_(rest, rest)] - np.outer(lean, covariance[i, rest])
+            slopes = covariance[rest, i] / covariance[i, i]
+            along = covariance[np.ix_(rest, rest)] - np.outer(slopes, covariance[i, rest])
             root = np.linalg.cholesky(along) if dim > 1 else np.zeros((0, 0))
             x = np.empty((count, dim))
-            x[:, rest] = mean[rest] + lean * away + (normal[:, : dim - 1] @ root.T)
+            x[:, rest] = mean[rest] + slopes * away + (normal[:, : dim - 1] @ root.T)
             x[:, i] = wall + inward * 1e-9 * box.lengths[i]
             area = np.exp(np.sum(normal[:, : dim - 1] ** 2, axis=1) / 2) * (2 * np.pi) ** ((dim - 1) / 2)
             area = area * np.prod(np.diagonal(root)) / count

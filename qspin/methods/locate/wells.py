@@ -45,7 +45,7 @@ class Well(NamedTuple):
 
 
 def gaussian_wells(problem: Problem, seed: int = 0, rotate: bool = True) -> list[Well]:
-    """Stationary Gaussians of different places, lowest energy first; `rotate=False` keeps to the user's axes.
+    """Stationary Gaussians at different places, lowest energy first; `rotate=False` keeps to the user's axes.
 
     Costs 12 · 60 · 512 Hessians of V at most. Raises ValueError where V falls without bound, where a direction confines
     nothing, or where no start gives finite numbers.

@@ -38,7 +38,7 @@ _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
 
 @dataclass(frozen=True)
 class Ritz(DirectMethod):
-    """Neural Rayleigh–Ritz, in one to three dimensions: energies from a solved, not trained, output layer.
+    """Neural Rayleigh–Ritz, in one to three dimensions: the output layer is solved for, not trained.
 
     Args:
         tolerance: largest claimed error wanted, as a share of |E| (where E is near 0, of the range of energies).

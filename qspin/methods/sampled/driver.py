@@ -41,7 +41,7 @@ _COLLAPSED, _FEW = 0.01, 0.05  # effective share below which errors are infinite
 
 @dataclass(frozen=True)
 class SampledRitz(IterativeMethod):
-    """Neural Rayleigh–Ritz in four and more dimensions; what `Ritz` uses there.
+    """Neural Rayleigh–Ritz in four and more dimensions, where it takes the place of `Ritz`.
 
     Args:
         tolerance: largest claimed error wanted, as a share of |E|; training ends when residuals are small enough for it.

@@ -147,7 +147,7 @@ def _lower_products(ansatz: ProductAnsatz, n: int) -> Int[np.ndarray, " fewer"]:
 def _labels(
     ansatz: ProductAnsatz, products: Float[np.ndarray, "batch m"], psi: Float[np.ndarray, "batch n"]
 ) -> list[str]:
-    """For each function the product of the reference it is most alike: quanta along the reference's axes, by
+    """For each function the product of the reference that it is most similar to: quanta along the reference's axes, by
     falling extent, and the square of the overlap; and the next one's where that is more than a tenth."""
     names = []
     for w, reference in enumerate(ansatz.references):

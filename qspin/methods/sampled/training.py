@@ -27,7 +27,7 @@ _JITTER = 1e-9  # of the diagonal of an overlap, added to it
 
 
 class State(NamedTuple):
-    """Everything that a run of training resumes from."""
+    """The state of training, from which a run can resume."""
 
     params: PyTree
     adam: Any  # moments of the gradient
