@@ -20,9 +20,9 @@ import numpy as np
 import qspin
 from qspin.methods.sampled.ansatz import TrialSpace
 from qspin.methods.sampled.training import Training
-from qspin.numerics.lowest_sums import lowest_products
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
+from qspin.numerics.separable import lowest_products
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 

@@ -124,7 +124,7 @@ for _kind, _address in {
     "ritz": "qspin.methods.ritz.features:RitzFunctions",
     "variational": "qspin.methods.spin.evaluate:VariationalFunctions",
     "sampled": "qspin.methods.sampled.functions:SampledFunctions",
-    "product basis": "qspin.methods.product_basis.product_basis_functions:ProductBasisFunctions",
+    "product basis": "qspin.methods.product_basis.driver:ProductBasisFunctions",
     "rotated": "qspin.spectrum.eigenfunctions:Rotated",
 }.items():
     EIGENFUNCTIONS.register(_kind, _address)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.numerics.chunked import awaited
+from qspin.numerics.precision import awaited
 from qspin.run.checkpoint import Interrupted
 from tests.toy import BOX, Toy
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.numerics.forward_laplacian import concatenate, seed
+from qspin.numerics.laplacian import concatenate, seed
 from qspin.numerics.precision import double_precision
 
 

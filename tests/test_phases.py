@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.numerics.hermite import hermite_functions
 from qspin.numerics.precision import double_precision
+from qspin.numerics.separable import hermite_functions
 from qspin.spectrum.rotation import phase_factors
 
 LINE = np.linspace(-9, 9, 1201)[:, None]

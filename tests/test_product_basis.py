@@ -11,10 +11,9 @@ import pytest
 import qspin
 from qspin import exact, potentials
 from qspin.methods.product_basis.driver import ProductBasis
-from qspin.methods.product_basis.oscillator_matrices import position_powers
-from qspin.numerics.hermite import hermite_functions
-from qspin.numerics.lowest_sums import lowest_products, products_below
+from qspin.methods.product_basis.products import position_powers
 from qspin.numerics.precision import double_precision
+from qspin.numerics.separable import hermite_functions, lowest_products, products_below
 
 
 def problem_of(v: Any, dim: int, half_width: float = 12.0, **options: Any) -> qspin.Problem:

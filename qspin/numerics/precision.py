@@ -1,9 +1,10 @@
-"""The floating-point ground we stand on: which JAX, which precision, and whether to believe its numbers."""
+"""How everything is computed: with which JAX, in which precision, in batches and chunks; and whether to believe the numbers."""
 
 import importlib.metadata
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from jaxtyping import Array, Float
 
 __all__ = [
     "SelfTest",
+    "awaited",
     "check_jaxlib",
+    "chunked",
     "describe",
     "double_precision",
     "evaluated",
@@ -45,23 +48,14 @@ def check_jaxlib(version: str = _jaxlib_version) -> None:
     >>> check_jaxlib("0.10.1")
     """
     release = version.split("+")[0]  # "0.10.2+local" is the same code
-    if release not in _BROKEN or (release == "0.10.2" and _ynn_fusion_is_off()):
-        return
-    advice = _ADVICE + (f", or set XLA_FLAGS={_YNN_FLAG}= (an empty value)" if release == "0.10.2" else "")
-    raise ImportError(f"qspin: jaxlib {version} is installed, which {_BROKEN[release]}. Try: {advice}.")
-
-
-def _ynn_fusion_is_off() -> bool:
-    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag.partition("=")[0] == _YNN_FLAG]
-    return bool(flags) and flags[-1] == f"{_YNN_FLAG}="  # XLA lets the last one win
-
-
-def _x64(on: bool) -> Any:
-    if hasattr(jax, "enable_x64"):  # JAX 0.8 and later
-        return jax.enable_x64(on)
-    from jax.experimental import enable_x64  # type: ignore[attr-defined, unused-ignore]
-
-    return enable_x64(on)
+    advice = _ADVICE
+    if release == "0.10.2":
+        flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag.split("=")[0] == _YNN_FLAG]
+        if flags[-1:] == [f"{_YNN_FLAG}="]:  # XLA lets the last one win
+            return
+        advice += f", or set XLA_FLAGS={_YNN_FLAG}= (an empty value)"
+    if release in _BROKEN:
+        raise ImportError(f"qspin: jaxlib {version} is installed, which {_BROKEN[release]}. Try: {advice}.")
 
 
 @contextmanager
@@ -84,7 +78,11 @@ def precision(dtype: Any) -> Iterator[None]:
         name = repr(dtype)
     if name not in ("float32", "float64"):
         raise ValueError(f"precision: expected float32 or float64, got {name}.")
-    with _x64(name == "float64"):
+    if hasattr(jax, "enable_x64"):  # JAX 0.8 and later
+        switch = jax.enable_x64
+    else:
+        from jax.experimental import enable_x64 as switch  # type: ignore[attr-defined, no-redef, unused-ignore]
+    with switch(name == "float64"):
         yield
 
 
@@ -136,18 +134,18 @@ def self_test(cases: Sequence[tuple[str, Callable[..., Any], tuple[Any, ...]]] =
 
     with jax.default_matmul_precision("highest"):  # an accelerator's shortened float32 products are no fault
         with double_precision():
-            found = [_compare("|M x|² by rows, float64", _squared_norms, (matrix, rows), norms)]
-        found.append(_compare("c·cos(x) cos(x) by rows, float32", _weighted_cosines, (c, x), cosines))
-        found.extend(_compare(*case) for case in cases)
+            results = [_compare("|M x|² by rows, float64", _squared_norms, (matrix, rows), norms)]
+        results.append(_compare("c·cos(x) cos(x) by rows, float32", _weighted_cosines, (c, x), cosines))
+        results.extend(_compare(*case) for case in cases)
 
-    ok = all(deviation <= allowed for _, deviation, allowed in found)
+    ok = all(deviation <= allowed for _, deviation, allowed in results)
     lines = [
         f"{'ok   ' if deviation <= allowed else 'WRONG'} {name}: off {deviation:.1e}, allowed {allowed:.1e}"
-        for name, deviation, allowed in found
+        for name, deviation, allowed in results
     ]
     if not ok:
         lines.append(f"Compiled code is wrong here, with jaxlib {_jaxlib_version}. Try: {_ADVICE}.")
-    return SelfTest(ok, max(deviation for _, deviation, _ in found), "\n".join(lines))
+    return SelfTest(ok, max(deviation for _, deviation, _ in results), "\n".join(lines))
 
 
 def _squared_norms(matrix: Float[Array, "3 3"], rows: Float[Array, "batch 3"]) -> Float[Array, " batch"]:
@@ -167,8 +165,7 @@ def _compare(
     with jax.disable_jit():
         eager = jax.tree.leaves(function(*args))
     pairs = list(zip(compiled, eager, strict=True))
-    if expected is not None:
-        pairs += [(compiled[0], expected), (eager[0], expected)]
+    pairs += [] if expected is None else [(compiled[0], expected), (eager[0], expected)]
     inexact = [leaf.dtype for leaf in compiled if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     allowed = 1e4 * max((float(jnp.finfo(dtype).eps) for dtype in inexact), default=0.0)
     return name, max((_deviation(a, b) for a, b in pairs), default=0.0), allowed
@@ -223,3 +220,57 @@ def evaluated(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:
         padded = np.concatenate([part, np.broadcast_to(part[:1], (batch - len(part), points.shape[1]))])
         parts.append(np.asarray(function(jnp.asarray(padded, float)))[: len(part)])
     return np.concatenate(parts).astype(float) if parts else np.zeros(0)
+
+
+def chunked(
+    step: Callable[[Any], tuple[Any, dict[str, Any]]], steps: int, length: int, dtype: str = "float64"
+) -> Callable[..., tuple[Any, dict[str, np.ndarray]]]:
+    """The function `advance(state, until=None) -> (state, info)`, which takes up to `length` steps, none beyond step `until` or
+    `steps`. It is compiled once.
+
+    Args:
+        step: state -> (state, info): one step. The state is a pytree of arrays with a counter `step`, which each step raises by
+            one; info maps names to arrays. The info of `advance` has them for every step taken, along a new first axis.
+        steps: of the whole training.
+        length: steps in a chunk.
+        dtype: the precision to compute in.
+    """
+    once = jax.jit(step, inline=True)  # traced once, for its shapes and for its program
+
+    def unchanged(state: Any) -> tuple[Any, dict[str, Any]]:
+        info = jax.eval_shape(once, state)[1]
+        return state, jax.tree.map(lambda a: jnp.ones(a.shape, a.dtype), info)
+
+    @jax.jit
+    def chunk(state: Any, until: Any) -> tuple[Any, dict[str, Any]]:
+        # The last chunk may run past the end: its surplus steps change nothing, and one compilation serves all chunks.
+        return jax.lax.scan(
+            lambda now, _: jax.lax.cond(now.step < until, once, unchanged, now), state, length=length
+        )
+
+    def advance(state: Any, until: int | None = None) -> tuple[Any, dict[str, np.ndarray]]:
+        with precision(dtype):
+            end = steps if until is None else min(until, steps)
+            taken = min(length, end - int(state.step))
+            state, info = awaited(chunk(state, jnp.int32(end)))
+            return state, {name: np.asarray(values)[:taken] for name, values in info.items()}
+
+    return advance
+
+
+def awaited(result: Any) -> Any:
+    """The result of a compiled function, computed. Another thread waits for it, so that Python handles Ctrl-C in the meantime:
+    while JAX waits it does not."""
+    done = threading.Event()
+
+    def wait() -> None:
+        try:
+            jax.block_until_ready(result)
+        except Exception:  # raised again where the numbers are read
+            pass
+        finally:
+            done.set()
+
+    threading.Thread(target=wait, name="qspin waits for a chunk").start()
+    done.wait()
+    return result

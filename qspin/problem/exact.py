@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from qspin.numerics.checks import check_kind, check_sizes, real_number, real_numbers, vector, whole
-from qspin.numerics.lowest_sums import half_integers, separable, squares_from_one, squares_in_pairs
+from qspin.numerics.separable import half_integers, separable, squares_from_one, squares_in_pairs
 
 __all__ = [
     "ClosedForm",

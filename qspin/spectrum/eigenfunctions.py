@@ -105,14 +105,14 @@ class PointwiseFunctions(Eigenfunctions):
 
 
 def in_batches(
-    function: Function, points: Float[np.ndarray, "points dim"]
+    function: Function, points: Float[np.ndarray, "points dim"], most: int = _BATCH
 ) -> Inexact[np.ndarray, "points *values"]:
-    """A function of one point at points (P, dim): (P, ...). Memory of one batch, whatever P is."""
+    """A function of one point at points (P, dim): (P, ...). Memory of one batch, of `most` points, whatever P is."""
     if len(points) == 0:
         shape = jax.eval_shape(function, jax.ShapeDtypeStruct(points.shape[1:], jnp.float64)).shape
         return np.zeros((0, *shape))
     # One compiled shape: the last batch is filled up with copies of the last point.
-    size = min(_BATCH, 1 << (len(points) - 1).bit_length())
+    size = min(most, _BATCH, 1 << (len(points) - 1).bit_length())
     padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % size, axis=0)])
     compiled = jax.jit(lambda x: jax.lax.map(jax.vmap(function), x))
     values = compiled(jnp.asarray(padded, float).reshape(-1, size, points.shape[1]))

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
 from qspin.methods.locate.wells import Well
-from qspin.numerics.hermite import hermite_polynomials
 from qspin.numerics.points import golden_lattice
+from qspin.numerics.separable import hermite_polynomials
 from qspin.problem.problem import Problem
 
 __all__ = ["OPEN", "PERIODIC", "WALLED", "MeanField", "axis_nodes", "logarithm", "mean_field", "series"]

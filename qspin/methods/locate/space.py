@@ -9,8 +9,8 @@ import numpy as np
 from qspin.methods.locate.extent import FADED, extent
 from qspin.methods.locate.mean_field import OPEN, mean_field
 from qspin.methods.locate.wells import gaussian_wells
-from qspin.numerics.lowest_sums import lowest_products
 from qspin.numerics.precision import double_precision
+from qspin.numerics.separable import lowest_products
 from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
 

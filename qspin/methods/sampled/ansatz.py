@@ -20,8 +20,8 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED, axis_nodes, logarithm, mean_field, series
 from qspin.methods.locate.wells import Well
-from qspin.numerics.forward_laplacian import Jet, concatenate, seed
-from qspin.numerics.lowest_sums import lowest_products
+from qspin.numerics.laplacian import Jet, concatenate, seed
+from qspin.numerics.separable import lowest_products
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 

@@ -14,9 +14,8 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree, UInt
 
 from qspin.methods.sampled.ansatz import TrialSpace
-from qspin.numerics.chunked import chunked
 from qspin.numerics.pencil import Average, all_finite, order
-from qspin.numerics.precision import double_precision
+from qspin.numerics.precision import chunked, double_precision
 
 __all__ = ["State", "Training", "lowest", "outside", "reference_residuals"]
 

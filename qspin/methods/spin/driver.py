@@ -19,11 +19,10 @@ from qspin.methods.spin.evaluate import evaluate
 from qspin.methods.spin.networks import Layered, Network, SeparateMLPs
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics.checks import whole
-from qspin.numerics.chunked import chunked
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.pencil import Average, all_finite, moment, order
 from qspin.numerics.points import Points
-from qspin.numerics.precision import precision
+from qspin.numerics.precision import chunked, precision
 from qspin.problem.domain import Box
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem

@@ -8,11 +8,11 @@ import scipy.linalg
 from scipy.special import ndtri
 
 from qspin.methods.locate.wells import Well
-from qspin.numerics.lowest_sums import products_below
 from qspin.numerics.points import golden_lattice
+from qspin.numerics.separable import products_below
 from qspin.problem.problem import Problem
 
-__all__ = ["Polynomial", "check_bounded", "fitted"]
+__all__ = ["Polynomial", "check_bounded", "fit_polynomial"]
 
 _MISFIT = 1e-9  # of V's deviation, beyond which V is no polynomial
 _ROUNDING = 1e-12  # of the largest coefficient
@@ -39,7 +39,7 @@ class Polynomial(NamedTuple):
         return Polynomial(*(part[degrees == degrees.max(initial=0)] for part in self))
 
 
-def fitted(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float]:
+def fit_polynomial(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float]:
     """V in the coordinates of a well, by least squares in normalised Hermite polynomials, and its misfit on fresh points.
 
     Of T monomials time O(T³), memory O(T²). ValueError, naming the worst point, where no polynomial fits.
@@ -53,10 +53,10 @@ def fitted(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float
         mean, spread = values.mean(), values.std()
         # Rows over the root of the Christoffel function: far points, where polynomials are large, do not rule the fit.
         row = 1 / np.linalg.norm(design[:n_fit], axis=1)
-        found = _least_squares(design[:n_fit] * row[:, None], (values - mean)[:n_fit] * row)
-        off = np.abs(design[n_fit:] @ found + mean - values[n_fit:])
+        fit = _least_squares(design[:n_fit] * row[:, None], (values - mean)[:n_fit] * row)
+        off = np.abs(design[n_fit:] @ fit + mean - values[n_fit:])
         if off.max() <= _MISFIT * spread:
-            v = _monomials(powers, np.where(np.abs(found) > off.max(), found, 0.0), mean)
+            v = _monomials(powers, np.where(np.abs(fit) > off.max(), fit, 0.0), mean)
             return v, float(np.abs(v(_REACH * z[n_fit:]) - values[n_fit:]).max())
     worst = ", ".join(f"{c:.6g}" for c in points[n_fit + off.argmax()])
     raise ValueError(
@@ -68,19 +68,19 @@ def fitted(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float
 def _least_squares(design: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Normal equations, refined: ten times as fast as an SVD, and as exact for a design as well-conditioned as this."""
     factor = scipy.linalg.cho_factor(design.T @ design)
-    found = np.zeros(design.shape[1])
+    solution = np.zeros(design.shape[1])
     for _ in range(4):
-        found = found + scipy.linalg.cho_solve(factor, design.T @ (values - design @ found))
-    return found
+        solution = solution + scipy.linalg.cho_solve(factor, design.T @ (values - design @ solution))
+    return solution
 
 
-def _monomials(powers: np.ndarray, found: np.ndarray, constant: float) -> Polynomial:
+def _monomials(powers: np.ndarray, fit: np.ndarray, constant: float) -> Polynomial:
     """From Hermite products of y/_REACH, and a constant, to powers of y; what is only rounding is dropped."""
     one = _hermite_coefficients(int(powers.max()))
     change = np.ones((len(powers), len(powers)))
     for axis in powers.T:
         change *= one[axis][:, axis]
-    coefficients = found @ change
+    coefficients = fit @ change
     coefficients[np.abs(coefficients) < _ROUNDING * np.abs(coefficients).max()] = 0.0
     coefficients[powers.sum(axis=1) == 0] += constant
     kept = coefficients != 0
