@@ -75,11 +75,7 @@ def box(lengths: Any, mass: Any = 1.0) -> ClosedForm:
     >>> box(lengths=(math.pi, math.pi), mass=0.5)(4)
     array([2., 5., 5., 8.])
     """
-    lengths, mass = _one_per_axis("box", lengths=lengths, mass=mass)
-    levels = partial(separable, (np.pi / lengths) ** 2 / (2 * mass), squares_from_one)
-    return ClosedForm(
-        _call("box", lengths=lengths, mass=mass), "E = Σ (π n_i/L_i)²/(2 m_i), n_i = 1, 2, …", levels
-    )
+    return _flat("box", "E = Σ (π n_i/L_i)²/(2 m_i), n_i = 1, 2, …", np.pi, squares_from_one, lengths, mass)
 
 
 def harmonic(omega: Any, dim: Any = None) -> ClosedForm:
@@ -94,11 +90,8 @@ def harmonic(omega: Any, dim: Any = None) -> ClosedForm:
     """
     dim = None if dim is None else whole("harmonic: dim", dim)
     frequencies = np.array(vector("harmonic: omega", omega, dim, above=0))
-    return ClosedForm(
-        _call("harmonic", omega=frequencies),
-        "E = Σ ω_i (n_i + 1/2), n_i = 0, 1, …",
-        _oscillators(frequencies),
-    )
+    levels = partial(separable, frequencies, half_integers)
+    return _named("harmonic", "E = Σ ω_i (n_i + 1/2), n_i = 0, 1, …", levels, {"omega": frequencies})
 
 
 def coupled_oscillators(matrix: Any) -> ClosedForm:
@@ -132,7 +125,9 @@ def coupled_oscillators(matrix: Any) -> ClosedForm:
             f"coupled_oscillators: matrix must be positive definite, its lowest eigenvalue is {squares[0]:.3g}."
         )
     formula = "E = Σ ω_i (n_i + 1/2), ω_i² the eigenvalues of A"
-    return ClosedForm(f"coupled_oscillators(dim={dim})", formula, _oscillators(np.sqrt(squares)))
+    return ClosedForm(
+        f"coupled_oscillators(dim={dim})", formula, partial(separable, np.sqrt(squares), half_integers)
+    )
 
 
 def moshinsky(particles: Any, space: Any, omega: Any, k: Any) -> ClosedForm:
@@ -153,10 +148,11 @@ def moshinsky(particles: Any, space: Any, omega: Any, k: Any) -> ClosedForm:
     if particles > 1 and square <= 8 * np.finfo(float).eps * omega**2:
         raise ValueError(f"moshinsky: omega² + particles·k must be positive, got {square:.6g}.")
     relative = [math.sqrt(square)] * (space * (particles - 1)) if particles > 1 else []
-    return ClosedForm(
-        _call("moshinsky", particles=particles, space=space, omega=omega, k=k),
+    return _named(
+        "moshinsky",
         "E = ω Σ (n_i + 1/2) + √(ω² + N k) Σ (m_i + 1/2), D and D (N - 1) modes",
-        _oscillators(np.array([omega] * space + relative)),
+        partial(separable, np.array([omega] * space + relative), half_integers),
+        {"particles": particles, "space": space, "omega": omega, "k": k},
     )
 
 
@@ -182,11 +178,10 @@ def hooke_atom(omega: Any = 0.5, relative: Any = False) -> ClosedForm:
         raise ValueError(
             f"hooke_atom: omega must be 1/2 or 1/10, where a closed form is known, got {omega:.6g}."
         )
-    return ClosedForm(
-        f"hooke_atom(omega={omega:.6g}, relative={relative})",
-        f"E = ω (p + {'3/2' if relative else '3'}), p = {degree}, the ground state",
-        partial(_ground_state, omega * (degree + 1.5) + (0.0 if relative else 1.5 * omega)),
-    )
+    name = f"hooke_atom(omega={omega:.6g}, relative={relative})"
+    formula = f"E = ω (p + {'3/2' if relative else '3'}), p = {degree}, the ground state"
+    energy = omega * (degree + 1.5) + (0.0 if relative else 1.5 * omega)
+    return ClosedForm(name, formula, partial(_ground_state, energy))
 
 
 def _ground_state(energy: float, n: int) -> Float[np.ndarray, " n"]:
@@ -207,13 +202,11 @@ def hydrogen_2d(charge: Any = 1.0, mass: Any = 0.5) -> ClosedForm:
     array([-2.        , -0.22222222])
     """
     numbers = _positive("hydrogen_2d", charge=charge, mass=mass)
-    levels = partial(_hydrogen_2d, 2 * numbers["mass"] * numbers["charge"] ** 2)
-    return ClosedForm(
-        _call("hydrogen_2d", **numbers), "E = -2 m Z²/(2n + 1)², 2n + 1 times, n = 0, 1, …", levels
-    )
+    levels = partial(_odd_shells, 2 * numbers["mass"] * numbers["charge"] ** 2)
+    return _named("hydrogen_2d", "E = -2 m Z²/(2n + 1)², 2n + 1 times, n = 0, 1, …", levels, numbers)
 
 
-def _hydrogen_2d(unit: float, n: int) -> Float[np.ndarray, " n"]:
+def _odd_shells(unit: float, n: int) -> Float[np.ndarray, " n"]:
     """-unit/(2k + 1)², 2k + 1 times: K shells hold K² states."""
     odd = 2.0 * np.arange(math.isqrt(n - 1) + 1) + 1
     return np.repeat(-unit / odd**2, odd.astype(int))[:n]
@@ -228,11 +221,11 @@ def hydrogen_3d(charge: Any = 1.0, mass: Any = 1.0) -> ClosedForm:
     array([-0.5  , -0.125, -0.125, -0.125, -0.125])
     """
     numbers = _positive("hydrogen_3d", charge=charge, mass=mass)
-    levels = partial(_hydrogen_3d, numbers["mass"] * numbers["charge"] ** 2 / 2)
-    return ClosedForm(_call("hydrogen_3d", **numbers), "E = -m Z²/(2 n²), n² times, n = 1, 2, …", levels)
+    levels = partial(_square_shells, numbers["mass"] * numbers["charge"] ** 2 / 2)
+    return _named("hydrogen_3d", "E = -m Z²/(2 n²), n² times, n = 1, 2, …", levels, numbers)
 
 
-def _hydrogen_3d(unit: float, n: int) -> Float[np.ndarray, " n"]:
+def _square_shells(unit: float, n: int) -> Float[np.ndarray, " n"]:
     """-unit/k², k² times: K shells hold K(K + 1)(2K + 1)/6 > K³/3 states."""
     k = np.arange(1, math.ceil((3 * n) ** (1 / 3)) + 1)
     return np.repeat(-unit / k**2.0, k**2)[:n]
@@ -252,9 +245,8 @@ def morse(depth: Any, a: Any, mass: Any = 1.0) -> ClosedForm:
     numbers = _positive("morse", depth=depth, a=a, mass=mass)
     d, a, m = numbers.values()
     quanta = math.sqrt(2 * m * d) / a
-    formula = "E = D - (a²/2m)(√(2mD)/a - n - 1/2)², n = 0, 1, …"
-    levels = partial(_morse, a**2 / (2 * m), quanta)
-    return ClosedForm(_call("morse", **numbers), formula, levels, _integers_below(quanta - 0.5))
+    levels, capacity = partial(_morse, a**2 / (2 * m), quanta), _integers_below(quanta - 0.5)
+    return _named("morse", "E = D - (a²/2m)(√(2mD)/a - n - 1/2)², n = 0, 1, …", levels, numbers, capacity)
 
 
 def _morse(unit: float, quanta: float, n: int) -> Float[np.ndarray, " n"]:
@@ -276,8 +268,8 @@ def poschl_teller(lam: Any, a: Any = 1.0, mass: Any = 1.0) -> ClosedForm:
     numbers = _positive("poschl_teller", lam=lam, a=a, mass=mass)
     lam, a, m = numbers.values()
     levels = partial(_poschl_teller, a**2 / (2 * m), lam)
-    name, formula = _call("poschl_teller", **numbers), "E = -(a²/2m)(λ - n)², n = 0, 1, …"
-    return ClosedForm(name, formula, levels, _integers_below(lam))
+    formula = "E = -(a²/2m)(λ - n)², n = 0, 1, …"
+    return _named("poschl_teller", formula, levels, numbers, _integers_below(lam))
 
 
 def _poschl_teller(unit: float, lam: float, n: int) -> Float[np.ndarray, " n"]:
@@ -293,8 +285,7 @@ def ring(length: Any, mass: Any = 1.0) -> ClosedForm:
     array([0., 1., 1., 4., 4.])
     """
     numbers = _positive("ring", length=length, mass=mass)
-    levels = torus(*numbers.values()).levels
-    return ClosedForm(_call("ring", **numbers), "E = (2π k/L)²/(2m), k = 0, ±1, …", levels)
+    return _named("ring", "E = (2π k/L)²/(2m), k = 0, ±1, …", torus(*numbers.values()).levels, numbers)
 
 
 def torus(lengths: Any, mass: Any = 1.0) -> ClosedForm:
@@ -305,15 +296,8 @@ def torus(lengths: Any, mass: Any = 1.0) -> ClosedForm:
     >>> torus(lengths=(2 * math.pi, math.pi))(4)
     array([0. , 0.5, 0.5, 2. ])
     """
-    lengths, mass = _one_per_axis("torus", lengths=lengths, mass=mass)
-    levels = partial(separable, (2 * np.pi / lengths) ** 2 / (2 * mass), squares_in_pairs)
-    return ClosedForm(
-        _call("torus", lengths=lengths, mass=mass), "E = Σ (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, …", levels
-    )
-
-
-def _oscillators(omega: Float[np.ndarray, " dim"]) -> Levels:
-    return partial(separable, omega, half_integers)
+    formula = "E = Σ (2π k_i/L_i)²/(2 m_i), k_i = 0, ±1, …"
+    return _flat("torus", formula, 2 * np.pi, squares_in_pairs, lengths, mass)
 
 
 def _integers_below(top: float) -> int:
@@ -325,15 +309,20 @@ def _positive(owner: str, **values: Any) -> dict[str, float]:
     return {name: real_number(f"{owner}: {name}", value, above=0) for name, value in values.items()}
 
 
-def _one_per_axis(owner: str, **values: Any) -> list[Float[np.ndarray, " dim"]]:
-    """Each value as one entry per axis; a single number is shared by all axes."""
-    numbers = {name: real_numbers(f"{owner}: {name}", value, above=0) for name, value in values.items()}
+def _flat(owner: str, formula: str, turn: float, ladder: Levels, lengths: Any, mass: Any) -> ClosedForm:
+    """V = 0 in a box: Σ_i (turn/L_i)²/(2 m_i) · ladder; a number is shared by all axes."""
+    given = {"lengths": lengths, "mass": mass}
+    numbers = {name: real_numbers(f"{owner}: {name}", value, above=0) for name, value in given.items()}
     size = check_sizes(owner, **numbers)
-    return [np.broadcast_to(value, (size,)) for value in numbers.values()]
+    each = {name: np.broadcast_to(value, (size,)) for name, value in numbers.items()}
+    scales = (turn / each["lengths"]) ** 2 / (2 * each["mass"])
+    return _named(owner, formula, partial(separable, scales, ladder), each)
 
 
-def _call(owner: str, **values: Any) -> str:
-    """The call as a reader would write it."""
+def _named(
+    owner: str, formula: str, levels: Levels, values: dict[str, Any], capacity: int | None = None
+) -> ClosedForm:
+    """Named by the call as a reader would write it."""
 
     def written(value: Any) -> str:
         entries = [f"{entry:.6g}" for entry in np.atleast_1d(value).tolist()]
@@ -341,4 +330,5 @@ def _call(owner: str, **values: Any) -> str:
             return entries[0]
         return f"({entries[0]},)*{len(entries)}" if len(set(entries)) == 1 else f"({', '.join(entries)})"
 
-    return f"{owner}({', '.join(f'{name}={written(value)}' for name, value in values.items())})"
+    call = f"{owner}({', '.join(f'{name}={written(value)}' for name, value in values.items())})"
+    return ClosedForm(call, formula, levels, capacity)
