@@ -170,8 +170,8 @@ def _check_symmetric(
 ) -> None:
     """`keys` = rows·n + columns, ascending."""
     mirrored = columns * n + rows
-    place = np.minimum(np.searchsorted(keys, mirrored), max(len(keys) - 1, 0))
-    partner = np.where(keys[place] == mirrored, values[place], 0.0) if len(keys) else values
+    place = np.minimum(np.searchsorted(keys, mirrored), len(keys) - 1)
+    partner = np.where(keys[place] == mirrored, values[place], 0.0)
     wrong = np.abs(partner - values) > 1e-12 * np.abs(values).max(initial=0.0)
     if wrong.any():
         first = int(np.argmax(wrong))
@@ -206,28 +206,12 @@ def graph_laplacian(n_nodes: int, edges: Any, weights: Any = None) -> MatrixOper
         raise ValueError(
             f"graph_laplacian: weights must be {len(pairs)} numbers of at least 0, got {weights!r}."
         )
+    from scipy.sparse import coo_array  # here, as it takes a third of a second to import
+
     i, j = pairs.astype(np.int64).T
-    return MatrixOperator(
-        _Entries(
-            (n_nodes, n_nodes),
-            np.concatenate([i, j, i, j]),
-            np.concatenate([j, i, i, j]),
-            np.concatenate([-strength, -strength, strength, strength]),
-        )
-    )
-
-
-@dataclass(frozen=True)
-class _Entries:
-    """A sparse matrix in coordinates, repeated entries adding up; SciPy's is not imported for this."""
-
-    shape: tuple[int, int]
-    row: np.ndarray
-    col: np.ndarray
-    data: np.ndarray
-
-    def tocoo(self) -> "_Entries":
-        return self
+    values = np.concatenate([-strength, -strength, strength, strength])
+    places = (np.concatenate([i, j, i, j]), np.concatenate([j, i, i, j]))
+    return MatrixOperator(coo_array((values, places), shape=(n_nodes, n_nodes)))
 
 
 def slowness(n_frames: Any) -> MatrixOperator:

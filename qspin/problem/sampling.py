@@ -3,9 +3,10 @@ w_b = 1/(B q(x_b)), so that Σ_b w_b f(x_b) estimates ∫ f dx without bias.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gamma
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,8 @@ from qspin.problem.domain import Box, Centre, Cloud, Domain
 
 __all__ = ["Clustered", "QuasiRandom", "Sampler", "Stratified", "Uniform"]
 
-
 Landmark = Centre | Cloud  # what points may crowd about
+_WIDENING = 1.3  # of a cloud's standard deviations, so that its sample reaches into the states' tails
 
 
 class Sampler(ABC):
@@ -106,75 +107,57 @@ class Clustered(Sampler):
         shares = np.array_split(np.arange(n_points - n_filling), len(landmarks))
         counts = [n_filling, *map(len, shares)]
         keys = jax.random.split(key, len(counts))
-        parts = [domain.from_unit(self.base.unit(keys[0], n_filling, domain.dim))]
+        parts, densities = [domain.from_unit(self.base.unit(keys[0], n_filling, domain.dim))], []
         for landmark, count, part_key in zip(landmarks, counts[1:], keys[1:], strict=True):
-            parts.append(_around(landmark, domain, self.base.unit(part_key, count, domain.dim + 1)))
+            unit = self.base.unit(part_key, count, domain.dim + 1)
+            about: Any = _about_centre if isinstance(landmark, Centre) else _about_cloud
+            points, density = about(landmark, domain, unit)
+            parts.append(points)
+            densities.append(density)
         x = jnp.concatenate(parts)
         # Σ over parts of (points in it) × (its density) is B times the density of all (balance heuristic).
-        density = jnp.full((n_points,), counts[0] / domain.volume, x.dtype)
-        for landmark, count in zip(landmarks, counts[1:], strict=True):
-            density += count * _density(landmark, domain, x)
+        total = jnp.full((n_points,), counts[0] / domain.volume, x.dtype)
+        for count, density in zip(counts[1:], densities, strict=True):
+            total += count * density(x)
         t = jax.vmap(domain.scaled)(x)
         inside = jnp.all(jnp.abs(t) <= 1, axis=1)
         # A point outside is still evaluated: put it where another one is, never on a centre (0 · ∞ is not 0).
-        return Points(jnp.where(inside[:, None], x, x[0]), jnp.where(inside, 1 / density, 0))
+        return Points(jnp.where(inside[:, None], x, x[0]), jnp.where(inside, 1 / total, 0))
 
 
-def _around(
-    landmark: Landmark, domain: Box, unit: Float[Array, "batch columns"]
-) -> Float[Array, "batch dim"]:
-    if isinstance(landmark, Centre):
-        return _around_centre(landmark, domain, unit)
-    return _around_cloud(landmark, domain, unit)
+Unit = Float[Array, "batch columns"]
+Part = tuple[Float[Array, "batch dim"], Callable[[Float[Array, "points dim"]], Float[Array, " points"]]]
 
 
-def _density(landmark: Landmark, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
-    if isinstance(landmark, Centre):
-        return _centre_density(landmark, domain, x)
-    return _cloud_density(landmark, domain, x)
-
-
-def _reach(centre: Centre, domain: Box) -> float:
-    """Distance from the centre to the farthest corner."""
-    position, lower, upper = (np.asarray(a) for a in (centre.position, domain.lower, domain.upper))
-    return float(np.linalg.norm(np.maximum(position - lower, upper - position)))
-
-
-def _around_centre(
-    centre: Centre, domain: Box, unit: Float[Array, "batch columns"]
-) -> Float[Array, "batch dim"]:
-    folds = np.log1p(_reach(centre, domain) / centre.length)
+def _about_centre(centre: Centre, domain: Box, unit: Unit) -> Part:
+    """Points about a centre, and their density."""
+    position, length, dim = np.asarray(centre.position), centre.length, domain.dim
+    corner = np.maximum(position - domain.lower, domain.upper - position)  # the farthest
+    folds = np.log1p(float(np.linalg.norm(corner)) / length)
+    sphere = 2 * np.pi ** (dim / 2) / gamma(dim / 2)
     # Never exactly on the centre, where V has no value: not even when added to its coordinates and rounded.
-    rounding = 8 * float(jnp.finfo(unit.dtype).eps) * float(np.abs(centre.position).max())
-    r = jnp.maximum(centre.length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds), rounding)
+    rounding = 8 * float(jnp.finfo(unit.dtype).eps) * float(np.abs(position).max())
+    r = jnp.maximum(length * jnp.expm1(jnp.maximum(unit[:, :1], 1e-7) * folds), rounding)
     # Any dimension: a normal deviate for each coordinate, normalised, is a uniform direction.
     normal = normal_deviates(unit[:, 1:])
     direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
-    return jnp.asarray(centre.position, unit.dtype) + r * direction
+
+    def density(x: Float[Array, "points dim"]) -> Float[Array, " points"]:
+        r = jnp.linalg.norm(x - jnp.asarray(position, x.dtype), axis=1)
+        r = jnp.maximum(r, 1e-9 * length)
+        return 1 / (folds * (r + length) * sphere * r ** (dim - 1))
+
+    return jnp.asarray(position, unit.dtype) + r * direction, density
 
 
-def _centre_density(centre: Centre, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
-    reach = _reach(centre, domain)
-    dim = len(centre.position)
-    sphere = 2 * np.pi ** (dim / 2) / gamma(dim / 2)
-    r = jnp.linalg.norm(x - jnp.asarray(centre.position, x.dtype), axis=1)
-    r = jnp.maximum(r, 1e-9 * centre.length)
-    return 1 / (np.log1p(reach / centre.length) * (r + centre.length) * sphere * r ** (dim - 1))
-
-
-_WIDENING = 1.3  # of a cloud's standard deviations, so that its sample reaches into the states' tails
-
-
-def _around_cloud(
-    cloud: Cloud, domain: Box, unit: Float[Array, "batch columns"]
-) -> Float[Array, "batch dim"]:
+def _about_cloud(cloud: Cloud, domain: Box, unit: Unit) -> Part:
+    """Normal points in a cloud, and their density."""
     root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
-    return jnp.asarray(cloud.mean, unit.dtype) + normal_deviates(unit[:, 1:]) @ jnp.asarray(
-        root.T, unit.dtype
-    )
+    norm = (2 * np.pi) ** (domain.dim / 2) * np.diagonal(root).prod()
 
+    def density(x: Float[Array, "points dim"]) -> Float[Array, " points"]:
+        z = (x - jnp.asarray(cloud.mean, x.dtype)) @ jnp.asarray(np.linalg.inv(root).T, x.dtype)
+        return jnp.exp(-jnp.sum(z**2, axis=1) / 2) / norm
 
-def _cloud_density(cloud: Cloud, domain: Box, x: Float[Array, "batch dim"]) -> Float[Array, " batch"]:
-    root = _WIDENING * np.linalg.cholesky(np.asarray(cloud.covariance))
-    z = (x - jnp.asarray(cloud.mean, x.dtype)) @ jnp.asarray(np.linalg.inv(root).T, x.dtype)
-    return jnp.exp(-jnp.sum(z**2, axis=1) / 2) / ((2 * np.pi) ** (len(root) / 2) * np.diagonal(root).prod())
+    turned = normal_deviates(unit[:, 1:]) @ jnp.asarray(root.T, unit.dtype)
+    return jnp.asarray(cloud.mean, unit.dtype) + turned, density

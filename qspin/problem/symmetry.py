@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -44,9 +44,8 @@ class PointMap:
     def check(self, dim: int) -> None:
         """Raise ValueError where the map does not turn a point (dim,) into another."""
         try:
-            shape = np.shape(
-                self.function(np.full(dim, 0.5))
-            )  # NumPy sees an index past the end, JAX does not
+            # NumPy sees an index past the end, JAX does not.
+            shape = np.shape(self.function(np.full(dim, 0.5)))
         except (IndexError, ValueError) as error:
             raise ValueError(f"{self.name}: does not fit points of {dim} coordinates ({error}).") from error
         except jax.errors.JAXTypeError:
@@ -77,12 +76,12 @@ def _about(centre: Any, matrix: Callable[[int], np.ndarray]) -> Callable[..., An
 
 
 def _indices(what: str, axes: Any) -> list[int]:
-    found = [axes] if isinstance(axes, int | np.integer) else list(axes)
-    if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) and a >= 0 for a in found):
+    chosen = [axes] if isinstance(axes, int | np.integer) else list(axes)
+    if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) and a >= 0 for a in chosen):
         raise ValueError(f"{what} must be the number of a coordinate, or several, got {axes!r}.")
-    if not found or len(set(found)) != len(found):
+    if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"{what} must be different coordinates, got {axes!r}.")
-    return [int(a) for a in found]
+    return [int(a) for a in chosen]
 
 
 def parity(axis: Any = None, centre: Any = None) -> PointMap:
@@ -159,7 +158,7 @@ def rotation(angle: Any, plane: Any = (0, 1), centre: Any = None) -> PointMap:
     >>> rotation(np.pi / 2).moved(np.array([[1.0, 0.0]])).round(12)
     array([[0., 1.]])
     """
-    return PointMap(_turned(real_number("rotation: angle", angle), plane, centre, "rotation"), "rotation")
+    return _turned("rotation", real_number("rotation: angle", angle), plane, centre)
 
 
 def angular_momentum(plane: Any = (0, 1), centre: Any = None) -> PointMap:
@@ -172,21 +171,20 @@ def angular_momentum(plane: Any = (0, 1), centre: Any = None) -> PointMap:
     >>> angular_momentum().name
     'L_z'
     """
-    function = _turned(_STEP, plane, centre, "angular_momentum")
-    names = {(0, 1): "L_z", (1, 2): "L_x", (2, 0): "L_y"}
-    a, b = (int(p) for p in plane)
-    return PointMap(function, names.get((a, b), f"L_{a}{b}"), step=_STEP)
+    turned, (a, b) = _turned("angular_momentum", _STEP, plane, centre), plane
+    name = {(0, 1): "L_z", (1, 2): "L_x", (2, 0): "L_y"}.get((a, b), f"L_{a}{b}")
+    return replace(turned, name=name, step=_STEP)
 
 
-def _turned(angle: Any, plane: Any, centre: Any, what: str) -> Callable[..., Any]:
-    chosen = _indices(f"{what}: plane", plane)
+def _turned(owner: str, angle: float, plane: Any, centre: Any) -> PointMap:
+    chosen = _indices(f"{owner}: plane", plane)
     if len(chosen) != 2:
-        raise ValueError(f"{what}: plane must be two coordinates, got {plane!r}.")
+        raise ValueError(f"{owner}: plane must be two coordinates, got {plane!r}.")
+    c, s = np.cos(angle), np.sin(angle)
 
     def matrix(dim: int) -> np.ndarray:
         turn = np.eye(dim)
-        c, s = np.cos(angle), np.sin(angle)
         turn[np.ix_(chosen, chosen)] = [[c, -s], [s, c]]
         return turn
 
-    return _about(centre, matrix)
+    return PointMap(_about(centre, matrix), owner)
