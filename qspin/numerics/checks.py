@@ -18,6 +18,7 @@ __all__ = [
     "check_kind",
     "check_sizes",
     "points_of",
+    "positive",
     "real_number",
     "real_numbers",
     "set_fields",
@@ -39,13 +40,7 @@ def whole(what: str, number: object, least: int = 1, most: int | None = None) ->
     return int(number)  # type: ignore[call-overload]
 
 
-def real_number(
-    what: str,
-    value: Any,
-    above: Bound = None,
-    least: Bound = None,
-    most: Bound = None,
-) -> float:
+def real_number(what: str, value: Any, above: Bound = None, least: Bound = None, most: Bound = None) -> float:
     """The value as a float, where it is one finite real number (no bool) within the bounds."""
     if hasattr(value, "tolist"):  # NumPy and JAX scalars; jnp.asarray would round a float64 to 32 bits
         value = value.tolist()
@@ -59,15 +54,10 @@ def real_number(
 
 
 def _bounds(above: Bound, least: Bound, most: Bound) -> str:
+    if most is not None and above is not None:
+        return f"in ({above:g}, {most:g}]"
     if most is not None:
-        low = (
-            f"in ({above:g},"
-            if above is not None
-            else f"from {least:g} to"
-            if least is not None
-            else "at most"
-        )
-        return f"{low} {most:g}" + ("]" if above is not None else "")
+        return f"at most {most:g}" if least is None else f"from {least:g} to {most:g}"
     if least is not None:
         return f"at least {least:g}"
     return "finite" if above is None else "positive" if above == 0 else f"above {above:g}"
@@ -90,6 +80,11 @@ def real_numbers(what: str, value: Any, above: Bound = None) -> float | Point:
     if entries is None:
         return real_number(what, value, above)
     return tuple(real_number(what, entry, above) for entry in entries)
+
+
+def positive(owner: str, **values: Any) -> dict[str, float]:
+    """The values as floats, where each is one positive number."""
+    return {name: real_number(f"{owner}: {name}", value, above=0) for name, value in values.items()}
 
 
 def vector(what: str, value: Any, count: int | None = None, above: Bound = None) -> Point:

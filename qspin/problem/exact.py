@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from qspin.numerics.checks import check_kind, check_sizes, real_number, real_numbers, vector, whole
+from qspin.numerics.checks import check_kind, check_sizes, positive, real_number, real_numbers, vector, whole
 from qspin.numerics.separable import half_integers, separable, squares_from_one, squares_in_pairs
 
 __all__ = [
@@ -201,7 +201,7 @@ def hydrogen_2d(charge: Any = 1.0, mass: Any = 0.5) -> ClosedForm:
     >>> hydrogen_2d(mass=1.0)(2)
     array([-2.        , -0.22222222])
     """
-    numbers = _positive("hydrogen_2d", charge=charge, mass=mass)
+    numbers = positive("hydrogen_2d", charge=charge, mass=mass)
     levels = partial(_odd_shells, 2 * numbers["mass"] * numbers["charge"] ** 2)
     return _named("hydrogen_2d", "E = -2 m Z²/(2n + 1)², 2n + 1 times, n = 0, 1, …", levels, numbers)
 
@@ -220,7 +220,7 @@ def hydrogen_3d(charge: Any = 1.0, mass: Any = 1.0) -> ClosedForm:
     >>> hydrogen_3d()(5)
     array([-0.5  , -0.125, -0.125, -0.125, -0.125])
     """
-    numbers = _positive("hydrogen_3d", charge=charge, mass=mass)
+    numbers = positive("hydrogen_3d", charge=charge, mass=mass)
     levels = partial(_square_shells, numbers["mass"] * numbers["charge"] ** 2 / 2)
     return _named("hydrogen_3d", "E = -m Z²/(2 n²), n² times, n = 1, 2, …", levels, numbers)
 
@@ -242,7 +242,7 @@ def morse(depth: Any, a: Any, mass: Any = 1.0) -> ClosedForm:
     >>> well.capacity, well(4)
     (4, array([1.875, 4.875, 6.875, 7.875]))
     """
-    numbers = _positive("morse", depth=depth, a=a, mass=mass)
+    numbers = positive("morse", depth=depth, a=a, mass=mass)
     d, a, m = numbers.values()
     quanta = math.sqrt(2 * m * d) / a
     levels, capacity = partial(_morse, a**2 / (2 * m), quanta), _integers_below(quanta - 0.5)
@@ -265,7 +265,7 @@ def poschl_teller(lam: Any, a: Any = 1.0, mass: Any = 1.0) -> ClosedForm:
     >>> poschl_teller(lam=3)(3)
     array([-4.5, -2. , -0.5])
     """
-    numbers = _positive("poschl_teller", lam=lam, a=a, mass=mass)
+    numbers = positive("poschl_teller", lam=lam, a=a, mass=mass)
     lam, a, m = numbers.values()
     levels = partial(_poschl_teller, a**2 / (2 * m), lam)
     formula = "E = -(a²/2m)(λ - n)², n = 0, 1, …"
@@ -284,7 +284,7 @@ def ring(length: Any, mass: Any = 1.0) -> ClosedForm:
     >>> ring(length=2 * math.pi, mass=0.5)(5)
     array([0., 1., 1., 4., 4.])
     """
-    numbers = _positive("ring", length=length, mass=mass)
+    numbers = positive("ring", length=length, mass=mass)
     return _named("ring", "E = (2π k/L)²/(2m), k = 0, ±1, …", torus(*numbers.values()).levels, numbers)
 
 
@@ -303,10 +303,6 @@ def torus(lengths: Any, mass: Any = 1.0) -> ClosedForm:
 def _integers_below(top: float) -> int:
     """How many of 0, 1, 2, … lie below `top`; one within rounding of it is at threshold, so not bound."""
     return max(0, math.ceil(top - 8 * np.finfo(float).eps * (abs(top) + 1)))
-
-
-def _positive(owner: str, **values: Any) -> dict[str, float]:
-    return {name: real_number(f"{owner}: {name}", value, above=0) for name, value in values.items()}
 
 
 def _flat(owner: str, formula: str, turn: float, ladder: Levels, lengths: Any, mass: Any) -> ClosedForm:

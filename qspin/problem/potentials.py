@@ -29,6 +29,7 @@ from qspin.numerics.checks import (
     check_kind,
     check_sizes,
     points_of,
+    positive,
     real_number,
     real_numbers,
     vector,
@@ -93,12 +94,8 @@ def _like(x: Array, value: Any) -> Any:
     return jnp.asarray(value, x.dtype) if isinstance(value, tuple) else value
 
 
-def _on_a_line(function: Callable[..., Array], positive: dict[str, Any], **others: Any) -> Formula:
-    """A formula in one dimension whose parameters are numbers, some of them positive."""
-    name = function.__name__.strip("_")
-    parameters = {key: real_number(f"{name}: {key}", value, above=0) for key, value in positive.items()}
-    parameters |= {key: real_number(f"{name}: {key}", value) for key, value in others.items()}
-    return Formula(name, function, tuple(parameters.items()), dim=1)
+def _formula(function: Callable[..., Array], parameters: dict[str, Any], *options: Any) -> Formula:
+    return Formula(function.__name__[1:], function, tuple(parameters.items()), *options)
 
 
 def harmonic(omega: Any = 1.0, mass: Any = 1.0, centre: Any = None) -> Formula:
@@ -117,7 +114,7 @@ def harmonic(omega: Any = 1.0, mass: Any = 1.0, centre: Any = None) -> Formula:
     }
     size = check_sizes("harmonic", **parameters)
     one_each = any(isinstance(value, tuple) for value in parameters.values())
-    return Formula("harmonic", _harmonic, tuple(parameters.items()), size if one_each else None)
+    return _formula(_harmonic, parameters, size if one_each else None)
 
 
 def _harmonic(x: Array, omega: Any, mass: Any, centre: Any) -> Array:
@@ -137,8 +134,8 @@ def coulomb(charge: Any = 1.0, centres: Any = None) -> Formula:
     """
     places = None if centres is None else points_of("coulomb: centres", centres, least=1)
     charges = vector("coulomb: charge", charge, 1 if places is None else len(places))
-    parameters = (("charge", charges), ("centres", places))
-    return Formula("coulomb", _coulomb, parameters, None if places is None else len(places[0]), places)
+    parameters = {"charge": charges, "centres": places}
+    return _formula(_coulomb, parameters, None if places is None else len(places[0]), places)
 
 
 def _coulomb(x: Array, charge: Array, centres: Array | None) -> Array:
@@ -156,7 +153,7 @@ def double_well(barrier: Any = 5.0, separation: Any = 4.0) -> Formula:
     >>> float(V(jnp.array([0.0]))), float(V(jnp.array([2.0])))
     (5.0, 0.0)
     """
-    return _on_a_line(_double_well, {"barrier": barrier, "separation": separation})
+    return _formula(_double_well, positive("double_well", barrier=barrier, separation=separation), 1)
 
 
 def _double_well(x: Array, barrier: float, separation: float) -> Array:
@@ -172,7 +169,7 @@ def quartic(strength: Any = 1.0) -> Formula:
     >>> float(quartic(2.0)(jnp.array([1.0, 2.0])))
     34.0
     """
-    return Formula("quartic", _quartic, (("strength", real_number("quartic: strength", strength, above=0)),))
+    return _formula(_quartic, positive("quartic", strength=strength))
 
 
 def _quartic(x: Array, strength: float) -> Array:
@@ -188,7 +185,8 @@ def morse(depth: Any, a: Any, centre: Any = 0.0) -> Formula:
     >>> float(morse(depth=10.0, a=1.0, centre=0.5)(jnp.array([0.5])))
     0.0
     """
-    return _on_a_line(_morse, {"depth": depth, "a": a}, centre=centre)
+    parameters = positive("morse", depth=depth, a=a)
+    return _formula(_morse, parameters | {"centre": real_number("morse: centre", centre)}, 1)
 
 
 def _morse(x: Array, depth: float, a: float, centre: float) -> Array:
@@ -204,7 +202,7 @@ def poschl_teller(lam: Any, a: Any = 1.0, mass: Any = 1.0) -> Formula:
     >>> float(poschl_teller(lam=2.0)(jnp.array([0.0])))
     -3.0
     """
-    return _on_a_line(_poschl_teller, {"lam": lam, "a": a, "mass": mass})
+    return _formula(_poschl_teller, positive("poschl_teller", lam=lam, a=a, mass=mass), 1)
 
 
 def _poschl_teller(x: Array, lam: float, a: float, mass: float) -> Array:
@@ -224,7 +222,7 @@ def henon_heiles(lam: Any = 0.0125**0.5) -> Formula:
     >>> round(float(henon_heiles(lam=0.1)(jnp.array([0.0, 10.0]))), 4)    # a saddle point
     16.6667
     """
-    return Formula("henon_heiles", _henon_heiles, (("lam", real_number("henon_heiles: lam", lam)),), dim=2)
+    return _formula(_henon_heiles, {"lam": real_number("henon_heiles: lam", lam)}, 2)
 
 
 def _henon_heiles(point: Array, lam: float) -> Array:
@@ -242,15 +240,14 @@ def square_well(depth: Any, width: Any) -> Formula:
     >>> float(V(jnp.array([0.5]))), float(V(jnp.array([1.5])))
     (-3.0, 0.0)
     """
-    depth = real_number("square_well: depth", depth, above=0)
     width = real_numbers("square_well: width", width, above=0)
-    dim = len(width) if isinstance(width, tuple) else None
-    return Formula("square_well", _square_well, (("depth", depth), ("width", width)), dim)
+    parameters = positive("square_well", depth=depth) | {"width": width}
+    return _formula(_square_well, parameters, len(width) if isinstance(width, tuple) else None)
 
 
 def _square_well(x: Array, depth: float, width: Any) -> Array:
     inside = jnp.all(2 * jnp.abs(x) < width)
-    return jnp.where(inside, jnp.asarray(-depth, x.dtype), jnp.zeros((), x.dtype))
+    return jnp.where(inside, jnp.asarray(-depth, x.dtype), 0)
 
 
 def gaussian_wells(depths: Any, centres: Any, widths: Any) -> Formula:
@@ -265,8 +262,7 @@ def gaussian_wells(depths: Any, centres: Any, widths: Any) -> Formula:
     places = points_of("gaussian_wells: centres", centres, least=1)
     depths = vector("gaussian_wells: depths", depths, len(places))
     widths = vector("gaussian_wells: widths", widths, len(places), above=0)
-    parameters = (("depths", depths), ("centres", places), ("widths", widths))
-    return Formula("gaussian_wells", _gaussian_wells, parameters, len(places[0]))
+    return _formula(_gaussian_wells, {"depths": depths, "centres": places, "widths": widths}, len(places[0]))
 
 
 def _gaussian_wells(x: Array, depths: Array, centres: Array, widths: Array) -> Array:
