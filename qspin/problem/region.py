@@ -78,11 +78,9 @@ class Region(Box):
     def touches_box(self) -> bool:
         """Whether walls of the box are walls of the region where `inside` is none."""
         points = np.random.default_rng(1).uniform(self.lower, self.upper, (64 * self.dim, self.dim))
-        on = []
-        for axis in np.flatnonzero(~np.asarray(self.periodic)):
-            for wall in (self.lower[axis], self.upper[axis]):
-                on.append(points.copy())
-                on[-1][:, axis] = wall
+        walled = np.flatnonzero(~np.asarray(self.periodic))
+        walls = [(axis, wall) for axis in walled for wall in (self.lower[axis], self.upper[axis])]
+        on = [np.where(np.arange(self.dim) == axis, wall, points) for axis, wall in walls]
         return bool(on) and bool((self.signed(np.concatenate(on)) > 1e-6 * self.scale).any())
 
     @property
@@ -184,10 +182,11 @@ def _cube_about(centre: tuple[float, ...], half_width: float) -> Box:
 def polygon(vertices: Any) -> Region:
     """A simple polygon in its bounding box, its reentrant corners declared."""
     points = np.array(points_of("polygon: vertices", vertices, dim=2, least=3))
-    back, on = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    area = 0.5 * np.sum(points[:, 0] * np.roll(points[:, 1], -1) - np.roll(points[:, 0], -1) * points[:, 1])
+    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
+    area = 0.5 * np.sum(points[:, 0] * after[:, 1] - after[:, 0] * points[:, 1])
     if abs(area) < 1e-12 * np.ptp(points, axis=0).prod():
         raise ValueError(f"polygon: the vertices enclose no area, got {vertices!r}.")
+    back, on = points - before, after - points
     turn = np.sign(area) * (back[:, 0] * on[:, 1] - back[:, 1] * on[:, 0])
     ordered = points if area > 0 else points[::-1]
     shape = Polygon(tuple(map(tuple, ordered.tolist())))

@@ -89,21 +89,20 @@ class ProductBasis(DirectMethod):
 
     def check(self, problem: Problem, n_states: int) -> None:
         check_plain_hamiltonian("ProductBasis", problem, Box, Space)
-        if isinstance(problem.domain, Region):
-            raise ValueError(
-                "ProductBasis: solves in a Box whose walls are out of reach; for regions use qspin.Grid()."
-            )
-        if problem.dim > _MOST_DIM:
-            raise ValueError(f"ProductBasis: serves 1 to {_MOST_DIM} dimensions, got {problem.dim}.")
-        if problem.hamiltonian.singularities:
-            raise ValueError("ProductBasis: V must be a polynomial, and it is declared singular.")
-        if any(getattr(problem.domain, "periodic", ())):
-            raise ValueError("ProductBasis: oscillator functions are not periodic; use qspin.Grid().")
-        most = self._most(problem)
-        if not 1 <= n_states < most / 4:
-            raise ValueError(
-                f"ProductBasis: n_states must be at least 1 and less than a fourth of the {most} functions, got {n_states}."
-            )
+        most, periodic = self._most(problem), any(getattr(problem.domain, "periodic", ()))
+        region = isinstance(problem.domain, Region)
+        for refused, why in (
+            (region, "solves in a Box whose walls are out of reach; for regions use qspin.Grid()."),
+            (problem.dim > _MOST_DIM, f"serves 1 to {_MOST_DIM} dimensions, got {problem.dim}."),
+            (problem.hamiltonian.singularities, "V must be a polynomial, and it is declared singular."),
+            (periodic, "oscillator functions are not periodic; use qspin.Grid()."),
+            (
+                not 1 <= n_states < most / 4,
+                f"n_states must be at least 1 and less than a fourth of the {most} functions, got {n_states}.",
+            ),
+        ):
+            if refused:
+                raise ValueError(f"ProductBasis: {why}")
 
     def _most(self, problem: Problem) -> int:
         return min(int(self.max_functions), _USEFUL.get(problem.dim, int(self.max_functions)))
@@ -182,24 +181,16 @@ def _notes(
     converged: np.ndarray, raised: np.ndarray, left_out: np.ndarray, max_functions: int
 ) -> tuple[Note, ...]:
     short = ~converged & (left_out > raised)
+    above, enlarge = (
+        "the claimed error is above the tolerance",
+        "enlarge the box, or use qspin.Grid() where walls are meant",
+    )
+    held = "the basis holds the state to the tolerance, and its error comes from walls or from V's misfit"
+    free = f"the energy is that of free space; walls would raise it by up to {raised.max():.1e}, which the error allows for"
     return (
-        *note(
-            "tolerance",
-            short,
-            "the claimed error is above the tolerance",
-            f"raise max_functions (now {max_functions}), or the tolerance",
-        ),
-        *note(
-            "tolerance",
-            ~converged & ~short,
-            "the basis holds the state to the tolerance, and its error comes from walls or from V's misfit",
-        ),
-        *note(
-            "walls",
-            raised > np.maximum(left_out, 1e-12),
-            f"the energy is that of free space; walls would raise it by up to {raised.max():.1e}, which the error allows for",
-            "enlarge the box, or use qspin.Grid() where walls are meant",
-        ),
+        *note("tolerance", short, above, f"raise max_functions (now {max_functions}), or the tolerance"),
+        *note("tolerance", ~converged & ~short, held),
+        *note("walls", raised > np.maximum(left_out, 1e-12), free, enlarge),
     )
 
 

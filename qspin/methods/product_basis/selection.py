@@ -3,6 +3,8 @@
 Each basis is solved by block Davidson steps from the states of the one before, a small one by diagonalisation.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,13 +50,8 @@ class SelectedStates:
 
     @classmethod
     def solve(
-        cls,
-        v: Polynomial,
-        rates: np.ndarray,
-        quanta: np.ndarray,
-        count: int,
-        before: "SelectedStates | None" = None,
-    ) -> "SelectedStates":
+        cls, v: Polynomial, rates: np.ndarray, quanta: np.ndarray, count: int, before: SelectedStates | None
+    ) -> SelectedStates:
         """`count` states of -Σ rates² ∂² + V on the products `quanta` (M, dim), sought from those known `before`."""
         products = Products(quanta, int(v.powers.max(initial=2)))
         h = Matrices.build(v, rates, products)
@@ -96,7 +93,7 @@ def select_states(
     sizes = [min(max(size, 2.0 * count), float(most)) for size in sizes]
     share = np.where(np.arange(count) < n, 1.0, _GUARD_SHARE)
     core = lowest_products(np.outer(rates**2, np.arange(most)), most)[0][:most]
-    states = SelectedStates.solve(v, rates, core[: int(sizes[0])], count)
+    states = SelectedStates.solve(v, rates, core[: int(sizes[0])], count, None)
     ratio = np.ones(n)
     for size in map(int, sizes):
         before = states
