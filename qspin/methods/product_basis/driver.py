@@ -20,7 +20,7 @@ from scipy.special import ndtri
 from qspin.methods.base import DirectMethod, check_plain_hamiltonian
 from qspin.methods.locate.walls import wall_shifts
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.product_basis.polynomial import check_bounded, fit_polynomial
+from qspin.methods.product_basis.matrices import check_bounded, fit_polynomial
 from qspin.methods.product_basis.selection import DOUBT, SelectedStates, select_states
 from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale

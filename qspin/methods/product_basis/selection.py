@@ -12,8 +12,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from qspin.methods.product_basis.polynomial import Polynomial
-from qspin.methods.product_basis.products import Matrices, Products
+from qspin.methods.product_basis.matrices import Matrices, Polynomial, Products
 from qspin.numerics.separable import lowest_products
 
 __all__ = ["DOUBT", "SelectedStates", "select_states"]
