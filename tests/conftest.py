@@ -12,7 +12,12 @@ os.environ["MPLBACKEND"] = "Agg"  # read when Matplotlib is first imported, here
 
 import jax
 import pytest
+import scipy.linalg  # noqa: F401 (it brings a BLAS of its own, which is then limited, too)
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
+
+# One thread for each of several workers: BLAS threads that wait for each other on busy cores cost many times the work.
+_one_thread = threadpool_limits(limits=1) if "PYTEST_XDIST_WORKER" in os.environ else None
 
 assert "qspin" not in sys.modules, "qspin was imported before the hook that checks its shapes."
 install_import_hook("qspin", "beartype.beartype")
