@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -65,7 +66,7 @@ def wall_shifts(
     deviation = np.sqrt(np.diagonal(covariance))
     count = max(_POINTS // (2 * dim), 64) if dim > 1 else 1
     normal = ndtri(golden_lattice(count, max(dim - 1, 1)))
-    total = np.zeros(len(energies))
+    faces: list[_Face] = []
     for i in (axis for axis, turns in enumerate(box.periodic) if not turns):
         rest = np.delete(np.arange(dim), i)
         for wall, inward in ((box.lower[i], 1.0), (box.upper[i], -1.0)):
@@ -73,39 +74,45 @@ def wall_shifts(
             if abs(away) > _OUT_OF_REACH * deviation[i]:
                 continue
             # Of a normal density, the part on the wall: its mean there, and its covariance along it.
-            slopes = covariance[rest, i] / covariance[i, i]
-            along = covariance[np.ix_(rest, rest)] - np.outer(slopes, covariance[i, rest])
+            lean = covariance[rest, i] / covariance[i, i]
+            along = covariance[np.ix_(rest, rest)] - np.outer(lean, covariance[i, rest])
             root = np.linalg.cholesky(along) if dim > 1 else np.zeros((0, 0))
             x = np.empty((count, dim))
-            x[:, rest] = mean[rest] + slopes * away + (normal[:, : dim - 1] @ root.T)
+            x[:, rest] = mean[rest] + lean * away + (normal[:, : dim - 1] @ root.T)
             x[:, i] = wall + inward * 1e-9 * box.lengths[i]
             area = np.exp(np.sum(normal[:, : dim - 1] ** 2, axis=1) / 2) * (2 * np.pi) ** ((dim - 1) / 2)
             area = area * np.prod(np.diagonal(root)) / count
-            inside = np.asarray(box.contains(x))
-            total += _shift_at(problem, functions, energies, x[inside], area[inside], i, inward, deviation[i])
+            held = np.asarray(box.contains(x))
+            kappa = np.sqrt(
+                np.maximum(problem.potential_values(x[held])[:, None] - energies, 0)
+                / problem.local.coefficients[i]
+            )
+            step = 1e-3 * min(1 / max(float(kappa.max(initial=0.0)), 1e-300), deviation[i])
+            beside = x[held]
+            beside[:, i] += inward * step
+            faces.append(_Face(i, x[held], beside, area[held], kappa, step))
+    if not faces:
+        return np.zeros(len(energies))
+    # All values in one call, since each call compiles.
+    psi = functions(np.concatenate([part for face in faces for part in (face.x, face.beside)]))
+    ends = np.cumsum([len(face.x) for face in faces for _ in range(2)])[:-1]
+    values = np.split(psi, ends)
+    total = np.zeros(len(energies))
+    for face, at, inner in zip(faces, values[::2], values[1::2], strict=True):
+        slope = np.abs(inner - at) / face.step + face.kappa * np.abs(at)
+        lost = face.area[:, None] * problem.local.coefficients[face.axis] * slope**2
+        free = (lost * (face.kappa == 0)).sum(0) * box.lengths[face.axis] > 1e-9 * np.abs(energies)
+        added = np.where(face.kappa > 0, lost / np.where(face.kappa > 0, 2 * face.kappa, 1), 0).sum(0)
+        total += np.where(free, np.inf, added)
     return total
 
 
-def _shift_at(
-    problem: Problem,
-    functions: Eigenfunctions,
-    energies: Float[np.ndarray, " states"],
-    x: Float[np.ndarray, "points dim"],
-    area: Float[np.ndarray, " points"],
-    axis: int,
-    inward: float,
-    deviation: float,
-) -> Float[np.ndarray, " states"]:
-    """What one wall adds to each energy, from points x just inside it; each point represents an area of the wall."""
-    c = problem.local.coefficients[axis]
-    kappa = np.sqrt(np.maximum(problem.potential_values(x)[:, None] - energies, 0) / c)
-    step = 1e-3 * min(1 / max(float(kappa.max(initial=0.0)), 1e-300), deviation)
-    beside = x.copy()
-    beside[:, axis] += inward * step
-    psi, inner = functions(x), functions(beside)
-    slope = np.abs(inner - psi) / step + kappa * np.abs(psi)
-    lost = area[:, None] * c * slope**2
-    assert isinstance(problem.domain, Box)
-    free = (lost * (kappa == 0)).sum(0) * problem.domain.lengths[axis] > 1e-9 * np.abs(energies)
-    shift = np.where(kappa > 0, lost / np.where(kappa > 0, 2 * kappa, 1), 0).sum(0)
-    return np.where(free, np.inf, shift)
+class _Face(NamedTuple):
+    """Points just inside of a wall across an axis and a `step` farther in, the areas they stand for, and κ of each state."""
+
+    axis: int
+    x: Float[np.ndarray, "points dim"]
+    beside: Float[np.ndarray, "points dim"]
+    area: Float[np.ndarray, " points"]
+    kappa: Float[np.ndarray, "points states"]
+    step: float
