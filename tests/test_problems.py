@@ -97,7 +97,7 @@ def test_many_oscillators_are_those_of_the_closed_form(
     name: str, make: Callable[[Any], qspin.Problem], x64: None
 ) -> None:
     problem = make(module_of(name))
-    stiffness = np.asarray(jax.jit(jax.hessian(problem.hamiltonian.potential))(jnp.zeros(problem.dim)))
+    stiffness = np.asarray(jax.jit(jax.hessian(problem.local.potential))(jnp.zeros(problem.dim)))
     assert np.allclose(problem.exact(65), qspin.exact.coupled_oscillators(stiffness)(65), rtol=1e-12)
     squares, modes = np.linalg.eigh(stiffness)
     root = modes @ np.diag(np.sqrt(squares)) @ modes.T
@@ -172,7 +172,7 @@ def chain_levels(dim: int, coupling: float, quanta: int, n: int) -> np.ndarray:
 
 def test_chain_of_three_against_the_grid() -> None:
     """V in the plane of relative motion, on the grid; the centre of mass is an oscillator."""
-    potential = module_of("anharmonic_chain").make(dim=3).hamiltonian.potential
+    potential = module_of("anharmonic_chain").make(dim=3).local.potential
     plane = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])
     relative = qspin.Kinetic() + qspin.Potential(lambda y: potential(y @ jnp.asarray(plane, y.dtype)))
     inner = qspin.solve(qspin.Problem(relative, qspin.Box.cube(6.0, dim=2)), 5, qspin.Grid()).energies
