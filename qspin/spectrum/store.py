@@ -103,6 +103,10 @@ def load(path: str | os.PathLike[str]) -> Spectrum:
             f"load: {path} has format {version}, this qspin reads up to {FORMAT_VERSION}: update qspin."
         )
     with _refused(f"load: {path}"):
+        if version == 1:  # of qspin 0.1, where what a method said was one text
+            said = str(meta.pop("status", "")).rstrip(".")
+            meta["notes"] = [Note("remark", (), said).to_dict()] if said else []
+            meta["labels"] = meta.get("provenance", {}).get("labels", [])
         _check(meta, contents)
     n = len(contents["energies"])
     with _refused(f"load: {path}: the domain cannot be read"):

@@ -188,6 +188,9 @@ def _from_record(record: Any) -> Any:
                 f"unknown activation {record['function']!r}; expected one of jax.numpy or jax.nn."
             )
         return function
+    if "settings" not in record:  # a network in a file of qspin 0.1
+        settings = {"hidden": record["hidden"], "activation": {"function": record["activation"]}}
+        record = {"class": record["class"], "settings": settings}
     kind = _SAMPLERS[record["class"]] if record["class"] in _SAMPLERS else NETWORKS[record["class"]]
     return kind(**{name: _from_record(value) for name, value in record["settings"].items()})
 
