@@ -63,6 +63,8 @@ def wall_shifts(
     density /= density.sum()
     mean = density @ points
     covariance = (points - mean).T @ ((points - mean) * density[:, None])
+    if not (np.isfinite(covariance).all() and np.linalg.eigvalsh(covariance)[0] > 0):
+        return np.full(len(energies), np.nan)  # of functions that cannot be integrated nothing is known
     deviation = np.sqrt(np.diagonal(covariance))
     count = max(_POINTS // (2 * dim), 64) if dim > 1 else 1
     normal = ndtri(golden_lattice(count, max(dim - 1, 1)))
