@@ -11,7 +11,6 @@ raise TypeError, and numbers or sizes that cannot be ValueError.
 [2.0, 18.0]
 """
 
-import functools
 import itertools
 import os
 import tomllib
@@ -52,25 +51,50 @@ __all__ = [
 ]
 
 Point = tuple[float, ...]
+_MOST_POWER = 64  # of a coordinate in a force field
+
+
+# V at the point x. A single number among the parameters stays one, as it takes any dtype; tuples come as arrays.
+_FORMULAS: dict[str, Callable[..., Array]] = {
+    "harmonic": lambda x, omega, mass, centre: jnp.sum(0.5 * mass * (omega * (x - centre)) ** 2),
+    "coulomb": lambda x, charge, centres: (
+        -jnp.sum(charge / jnp.linalg.norm(x[None, :] if centres is None else x - centres, axis=-1))
+    ),
+    "double_well": lambda x, barrier, separation: barrier * ((x[0] / (separation / 2)) ** 2 - 1) ** 2,
+    "quartic": lambda x, strength: strength * jnp.sum(x**4),
+    "morse": lambda x, depth, a, centre: depth * jnp.expm1(-a * (x[0] - centre)) ** 2,
+    "poschl_teller": lambda x, lam, a, mass: -(a**2 * lam * (lam + 1) / (2 * mass)) * _sech_squared(a * x[0]),
+    "henon_heiles": lambda x, lam: 0.5 * (x[0] ** 2 + x[1] ** 2) + lam * (x[0] ** 2 * x[1] - x[1] ** 3 / 3),
+    "square_well": lambda x, depth, width: jnp.where(
+        jnp.all(2 * jnp.abs(x) < width), jnp.asarray(-depth, x.dtype), 0
+    ),
+    "gaussian_wells": lambda x, depths, centres, widths: (
+        -jnp.sum(depths * jnp.exp(-jnp.sum(((x - centres) / widths[:, None]) ** 2, axis=-1) / 2))
+    ),
+}
+
+
+def _sech_squared(y: Array) -> Array:
+    """1/cosh²(y) as 4 logistic(2y) logistic(-2y), as cosh overflows far out and leaves nan gradients."""
+    return 4 * jax.nn.sigmoid(2 * y) * jax.nn.sigmoid(-2 * y)
 
 
 @dataclass(frozen=True, repr=False)
 class Formula:
-    """V(x) = function(x, **parameters) of one point x (dim,), shown as the call that makes it.
+    """One of the potentials of this module at one point x (dim,), shown as the call that makes it.
 
     `dim` is the number of coordinates, None for any. `singularities` are the points where V is infinite; None is the origin,
     of whatever dimension the point has.
     """
 
     name: str
-    function: Callable[..., Array]
     parameters: tuple[tuple[str, Any], ...]
     dim: int | None = None
     singularities: tuple[Point, ...] | None = ()
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         x = _one_point(self.name, x, self.dim)
-        return self.function(x, **{name: _like(x, value) for name, value in self.parameters})
+        return _FORMULAS[self.name](x, **{name: _like(x, value) for name, value in self.parameters})
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value}' for name, value in self.parameters)})"
@@ -90,12 +114,8 @@ def _one_point(owner: str, x: Float[Array, " dim"], dim: int | None) -> Float[Ar
 
 
 def _like(x: Array, value: Any) -> Any:
-    """Numbers as an array in the dtype of x; a single number stays one, as it takes any dtype."""
+    """A tuple of numbers as an array in the dtype of x."""
     return jnp.asarray(value, x.dtype) if isinstance(value, tuple) else value
-
-
-def _formula(function: Callable[..., Array], parameters: dict[str, Any], *options: Any) -> Formula:
-    return Formula(function.__name__[1:], function, tuple(parameters.items()), *options)
 
 
 def harmonic(omega: Any = 1.0, mass: Any = 1.0, centre: Any = None) -> Formula:
@@ -114,11 +134,7 @@ def harmonic(omega: Any = 1.0, mass: Any = 1.0, centre: Any = None) -> Formula:
     }
     size = check_sizes("harmonic", **parameters)
     one_each = any(isinstance(value, tuple) for value in parameters.values())
-    return _formula(_harmonic, parameters, size if one_each else None)
-
-
-def _harmonic(x: Array, omega: Any, mass: Any, centre: Any) -> Array:
-    return jnp.sum(0.5 * mass * (omega * (x - centre)) ** 2)
+    return Formula("harmonic", tuple(parameters.items()), size if one_each else None)
 
 
 def coulomb(charge: Any = 1.0, centres: Any = None) -> Formula:
@@ -134,13 +150,8 @@ def coulomb(charge: Any = 1.0, centres: Any = None) -> Formula:
     """
     places = None if centres is None else points_of("coulomb: centres", centres, least=1)
     charges = vector("coulomb: charge", charge, 1 if places is None else len(places))
-    parameters = {"charge": charges, "centres": places}
-    return _formula(_coulomb, parameters, None if places is None else len(places[0]), places)
-
-
-def _coulomb(x: Array, charge: Array, centres: Array | None) -> Array:
-    offsets = x[None, :] if centres is None else x - centres
-    return -jnp.sum(charge / jnp.linalg.norm(offsets, axis=-1))
+    dim = None if places is None else len(places[0])
+    return Formula("coulomb", (("charge", charges), ("centres", places)), dim, places)
 
 
 def double_well(barrier: Any = 5.0, separation: Any = 4.0) -> Formula:
@@ -153,11 +164,8 @@ def double_well(barrier: Any = 5.0, separation: Any = 4.0) -> Formula:
     >>> float(V(jnp.array([0.0]))), float(V(jnp.array([2.0])))
     (5.0, 0.0)
     """
-    return _formula(_double_well, positive("double_well", barrier=barrier, separation=separation), 1)
-
-
-def _double_well(x: Array, barrier: float, separation: float) -> Array:
-    return barrier * ((x[0] / (separation / 2)) ** 2 - 1) ** 2
+    parameters = positive("double_well", barrier=barrier, separation=separation)
+    return Formula("double_well", tuple(parameters.items()), 1)
 
 
 def quartic(strength: Any = 1.0) -> Formula:
@@ -169,11 +177,7 @@ def quartic(strength: Any = 1.0) -> Formula:
     >>> float(quartic(2.0)(jnp.array([1.0, 2.0])))
     34.0
     """
-    return _formula(_quartic, positive("quartic", strength=strength))
-
-
-def _quartic(x: Array, strength: float) -> Array:
-    return strength * jnp.sum(x**4)
+    return Formula("quartic", tuple(positive("quartic", strength=strength).items()))
 
 
 def morse(depth: Any, a: Any, centre: Any = 0.0) -> Formula:
@@ -185,12 +189,8 @@ def morse(depth: Any, a: Any, centre: Any = 0.0) -> Formula:
     >>> float(morse(depth=10.0, a=1.0, centre=0.5)(jnp.array([0.5])))
     0.0
     """
-    parameters = positive("morse", depth=depth, a=a)
-    return _formula(_morse, parameters | {"centre": real_number("morse: centre", centre)}, 1)
-
-
-def _morse(x: Array, depth: float, a: float, centre: float) -> Array:
-    return depth * jnp.expm1(-a * (x[0] - centre)) ** 2
+    parameters = positive("morse", depth=depth, a=a) | {"centre": real_number("morse: centre", centre)}
+    return Formula("morse", tuple(parameters.items()), 1)
 
 
 def poschl_teller(lam: Any, a: Any = 1.0, mass: Any = 1.0) -> Formula:
@@ -202,14 +202,7 @@ def poschl_teller(lam: Any, a: Any = 1.0, mass: Any = 1.0) -> Formula:
     >>> float(poschl_teller(lam=2.0)(jnp.array([0.0])))
     -3.0
     """
-    return _formula(_poschl_teller, positive("poschl_teller", lam=lam, a=a, mass=mass), 1)
-
-
-def _poschl_teller(x: Array, lam: float, a: float, mass: float) -> Array:
-    y = 2 * a * x[0]
-    # cosh overflows far out and leaves nan gradients; 1/cosh²(y/2) is 4 logistic(y) logistic(-y).
-    sech_squared = 4 * jax.nn.sigmoid(y) * jax.nn.sigmoid(-y)
-    return -(a**2 * lam * (lam + 1) / (2 * mass)) * sech_squared
+    return Formula("poschl_teller", tuple(positive("poschl_teller", lam=lam, a=a, mass=mass).items()), 1)
 
 
 def henon_heiles(lam: Any = 0.0125**0.5) -> Formula:
@@ -222,12 +215,7 @@ def henon_heiles(lam: Any = 0.0125**0.5) -> Formula:
     >>> round(float(henon_heiles(lam=0.1)(jnp.array([0.0, 10.0]))), 4)    # a saddle point
     16.6667
     """
-    return _formula(_henon_heiles, {"lam": real_number("henon_heiles: lam", lam)}, 2)
-
-
-def _henon_heiles(point: Array, lam: float) -> Array:
-    x, y = point
-    return 0.5 * (x**2 + y**2) + lam * (x**2 * y - y**3 / 3)
+    return Formula("henon_heiles", (("lam", real_number("henon_heiles: lam", lam)),), 2)
 
 
 def square_well(depth: Any, width: Any) -> Formula:
@@ -242,12 +230,7 @@ def square_well(depth: Any, width: Any) -> Formula:
     """
     width = real_numbers("square_well: width", width, above=0)
     parameters = positive("square_well", depth=depth) | {"width": width}
-    return _formula(_square_well, parameters, len(width) if isinstance(width, tuple) else None)
-
-
-def _square_well(x: Array, depth: float, width: Any) -> Array:
-    inside = jnp.all(2 * jnp.abs(x) < width)
-    return jnp.where(inside, jnp.asarray(-depth, x.dtype), 0)
+    return Formula("square_well", tuple(parameters.items()), len(width) if isinstance(width, tuple) else None)
 
 
 def gaussian_wells(depths: Any, centres: Any, widths: Any) -> Formula:
@@ -262,11 +245,8 @@ def gaussian_wells(depths: Any, centres: Any, widths: Any) -> Formula:
     places = points_of("gaussian_wells: centres", centres, least=1)
     depths = vector("gaussian_wells: depths", depths, len(places))
     widths = vector("gaussian_wells: widths", widths, len(places), above=0)
-    return _formula(_gaussian_wells, {"depths": depths, "centres": places, "widths": widths}, len(places[0]))
-
-
-def _gaussian_wells(x: Array, depths: Array, centres: Array, widths: Array) -> Array:
-    return -jnp.sum(depths * jnp.exp(-jnp.sum(((x - centres) / widths[:, None]) ** 2, axis=-1) / 2))
+    parameters = {"depths": depths, "centres": places, "widths": widths}
+    return Formula("gaussian_wells", tuple(parameters.items()), len(places[0]))
 
 
 def force_field(path: str | os.PathLike[str]) -> "ForceField":
@@ -294,11 +274,9 @@ def force_field(path: str | os.PathLike[str]) -> "ForceField":
     if not path.is_file():
         raise FileNotFoundError(f"force_field: expected a TOML file at {path}, found none.")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+        return _force_field(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"force_field: {path} is not TOML: {error}") from error
-    try:
-        return _force_field(content)
     except (TypeError, ValueError) as error:
         raise ValueError(f"force_field: {path}: {error}") from None
 
@@ -339,25 +317,18 @@ class ForceField:
             rows.append(rows[-1] * q / n)
         table = jnp.concatenate(rows)
         anharmonic = _like(q, tuple(constant for _, constant in self.terms))
-        for places in self._factors:
+        # The first factor of every term, then the second, …, as places in the table; place 0, a one, pads.
+        coupled = [
+            [power * self.dim + mode for mode, power in enumerate(powers) if power]
+            for powers, _ in self.terms
+        ]
+        for places in itertools.zip_longest(*coupled, fillvalue=0):
             anharmonic = anharmonic * table[jnp.asarray(places)]
         return jnp.sum(_like(q, self.frequencies) * q**2) / 2 + jnp.sum(anharmonic)
 
     def __repr__(self) -> str:
         size = f"{self.dim} modes, {len(self.terms)} terms to order {self.order}"
         return f"ForceField({size}, units={self.units!r}, modes={self.modes!r})"
-
-    @functools.cached_property
-    def _factors(self) -> tuple[tuple[int, ...], ...]:
-        """The first factor of every term, then the second, …, as places in the flattened (power, mode) table.
-
-        A term couples few modes, so these are few however many modes there are. Place 0, a one, pads.
-        """
-        coupled = [
-            [power * self.dim + mode for mode, power in enumerate(powers) if power]
-            for powers, _ in self.terms
-        ]
-        return tuple(itertools.zip_longest(*coupled, fillvalue=0))
 
 
 def _force_field(content: dict[str, Any]) -> ForceField:
@@ -385,5 +356,5 @@ def _term(what: str, given: Any, dim: int) -> tuple[tuple[int, ...], float]:
     paired = isinstance(given, list) and len(given) == 2 and isinstance(given[0], list)
     if not paired or len(given[0]) != dim:
         raise ValueError(f"{what} must be [{dim} powers, force constant], got {given!r}.")
-    powers = tuple(whole(f"{what}: each power", power, least=0) for power in given[0])
+    powers = tuple(whole(f"{what}: each power", power, least=0, most=_MOST_POWER) for power in given[0])
     return powers, real_number(f"{what}: force constant", given[1])
