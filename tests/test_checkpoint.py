@@ -1,6 +1,8 @@
 """Checkpoints: whatever happens to files and processes, a run goes on from the newest good state, or says why not."""
 
 import errno
+import hashlib
+import io
 import logging
 import os
 import warnings
@@ -10,7 +12,6 @@ import pytest
 
 import qspin
 from qspin.run import checkpoint as module
-from qspin.spectrum.store import write_npz
 from tests.toy import BOX, Stop, Toy, stop_after
 
 WHOLE = 35 * 36 / 2  # energy of 35 steps of the toy
@@ -35,6 +36,13 @@ def steps_in(folder):
         with np.load(path, allow_pickle=False) as file:
             found[path.name] = int(file["state/1"])
     return found
+
+
+def rewrite(path, contents, **options):
+    """A file with the right digest."""
+    archive = io.BytesIO()
+    np.savez(archive, **options, **contents)
+    path.write_bytes(archive.getvalue() + hashlib.sha256(archive.getvalue()).digest())
 
 
 def cut(path):
@@ -119,10 +127,10 @@ def test_no_single_flipped_bit_goes_unnoticed(path):
     assert noticed > 200
 
 
-def test_numbers_that_were_exchanged_are_noticed_where_the_archive_is_whole(path):
+def test_numbers_that_were_exchanged_are_noticed(path):
     with np.load(path, allow_pickle=False) as file:
         contents = dict(file.items())
-    write_npz(path, {**contents, "state/0": contents["state/0"] + 1})
+    np.savez(path, **{**contents, "state/0": contents["state/0"] + 1})
     with pytest.warns(RuntimeWarning, match="its digest is wrong"):
         assert solve(path).energies[0] == WHOLE
 
@@ -130,9 +138,9 @@ def test_numbers_that_were_exchanged_are_noticed_where_the_archive_is_whole(path
 def test_a_newer_format_is_refused_even_where_an_older_file_is_beside_it(path):
     with np.load(path, allow_pickle=False) as file:
         contents = dict(file.items())
-    write_npz(path, {**contents, "format": np.array(module.FORMAT_VERSION + 1), "news": np.zeros(3)})
+    rewrite(path, {**contents, "format": np.array(module.FORMAT_VERSION + 1), "news": np.zeros(3)})
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=r"has format 2, this qspin reads up to 1: update qspin"):
+    with pytest.raises(ValueError, match=r"has format 3, this qspin reads up to 2: update qspin"):
         solve(path)
     assert path.read_bytes() == before
 
@@ -152,7 +160,7 @@ def test_code_in_a_file_is_never_run(path, tmp_path):
     for file in (path, path.with_name("run.previous.npz")):
         with np.load(file, allow_pickle=False) as found:
             contents = {**found, "state/0": trap}
-        np.savez(file, allow_pickle=True, **contents)
+        rewrite(file, contents, allow_pickle=True)
     with pytest.raises(ValueError, match="allow_pickle=False"):
         solve(path)
     with pytest.raises(ValueError, match=r"is not a qspin spectrum.*allow_pickle=False"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from qspin.numerics.checks import whole
+from qspin.numerics.checks import check_function, real_number, whole
 from qspin.numerics.errors import energy_scale
+from qspin.spectrum.eigenfunctions import arrays_under
 from qspin.spectrum.store import whole_file
 
 __all__ = ["CSVLog", "Callback", "Callbacks", "EarlyStop", "TensorBoard"]
@@ -52,25 +53,25 @@ class Callbacks:
     def __init__(self, callbacks: Any) -> None:
         several = callbacks if isinstance(callbacks, Sequence) else [] if callbacks is None else [callbacks]
         for callback in several:
-            if not callable(callback):
-                expected = "a function callback(step, state, info) or a list of them"
-                raise TypeError(f"solve: callback must be {expected}, got {callback!r}.")
+            check_function("solve: callback", callback, "callback(step, state, info), or a list of them")
         self._all = tuple(several)
-        self._named = {f"{type(c).__name__}.{i}": c for i, c in enumerate(several) if isinstance(c, Callback)}
+        self._named = {
+            f"{type(c).__name__}.{i}/": c for i, c in enumerate(several) if isinstance(c, Callback)
+        }
 
-    def start(self, step: int, memories: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def start(self, step: int, memories: Mapping[str, np.ndarray]) -> None:
         """Tell them where training starts."""
         for name, callback in self._named.items():
-            callback.start(step, memories.get(name, {}))
+            callback.start(step, arrays_under(name, memories))
 
     def __call__(self, step: int, state: Any, info: Info) -> bool:
         """Call every one; whether one of them said True."""
         answers = [callback(step, state, info) for callback in self._all]
         return any(isinstance(answer, bool | np.bool_) and bool(answer) for answer in answers)
 
-    def memories(self) -> dict[str, dict[str, np.ndarray]]:
-        """What each wants kept, by name."""
-        return {name: callback.memory() for name, callback in self._named.items()}
+    def memories(self) -> dict[str, np.ndarray]:
+        """What they want kept."""
+        return {name + key: kept for name, one in self._named.items() for key, kept in one.memory().items()}
 
     def end(self) -> None:
         """Tell them that it is over."""
@@ -78,16 +79,16 @@ class Callbacks:
             callback.end()
 
 
-def _rows(step: int, info: Info, every: int) -> list[tuple[int, dict[str, Any]]]:
+def _rows(step: int, info: Info, every: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every `every`-th step of a chunk that ends with `step`, with each number of `info` but the flag by a name of its own."""
     columns: dict[str, np.ndarray] = {}
     for name, values in info.items():
-        flat = values.reshape(len(values), -1)
         if name != "ok":
-            columns |= {name if values.ndim == 1 else f"{name}_{k}": flat[:, k] for k in range(flat.shape[1])}
-    first = step - len(info["ok"]) + 1
-    rows = [row for row in range(len(info["ok"])) if (first + row) % every == 0]
-    return [(first + row, {name: values[row] for name, values in columns.items()}) for row in rows]
+            several = {f"{name}_{k}": column for k, column in enumerate(values.reshape(len(values), -1).T)}
+            columns |= {name: values} if values.ndim == 1 else several
+    for row, number in enumerate(range(step + 1 - len(info["ok"]), step + 1)):
+        if number % every == 0:
+            yield number, {name: column[row] for name, column in columns.items()}
 
 
 class CSVLog(Callback):
@@ -102,26 +103,23 @@ class CSVLog(Callback):
         self._path, self._every = Path(path), whole("CSVLog: every", every)
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
-        kept = ""
-        if self._path.exists():
-            lines = self._path.read_bytes().decode(errors="replace").splitlines(keepends=True)
-            if lines and not lines[0].startswith("step,"):
-                starts = f"it starts with {lines[0][:40]!r}"
-                raise ValueError(f"CSVLog: {self._path} is no training log: {starts}.")
-            whole_lines = [line for line in lines if line.endswith("\n")]  # the last one may be half written
-            if step > 0:
-                rows = [row for row in whole_lines[1:] if int(row.partition(",")[0]) <= step]
-                kept = "".join(whole_lines[:1] + rows)
+        text = self._path.read_bytes().decode(errors="replace") if self._path.exists() else ""
+        if text and not text.startswith("step,"):
+            raise ValueError(f"CSVLog: {self._path} is no training log: it starts with {text[:40]!r}.")
+        rows = text.splitlines(keepends=True) if step > 0 else []
+        whole_rows = [row for row in rows if row.endswith("\n")]  # the last one may be half written
+        kept = whole_rows[:1] + [row for row in whole_rows[1:] if int(row.partition(",")[0]) <= step]
+        good = "".join(kept).encode()
         with whole_file(self._path) as file:
-            file.write(kept.encode())
-        self._size = len(kept.encode())  # bytes of the file that are good
+            file.write(good)
+        self._size = len(good)  # bytes of the file that are good
         self._pending, self._failing = "", False  # text that is not in the file yet; whether writing fails
 
     def __call__(self, step: int, state: Any, info: Info) -> None:
         for number, values in _rows(step, info, self._every):
             if not self._size and not self._pending:
                 self._pending = ",".join(["step", *values]) + "\n"
-            self._pending += ",".join([str(number), *(str(value) for value in values.values())]) + "\n"
+            self._pending += ",".join(map(str, [number, *values.values()])) + "\n"
         try:
             with open(self._path, "r+b") as file:
                 file.seek(self._size)  # over half a row, where the disk was full
@@ -180,33 +178,28 @@ class EarlyStop(Callback):
     """
 
     def __init__(self, *, target_error: Any, patience: Any = 1000) -> None:
-        if not target_error > 0:
-            raise ValueError(f"EarlyStop: target_error must be positive, got {target_error!r}.")
-        self._target, self._patience = target_error, whole("EarlyStop: patience", patience)
+        self._target = real_number("EarlyStop: target_error", target_error, above=0)
+        self._patience = whole("EarlyStop: patience", patience)
 
     def start(self, step: int, memory: Mapping[str, np.ndarray]) -> None:
-        self._memory = dict(
-            memory
-        )  # sums over the steps since it last looked, and the mean energies "before"
+        # Sums over the steps since it last looked, and the mean energies "before".
+        self._memory = dict(memory)
 
     def __call__(self, step: int, state: Any, info: Info) -> bool:
         new = {"energies": info["energies"], "steps": np.ones(len(info["energies"]))}
         if "residuals" in info:
             new["squares"] = info["residuals"].astype(float) ** 2
-        sums = {
-            name: np.asarray(self._memory.get(name, 0.0) + rows.sum(0, dtype=float))
-            for name, rows in new.items()
-        }
-        if sums["steps"] < self._patience:
-            self._memory = {**self._memory, **sums}
+        for name, rows in new.items():
+            self._memory[name] = np.asarray(self._memory.get(name, 0.0) + rows.sum(0, dtype=float))
+        if (steps := self._memory["steps"]) < self._patience:
             return False
-        energies = sums["energies"] / sums["steps"]
-        if "squares" in sums:
-            errors = sums["squares"] / sums["steps"] / max(energy_scale(energies), 1e-300)
+        energies = self._memory["energies"] / steps
+        if "squares" in new:
+            errors = self._memory["squares"] / steps / max(energy_scale(energies), 1e-300)
         else:
             errors = np.abs(energies - self._memory.get("before", np.inf))
         self._memory = {"before": energies}
         return bool((errors < self._target).all())
 
     def memory(self) -> dict[str, np.ndarray]:
-        return self._memory
+        return dict(self._memory)

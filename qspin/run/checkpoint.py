@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import logging
 import os
 import re
@@ -15,10 +16,10 @@ import signal
 import threading
 import time
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -29,11 +30,12 @@ from qspin.methods.base import Method
 from qspin.numerics import precision
 from qspin.numerics.points import Points
 from qspin.problem.problem import Problem
-from qspin.spectrum.store import npz_path, partial_path, write_npz
+from qspin.spectrum.eigenfunctions import arrays_under
+from qspin.spectrum.store import npz_path, partial_path, whole_file
 
 __all__ = ["FORMAT_VERSION", "Checkpoints", "Interrupted", "Progress", "Watch", "identity_of", "joined"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class Progress(NamedTuple):
     records: tuple[Arrays, ...] = ()  # of the history
     seconds: float = 0.0
     finished: bool = False  # before the last step, because enough is known
-    memories: Mapping[str, Arrays] = {}  # of callbacks, by name
+    memories: Arrays = MappingProxyType({})  # of callbacks
 
     @property
     def step(self) -> int:
@@ -113,8 +115,8 @@ def joined(records: tuple[Arrays, ...]) -> dict[str, np.ndarray]:
 class Checkpoints:
     """The checkpoint `path` of one run, and the one before it, NAME.previous.npz.
 
-    A file is written under another name, forced to disk and then renamed, so that at every moment one of the two is whole. A
-    SHA-256 digest of everything inside tells a damaged one. A full disk costs a warning, not the run.
+    A file is written under another name, forced to disk and then renamed, so that at every moment one of the two is whole. The
+    SHA-256 digest of the archive, which follows it in the file, tells a damaged one. A full disk costs a warning, not the run.
 
     Raises FileNotFoundError or PermissionError at once where `path` can never be written.
     """
@@ -143,26 +145,25 @@ class Checkpoints:
         """Whether the last attempt to save is long enough ago."""
         return time.monotonic() - self._saved_at >= self._every
 
-    def save(self, progress: Progress) -> bool:
-        """Write the newest file; whether that succeeded. One warning where it begins to fail."""
+    def save(self, progress: Progress) -> None:
+        """Write the newest file; one warning where that begins to fail."""
         if progress is self.latest:
-            return True
+            return
         # A newest file that is damaged must not replace the one before it, which is good.
         previous = None if self.latest is None else self.previous
+        self._saved_at = time.monotonic()
         try:
-            write_npz(self.path, _contents(progress, self._identity), previous)
+            with whole_file(self.path, previous) as file:
+                file.write(_bytes(progress, self._identity))
         except OSError as error:
             if not self._failing:
                 why = f"cannot be written at step {progress.step} ({error}). Training goes on, and tries again every"
                 text = f"solve: the checkpoint {self.path} {why} {self._every:g} s."
                 warnings.warn(text, RuntimeWarning, stacklevel=2)
             self._failing = True
-            return False
-        finally:
-            self._saved_at = time.monotonic()
-        self.latest, self._failing = progress, False
-        _log.info("step %d: saved to %s", progress.step, self.path)
-        return True
+        else:
+            self.latest, self._failing = progress, False
+            _log.info("step %d: saved to %s", progress.step, self.path)
 
     def restore(self, fresh: Any) -> Progress | None:
         """What the newest good file holds, with leaves like those of the state `fresh`; None where there is no file.
@@ -174,7 +175,7 @@ class Checkpoints:
             try:
                 contents = _read(path)
             except Exception as error:
-                problems.append(f"{path} is damaged ({error})")
+                problems.append(f"{path} is damaged, or no checkpoint ({error})")
                 continue
             progress = self._progress(path, contents, fresh)
             if path == self.path:
@@ -187,73 +188,58 @@ class Checkpoints:
             return progress
         if self.path.exists() or self.previous.exists():
             why = f"no checkpoint can be read: {'; '.join(problems)}"
-            raise ValueError(f"solve: {why}. Delete what is damaged and start again.")
+            raise ValueError(
+                f"solve: {why}. Delete what is damaged and start again, or use another checkpoint file."
+            )
         return None
 
     def _progress(self, path: Path, contents: Arrays, fresh: Any) -> Progress:
-        if int(contents.get("format", 0)) > FORMAT_VERSION:
-            newer = f"has format {contents['format']}, this qspin reads up to {FORMAT_VERSION}: update qspin"
+        if (version := int(contents["format"])) > FORMAT_VERSION:
+            newer = f"has format {version}, this qspin reads up to {FORMAT_VERSION}: update qspin"
             raise ValueError(f"solve: the checkpoint {path} {newer}, or use another checkpoint file.")
         leaves, structure = jax.tree.flatten(fresh)
-        stored = [contents.get(f"state/{i}") for i in range(len(leaves))]
-        same_shapes = [np.shape(a) for a in stored if a is not None] == [np.shape(b) for b in leaves]
-        if str(contents.get("identity")) != self._identity or not same_shapes:
+        stored = list(arrays_under("state/", contents).values())
+        same_shapes = [np.shape(a) for a in stored] == [np.shape(b) for b in leaves]
+        if str(contents["identity"]) != self._identity or not same_shapes:
             other = "belongs to a run with another problem, n_states, method or seed. Use the same settings"
             raise ValueError(f"solve: the checkpoint {path} {other}, or another checkpoint file.")
         # The leaves of the fresh state carry the types; float64 ones need the flag to stay float64.
         with precision.double_precision():
             state = [jnp.asarray(a, leaf.dtype) for a, leaf in zip(stored, leaves, strict=True)]
-        history: dict[str, np.ndarray] = {}
-        memories: dict[str, dict[str, np.ndarray]] = {}
-        for place, values in contents.items():
-            kind, _, name = place.partition("/")
-            if kind == "history":
-                history[name] = values
-            elif kind == "callback":
-                owner, _, name = name.partition("/")
-                memories.setdefault(owner, {})[name] = values
-        records = (history,) if history else ()
-        seconds, finished = float(contents["seconds"]), bool(contents["finished"])
-        return Progress(jax.tree.unflatten(structure, state), records, seconds, finished, memories)
+        history = arrays_under("history/", contents)
+        return Progress(
+            jax.tree.unflatten(structure, state),
+            (history,) if history else (),
+            float(contents["seconds"]),
+            bool(contents["finished"]),
+            arrays_under("callback/", contents),
+        )
 
 
-def _contents(progress: Progress, identity: str) -> dict[str, np.ndarray]:
-    named = {
+def _bytes(progress: Progress, identity: str) -> bytes:
+    """What a checkpoint file holds: an archive of arrays, and its digest."""
+    contents = {
         "format": FORMAT_VERSION,
         "identity": identity,
         "seconds": progress.seconds,
         "finished": progress.finished,
-        **{f"state/{i}": leaf for i, leaf in enumerate(jax.tree.leaves(progress.state))},
+        **{f"state/{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(progress.state))},
         **{f"history/{name}": values for name, values in joined(progress.records).items()},
+        **{f"callback/{name}": values for name, values in progress.memories.items()},
     }
-    for owner, memory in progress.memories.items():
-        named |= {f"callback/{owner}/{name}": values for name, values in memory.items()}
-    contents = {name: np.asarray(values) for name, values in named.items()}
-    return {**contents, "digest": np.array(_digest(contents))}
+    archive = io.BytesIO()
+    np.savez(archive, **contents)  # type: ignore[arg-type]
+    return archive.getvalue() + hashlib.sha256(archive.getvalue()).digest()
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Numbers and text of a file, never code. Raises where a single bit of them is not as it was written."""
-    with zipfile.ZipFile(path) as archive:
-        wrong = archive.testzip()  # before NumPy reads a header that may be nonsense
-    if wrong is not None:
-        raise ValueError(f"the checksum of {wrong} is wrong")
-    with np.load(path, allow_pickle=False) as file:
-        contents = {name: file[name] for name in file.files}
-    digest = contents.pop("digest", None)
-    # Without a format it is no checkpoint, with a newer one its digest may be another; both are refused later.
-    ours = not contents or int(contents.get("format", FORMAT_VERSION + 1)) <= FORMAT_VERSION
-    if ours and str(digest) != _digest(contents):
+    data, length = path.read_bytes(), hashlib.sha256().digest_size
+    archive = data[:-length]
+    if hashlib.sha256(archive).digest() != data[-length:]:
         raise ValueError("its digest is wrong")
-    return contents
-
-
-def _digest(contents: Arrays) -> str:
-    digest = hashlib.sha256()
-    for name, values in sorted(contents.items()):
-        digest.update(f"{name} {values.dtype.str} {values.shape} ".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+    with np.load(io.BytesIO(archive), allow_pickle=False) as file:
+        return dict(file.items())
 
 
 def identity_of(problem: Problem, n_states: int, method: Method, seed: int) -> str:
