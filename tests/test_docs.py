@@ -127,7 +127,7 @@ COMMANDS = [
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_parse(line) -> None:  # type: ignore[no-untyped-def]
     options = parsed(shlex.split(line)[1:])
-    file = getattr(options, "problem.file", None)
+    file = getattr(options, "file", None)
     if file is not None and file != "well.py":  # the page's own file
         assert (ROOT / file).is_file() or (ROOT / "problems" / f"{file}.py").is_file()
 

@@ -38,12 +38,7 @@ __all__ = [
 ]
 
 SPECTRUM, GRID = "spectrum.npz", "grid.npz"
-_SETTINGS, _PROBLEM, _COMPARISON, _CHECKPOINT = (
-    "settings.toml",
-    "problem.py",
-    "comparison.json",
-    "checkpoint.npz",
-)
+_SETTINGS, _PROBLEM, _CHECKPOINT = "settings.toml", "problem.py", "checkpoint.npz"
 
 
 @contextmanager
@@ -62,8 +57,7 @@ def new_run(job: Job, note: Callable[[str], None]) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             if job.source is not None:
                 _write(folder / _PROBLEM, job.source)
-            settings = replace(job.settings, made_with=precision.describe())
-            _write(folder / _SETTINGS, str(settings).encode())
+            _write(folder / _SETTINGS, str(replace(job.settings, made_with=precision.describe())).encode())
         except OSError as error:
             raise SettingsError(f"the output folder {folder} cannot be written: {error}.") from error
         yield
@@ -105,7 +99,7 @@ def checkpoint(folder: Path, job: Job) -> Path | None:
 
 def keep_comparison(folder: Path, comparison: Comparison) -> None:
     """Write a comparison."""
-    _write(folder / _COMPARISON, (json_text(comparison.to_dict()) + "\n").encode())
+    _write(folder / "comparison.json", (json_text(comparison.to_dict()) + "\n").encode())
 
 
 def _write(path: Path, text: bytes) -> None:
@@ -128,25 +122,24 @@ def report(folder: Path) -> Path:
     Those are spectrum.npz and, where they exist, grid.npz and settings.toml. Raises FileNotFoundError where there is
     no spectrum.npz; ValueError for files that cannot be read.
     """
-    if not (folder / SPECTRUM).is_file():
+    if not is_finished(folder):
         raise FileNotFoundError(f"report: {folder} is not a run folder: it has no {SPECTRUM}.")
     spectrum, reference = read_spectra(folder)
-    settings: dict[str, Any] = {}
-    if (folder / _SETTINGS).is_file():
-        try:
-            settings = tomllib.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"report: {folder / _SETTINGS} cannot be read: {error}.") from error
+    try:
+        settings = tomllib.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        settings = {}
+    except ValueError as error:
+        raise ValueError(f"report: {folder / _SETTINGS} cannot be read: {error}.") from error
     settings.pop("made_with", None)  # provenance says that
     return spectrum.report(folder / "report.html", reference=reference, settings=settings)
 
 
 def json_text(record: Any) -> str:
     """JSON of tables, lists and NumPy arrays within each other; numbers of arrays that are not finite become null."""
-    return json.dumps(record, indent=2, allow_nan=False, default=_plain)
 
+    def plain(value: Any) -> Any:
+        array = isinstance(value, np.ndarray | np.generic)
+        return np.where(np.isfinite(value), value, np.array(None)).tolist() if array else str(value)
 
-def _plain(value: Any) -> Any:
-    if not isinstance(value, np.ndarray | np.generic):
-        return str(value)
-    return np.where(np.isfinite(value), value, np.array(None)).tolist()
+    return json.dumps(record, indent=2, allow_nan=False, default=plain)

@@ -15,16 +15,19 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import jax
 import numpy as np
+import optax
 
 from qspin.methods.base import METHODS, Method
 from qspin.methods.spin.networks import NETWORKS, softplus
+from qspin.numerics.checks import whole
 from qspin.numerics.registry import imported
 from qspin.problem.domain import Box, Space
 from qspin.problem.expression import expression
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
-from qspin.run.problem_file import ProblemFile, load_problem
+from qspin.run.problem_file import load_problem
 from qspin.run.solve import default_method
 
 __all__ = [
@@ -39,7 +42,7 @@ __all__ = [
     "value_of",
 ]
 
-# What each table may hold: type, and help for the command, whose flags are made from this. [method] takes any setting of it.
+# What each table may hold: type, and help for the command. [method] takes any setting of it.
 KEYS: dict[str, dict[str, tuple[Any, str]]] = {
     "problem": {
         "file": (str, "a Python file that defines `problem`, or a shipped problem's name; it is executed"),
@@ -73,7 +76,6 @@ KEYS: dict[str, dict[str, tuple[Any, str]]] = {
         "points": (int | list[int], "of the grid: points an axis, one number or one an axis"),
     },
 }
-_OF_A_FILE = ("file", "source", "preset")
 _SHORT_NAMES = {"covariance": "AveragedCovariance", "jacobian": "AveragedJacobian"}
 
 
@@ -113,15 +115,14 @@ class Settings:
         """These settings with others on top. Another problem or another method takes the place of the whole of the first."""
         ousted = {
             "file": self.problem,
-            "potential": (*_OF_A_FILE, "dim"),
+            "potential": ["file", "source", "preset", "dim"],
             "box": ["space"],
             "space": ["box", "periodic"],
         }
         dropped = {key for given in flags.problem for key in ousted.get(given, ())}
         problem = {key: value for key, value in self.problem.items() if key not in dropped}
         same = flags.method.get("name") in (None, self.method.get("name"))
-        replaced = {"points"} & flags.run.keys()
-        method = {key: value for key, value in self.method.items() if same and key not in replaced}
+        method = {k: v for k, v in self.method.items() if same and not (k == "points" and k in flags.run)}
         return Settings(
             {**problem, **flags.problem},
             {**method, **flags.method},
@@ -167,21 +168,19 @@ def read_settings(path: Path) -> Settings:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"settings file {path} is no TOML: {error}.") from error
-    for name, table in tables.items():
-        if name not in (*KEYS, "made_with") or not isinstance(table, Mapping):
-            tables_known = "[problem], [method], [run]"
-            raise SettingsError(f"settings file {path}: {name!r} is none of the tables {tables_known}.")
-    problem, source = tables.setdefault("problem", {}), None
-    if isinstance(problem.get("file"), str) and (beside := path.parent / problem["file"]).is_file():
-        problem["file"] = str(beside)
-    if isinstance(problem.get("source"), str):
-        source = (path.parent / problem["source"]).read_bytes()
-    try:
+        for name, table in tables.items():
+            if name not in (*KEYS, "made_with") or not isinstance(table, Mapping):
+                raise SettingsError(f"{name!r} is none of the tables [problem], [method], [run].")
+        problem, source = tables.setdefault("problem", {}), None
+        if isinstance(problem.get("file"), str) and (beside := path.parent / problem["file"]).is_file():
+            problem["file"] = str(beside)
+        if isinstance(problem.get("source"), str):
+            source = (path.parent / problem["source"]).read_bytes()
         return Settings(**tables, source=source)
     except SettingsError as error:
         raise SettingsError(f"settings file {path}: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} is no TOML: {error}.") from error
 
 
 def job(settings: Settings) -> Job:
@@ -189,43 +188,34 @@ def job(settings: Settings) -> Job:
 
     Raises SettingsError, ExpressionError, ProblemFileError, or what the problem and the method raise for values that cannot be.
     """
-    base: Method | None = None
-    n_states, source = 6, None
-    if "file" in settings.problem:
-        described, file = _from_file(settings)
-        n_states, source = file.n_states, file.source
-        preset = settings.problem.get("preset")
-        problem, base = (file.problem, None) if preset is None else file.presets[preset]
-    elif "potential" in settings.problem:
-        described, problem = _from_formula(settings.problem)
+    source, base, n_states = None, None, 6
+    table = settings.problem
+    if "file" in table:
+        if foreign := [key for key in table if key not in ("file", "source", "preset")]:
+            advice = "not beside a problem file, which says all that itself; give a `potential` instead"
+            raise SettingsError(f"{', '.join(foreign)}: {advice}.")
+        file = load_problem(table["file"], settings.source)
+        described: dict[str, Any] = {"file": str(file.path.resolve()), "source": "problem.py"}
+        problem, n_states, source = file.problem, file.n_states, file.source
+        if (preset := table.get("preset")) is not None:
+            if preset not in file.presets:
+                known = ", ".join(file.presets) or "none"
+                raise SettingsError(f"{file.path} has no preset {preset!r}; it has: {known}.")
+            described["preset"] = preset
+            problem, base = file.presets[preset]
+    elif "potential" in table:
+        described, problem = _from_formula(table)
     else:
         raise SettingsError("[problem] names neither a `file` nor a `potential`.")
     run = {"states": n_states, "seed": 0, "grid": True, **settings.run}
     folder = re.sub(r"[^\w.+-]+", "_", problem.name).lstrip("._") or "problem"
     out = run.pop("out", None) or Path("runs", folder)
-    if (n_states := run["states"]) < 1:
-        raise SettingsError(f"n_states must be at least 1, got {n_states}.")
+    n_states = whole("n_states", run["states"])
     points = run.get("points")
     method = _method(settings.method, points, problem, n_states, base)
     reference = _method({"name": "grid"}, points, problem, n_states, None) if run["grid"] else None
     complete = Settings(described, describe_method(method, settings.method), run)
     return Job(problem, method, n_states, run["seed"], reference, Path(out), complete, source)
-
-
-def _from_file(settings: Settings) -> tuple[dict[str, Any], ProblemFile]:
-    """The table [problem], complete, and what the file defines."""
-    table = settings.problem
-    if foreign := [key for key in table if key not in _OF_A_FILE]:
-        advice = "not beside a problem file, which says all that itself; give a `potential` instead"
-        raise SettingsError(f"{', '.join(foreign)}: {advice}.")
-    file = load_problem(table["file"], settings.source)
-    described = {"file": str(file.path.resolve()), "source": "problem.py"}
-    if "preset" in table:
-        described["preset"] = table["preset"]
-        if table["preset"] not in file.presets:
-            known = ", ".join(file.presets) or "none"
-            raise SettingsError(f"{file.path} has no preset {table['preset']!r}; it has: {known}.")
-    return described, file
 
 
 def _from_formula(table: Mapping[str, Any]) -> tuple[dict[str, Any], Problem]:
@@ -240,24 +230,22 @@ def _from_formula(table: Mapping[str, Any]) -> tuple[dict[str, Any], Problem]:
     axes = len(box) // 2 if box is not None and len(box) > 2 and len(box) % 2 == 0 else None
     potential = expression(table["potential"], table.get("dim", axes))
     dim = potential.dim
-    domain: Box | Space
-    walls: dict[str, Any]
-    if box is None:
-        if periodic not in (False, [False] * dim):
-            raise SettingsError("space without walls has no periodic axes; give a box.")
-        domain, walls = Space(dim), {"space": True}
-    else:
+    domain: Box | Space = Space(dim)
+    walls: dict[str, Any] = {"space": True}
+    if box is not None:
         if len(box) not in (2, 2 * dim):
             expected = f"LOW HIGH for all axes, or LOW HIGH for each of {dim}"
             raise SettingsError(f"box must be {expected}, got {len(box)} numbers: {box}.")
         ends = box if len(box) == 2 * dim else box * dim
         domain = Box(ends[::2], ends[1::2], periodic)
         walls = {"box": ends, "periodic": list(domain.periodic)}
-    mass, singularities = _one_or_all(table.get("mass", 1.0)), table.get("singularities", [])
-    name = table.get("name", "potential")
-    rest = {"mass": mass, "singularities": singularities, "name": name}
-    hamiltonian = Kinetic(mass) + Potential(potential, singularities)
-    return {"potential": potential.text, "dim": dim, **walls, **rest}, Problem(hamiltonian, domain, name=name)
+    elif periodic not in (False, [False] * dim):
+        raise SettingsError("space without walls has no periodic axes; give a box.")
+    rest = {"mass": _one_or_all(table.get("mass", 1.0)), "singularities": table.get("singularities", [])}
+    rest["name"] = table.get("name", "potential")
+    hamiltonian = Kinetic(rest["mass"]) + Potential(potential, rest["singularities"])
+    described = {"potential": potential.text, "dim": dim, **walls, **rest}
+    return described, Problem(hamiltonian, domain, name=rest["name"])
 
 
 def _one_or_all(values: Any) -> Any:
@@ -268,8 +256,7 @@ def _method(
     table: Mapping[str, Any], points: Any, problem: Problem, n_states: int, base: Method | None
 ) -> Method:
     """The method that is named, or the preset's; or `solve`'s own choice, or SpIN, where that lacks a setting that is given."""
-    name = table.get("name")
-    if name is None:
+    if (name := table.get("name")) is None:
         choice = base or default_method(problem, n_states)
         served = base is not None or {setting.name for setting in fields(choice)}.issuperset(table)  # type: ignore[arg-type]
         name = _name_of(choice) if served else "spin"
@@ -278,7 +265,7 @@ def _method(
     return build_method({**table, "name": name}, base)
 
 
-# --- a method as a table of plain values, and back: {"name": "spin", "steps": 600, "network": {"name": "MLP", …}, …}
+# --- a method as a table of plain values, and back: {"name": "spin", "steps": 600, "network": {"name": "MLP", …}, …
 
 
 def build_method(table: Mapping[str, Any], base: Method | None = None) -> Method:
@@ -288,7 +275,7 @@ def build_method(table: Mapping[str, Any], base: Method | None = None) -> Method
     Raises ValueError or TypeError for unknown names or fields, with the known ones, and for values that do not fit.
     """
     name = table["name"]
-    kind = METHODS[name] if name in METHODS else _at_address(name) if ":" in name else None
+    kind = type(base) if base is not None and name == _name_of(base) else _found(name, METHODS)
     if kind is None:
         known = f"known are {', '.join(METHODS)}, and module:Class of any other"
         raise ValueError(f"unknown method {name!r}; {known}.")
@@ -318,26 +305,25 @@ def _address(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def _at_address(address: str) -> Any:
-    """The object at "module:attribute", be the module in the current folder. Raises ValueError, with the reason."""
+def _found(name: Any, registered: Mapping[str, Any]) -> Any:
+    """The class of that name: a registered one, or that at "module:Class", be the module in the current folder. None where
+    there is none; ValueError, with the reason, where it cannot be imported."""
+    if not isinstance(name, str) or name in registered or ":" not in name:
+        return registered.get(name) if isinstance(name, str) else None
     if not {os.getcwd(), ""} & set(sys.path):  # where the command is a script, its own folder is there
         sys.path.append(os.getcwd())
     try:
-        return imported(address)
+        return imported(name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{address!r} cannot be imported: {error}.") from error
+        raise ValueError(f"{name!r} cannot be imported: {error}.") from error
 
 
 def _part_class(name: Any) -> type | None:
     """The class of a setting within settings: a registered network, a frozen dataclass of qspin by its class name, any
     other by "module:Class"."""
-    if not isinstance(name, str):
-        return None
-    if name in NETWORKS:
-        return NETWORKS[name]
+    name = _SHORT_NAMES.get(str(name), name)
     modules = [module for path, module in list(sys.modules.items()) if path.startswith("qspin.")]
-    name = _SHORT_NAMES.get(name, name)
-    places = [_at_address(name)] if ":" in name else [vars(module).get(name) for module in modules]
+    places = [_found(name, NETWORKS), *(vars(module).get(name) for module in modules)]
     return next((place for place in places if _is_part(place)), None)
 
 
@@ -381,44 +367,43 @@ def _built(key: str, value: Any, owner: str) -> Any:
     """What a plain value stands for, in the field `key`."""
     if isinstance(value, list | tuple):
         return tuple(_built(key, entry, owner) for entry in value)
-    if key == "activation":
-        if (function := _activation(value)) is None:
-            expected = "expected a function of jax.numpy or jax.nn"
-            raise ValueError(f"{owner}: unknown activation {value!r}; {expected}.")
-        return function
     table = value if isinstance(value, Mapping) else {"name": value}
-    kind = _part_class(table.get("name"))
-    if kind is not None:
-        return kind(**_values(kind, table, f"{owner} ({table['name']})"))
+    name = table.get("name")
+    if key == "activation":
+        if (function := _activation(value)) is not None:
+            return function
+        raise ValueError(
+            f"{owner}: unknown activation {value!r}; expected a function of jax.numpy or jax.nn."
+        )
+    if (kind := _part_class(name)) is not None:
+        return kind(**_values(kind, table, f"{owner} ({name})"))
     if not isinstance(value, Mapping):
         return value
     if key == "optimizer":
         return _optimizer(value, owner)
-    expected = 'expected a class of qspin, such as MLP, or "module:Class"'
-    raise ValueError(f"{owner}: unknown name {table.get('name')!r}; {expected}.")
+    raise ValueError(
+        f'{owner}: unknown name {name!r}; expected a class of qspin, such as MLP, or "module:Class".'
+    )
 
 
 def _activation(name: Any) -> Any:
     """softplus is ours, which is smooth in single precision; the rest are JAX's."""
-    import jax
-
     if not isinstance(name, str) or name.startswith("_"):
         return None
     chosen = softplus if name == "softplus" else getattr(jax.numpy, name, None) or getattr(jax.nn, name, None)
     return chosen if callable(chosen) else None
 
 
-def _optimizer(table: Mapping[str, Any], owner: str) -> Any:
-    import optax
-
-    make = getattr(optax, str(table.get("name")), None)
+def _optimizer(table: Mapping[str, Any], owner: str) -> optax.GradientTransformation:
+    make = getattr(optax, str(table["name"]), None)
     try:
         made = make(**{k: v for k, v in table.items() if k != "name"}) if callable(make) else None
     except TypeError as error:
         raise TypeError(f"{owner}: {error}.") from error
     if not isinstance(made, optax.GradientTransformation):
-        expected = "expected one of optax, such as adam"
-        raise ValueError(f"{owner}: unknown optimizer {table.get('name')!r}; {expected}.")
+        raise ValueError(
+            f"{owner}: unknown optimizer {table['name']!r}; expected one of optax, such as adam."
+        )
     return made
 
 
@@ -452,12 +437,10 @@ def value_of(text: str) -> Any:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(v) for v in value)}]"
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{k} = {_toml(v)}' for k, v in value.items() if v is not None)} }}"
-    return repr(value)  # of numbers: all digits, and what Python writes TOML reads
+    if isinstance(value, float):
+        return repr(value)  # all digits
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
