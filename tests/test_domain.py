@@ -37,16 +37,18 @@ def on_the_walls(box, rng, n=20):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
-def test_a_mask_vanishes_on_the_walls_with_finite_slope(mask, box):
-    box = Box(box.lower, box.upper, mask=mask)
+@pytest.mark.parametrize(
+    ("mask", "name"), [(MASKS[0], "interval"), (MASKS[0], "anisotropic"), (MASKS[1], "asymmetric")]
+)
+def test_a_mask_vanishes_on_the_walls_with_finite_slope(mask, name):
+    box = Box(BOXES[name].lower, BOXES[name].upper, mask=mask)
+    masked = jax.jit(jax.vmap(box.boundary_mask))
     for axis, outward, points in on_the_walls(box, np.random.default_rng(0)):
-        value = each(box.boundary_mask, jnp.asarray(points))
+        value = masked(jnp.asarray(points))
         assert np.abs(value).max() < 20 * np.finfo(float).eps  # x is scaled with a few roundings
         step = 1e-6 * box.lengths[axis]
         points[:, axis] -= outward * step
-        inward_slope = each(box.boundary_mask, jnp.asarray(points)) / step * box.lengths[axis]
+        inward_slope = masked(jnp.asarray(points)) / step * box.lengths[axis]
         # d mask/dt is 1 (square root) or 2 (polynomial) at the wall, twice that over the length, times the
         # other axes' masks at |t| < 0.6: each from 0.2 to 1. The step adds terms of its own size.
         assert (inward_slope > 1.999 * 0.2 ** (box.dim - 1)).all() and (inward_slope < 4.001).all()
@@ -156,8 +158,8 @@ def test_boxes_are_equal_hashable_and_frozen():
         (lambda: Box([[0.0]], [[1.0]]), "lower must be a real number, got [0.0]"),
         (lambda: Box([0.0, 0.0], [1.0, 1.0], periodic=[True]), "periodic must be a bool, or 2 of them"),
         (lambda: Box([0.0, 0.0], [1.0, 1.0], periodic=["x", "y"]), "periodic must be a bool, or 2 of them"),
-        (lambda: Box.cube(1.0, dim=0), "dim must be an integer of at least 1, got 0"),
-        (lambda: Box.cube(1.0, dim=2.5), "dim must be an integer of at least 1, got 2.5"),
+        (lambda: Box.cube(1.0, dim=0), "dim must be an integer from 1 to 1000, got 0"),
+        (lambda: Box.cube(1.0, dim=2.5), "dim must be an integer from 1 to 1000, got 2.5"),
         (lambda: Box.cube(-1.0, dim=2), "half_width must be positive, got -1.0"),
         (lambda: Box.cube(np.inf, dim=2), "half_width must be positive"),
         (lambda: Box.cube("wide", dim=2), "half_width must be a real number, got 'wide'"),
@@ -230,7 +232,7 @@ def test_nodes_are_equal_where_their_features_are():
         (lambda: qspin.Gaussian([0.0], 0.0), "Gaussian: deviation must be positive"),
         (lambda: qspin.Gaussian([0.0, 0.0], [1.0] * 3), "deviation must be one number or 2 of them"),
         (lambda: qspin.Gaussian([np.inf]), "Gaussian: mean must be finite, got inf"),
-        (lambda: qspin.Nodes(0), "Nodes: features must be an integer of at least 1, got 0"),
+        (lambda: qspin.Nodes(0), "Nodes: features must be an integer from 1 to 10000, got 0"),
         (lambda: qspin.Nodes([[np.nan]]), "finite table"),
         (lambda: qspin.Nodes(np.ones((2, 2, 2))), "finite table"),
     ],

@@ -246,8 +246,8 @@ def test_two_particles_on_a_line_against_the_grid(omega=1.0, k=1.0):
         return 0.5 * omega**2 * jnp.sum(x**2) + 0.5 * k * (x[0] - x[1]) ** 2
 
     hamiltonian = qspin.Kinetic() + qspin.Potential(potential)
-    grid = qspin.solve(qspin.Problem(hamiltonian, qspin.Box.cube(7.0, dim=2)), 10, qspin.Grid())
-    off = np.abs(grid.energies - exact.moshinsky(2, 1, omega, k)(10))
+    grid = qspin.solve(qspin.Problem(hamiltonian, qspin.Box.cube(7.0, dim=2)), 4, qspin.Grid())
+    off = np.abs(grid.energies - exact.moshinsky(2, 1, omega, k)(4))
     assert (off <= grid.errors + 1e-9).all() and (grid.errors < 1e-6).all()
 
 
@@ -364,10 +364,10 @@ def test_a_hundred_thousand_levels_are_no_trouble():
 @pytest.mark.parametrize("spectrum", EVERY, ids=lambda spectrum: spectrum.name)
 def test_asking_for_fewer_than_one_level_or_a_fraction(spectrum):
     for n in (0, -3):
-        with pytest.raises(ValueError, match=f"at least 1, got {n}"):
+        with pytest.raises(ValueError, match=f"from 1 to 10000000, got {n}"):
             spectrum(n)
     for n in (2.0, "3", None, True, [3]):
-        with pytest.raises(ValueError, match="n must be an integer of at least 1, got"):
+        with pytest.raises(ValueError, match="n must be an integer from 1 to 10000000, got"):
             spectrum(n)
 
 
@@ -421,7 +421,7 @@ def test_sizes_must_agree():
     with pytest.raises(ValueError, match="lengths must not be empty"):
         exact.box([])
     for dim in (0, 2.0):
-        with pytest.raises(ValueError, match=f"dim must be an integer of at least 1, got {dim}"):
+        with pytest.raises(ValueError, match=f"dim must be an integer from 1 to 1000, got {dim}"):
             exact.harmonic(1.0, dim=dim)
 
 
@@ -431,8 +431,8 @@ def test_sizes_must_agree():
         ([[1.0, 2.0]], r"finite real numbers of shape \(dim, dim\), got"),
         ([1.0, 2.0], r"shape \(dim, dim\), got"),
         ([], "shape"),
-        ([["a", "b"], ["c", "d"]], "finite real numbers"),
-        ([[1.0], [1.0, 2.0]], "finite real numbers"),
+        ([["a", "b"], ["c", "d"]], "must hold numbers"),
+        ([[1.0], [1.0, 2.0]], "rows of equal length"),
         (np.eye(2) * 1j, "finite real numbers"),
         ([[1.0, 0.5], [0.4, 1.0]], r"symmetric, .* reaches 0\.1"),
         ([[1.0, 2.0], [2.0, 1.0]], "positive definite, its lowest eigenvalue is -1"),
@@ -441,7 +441,7 @@ def test_sizes_must_agree():
     ],
 )
 def test_coupled_oscillators_want_a_symmetric_positive_definite_matrix(matrix, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         exact.coupled_oscillators(matrix)
 
 
@@ -457,7 +457,7 @@ def test_moshinsky_wants_particles_that_are_bound():
         with pytest.raises(TypeError, match="k must be"):
             exact.moshinsky(3, 2, 1.0, value)
     for counts in ((0, 2), (3, -1), (3.0, 2), (3, None), (True, 2)):
-        with pytest.raises(ValueError, match="must be an integer of at least 1"):
+        with pytest.raises(ValueError, match="must be an integer from 1 to"):
             exact.moshinsky(*counts, omega=1.0, k=1.0)
 
 

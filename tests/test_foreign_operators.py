@@ -59,6 +59,7 @@ PROBLEM = qspin.Problem(
 )
 
 
+@pytest.mark.slow
 def test_spin_solves_with_a_foreign_operator():
     """Against the three lowest eigenvalues of the matrix of H between oscillator states."""
     a = np.diag(np.sqrt(np.arange(1.0, 120)), 1)
@@ -66,7 +67,7 @@ def test_spin_solves_with_a_foreign_operator():
     exact = np.linalg.eigvalsh((x @ x / 2 + p2 / 2 + 0.02 * p2 @ p2)[:100, :100])[:3]
     np.testing.assert_allclose(exact, [0.514086, 1.568240, 2.671331], atol=1e-6)
     method = qspin.SpIN(
-        steps=1500, batch_size=128, network=qspin.SeparateMLPs((16, 16)), evaluation_points=16_384
+        steps=1000, batch_size=64, network=qspin.SeparateMLPs((12, 12)), evaluation_points=8192
     )
     spectrum = qspin.solve(PROBLEM, 3, method, progress=False)
     off = np.abs(spectrum.energies - exact)
@@ -117,10 +118,10 @@ def image_of_form(form, f, x):
 
 
 def test_no_part_of_a_random_operator_is_dropped(x64):
-    """200 operators: those with a local form are what it says, at random points; all others are refused by every method."""
+    """60 operators: those with a local form are what it says, at random points; all others are refused by every method."""
     rng = np.random.default_rng(0)
     counts = {"plain": 0, "refused": 0, "without": 0}
-    for _ in range(200):
+    for _ in range(60):
         operator = random_operator(rng)
         form = operator.local_form(1)
         if form is not None:
@@ -140,4 +141,4 @@ def test_no_part_of_a_random_operator_is_dropped(x64):
         for method in OTHERS:
             with pytest.raises(ValueError, match=f"{type(method).__name__}: .*{name}"):
                 method.check(problem, 2)
-    assert min(counts.values()) >= 10, counts
+    assert min(counts.values()) >= 5, counts

@@ -41,12 +41,17 @@ def points(dim, n=16):
     return jax.random.uniform(jax.random.key(dim), (n, dim), minval=0.2, maxval=1.5)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 5])
-@pytest.mark.parametrize("name", CLOSED)
-def test_autodiff_is_the_closed_form(name, dim):
-    f, expected = CLOSED[name]
+def all_of(functions):
+    return lambda x: jnp.stack([f(x) for f in functions])
+
+
+F, EXPECTED = (all_of(column) for column in zip(*CLOSED.values(), strict=True))
+
+
+@pytest.mark.parametrize("dim", [1, 4])
+def test_autodiff_is_the_closed_form(dim):
     x = points(dim)
-    np.testing.assert_allclose(each(autodiff()(f), x), each(expected, x), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(each(autodiff()(F), x), each(EXPECTED, x), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("laplacian", [autodiff(), finite_difference(1e-3)])
@@ -56,10 +61,10 @@ def test_all_outputs_at_once_equal_each_alone(laplacian):
 
     x = points(3)[0]
     together = jax.jit(laplacian(many))(x)
-    alone = [jax.jit(laplacian(lambda y, k=k: many(y)[k]))(x) for k in range(4)]
+    alone = [jax.jit(laplacian(lambda y, k=k: many(y)[k]))(x) for k in (0, 3)]
     assert together.shape == (4,) and alone[0].shape == ()
     # Compiled together and alone, differences round differently by eps/h² = 2e-10.
-    np.testing.assert_allclose(together, np.array(alone), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(together[jnp.array([0, 3])], np.array(alone), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize(("laplacian", "calls_allowed"), [(autodiff(), 1), (finite_difference(0.1), 3)])
@@ -77,11 +82,10 @@ def test_the_function_is_traced_once_whatever_the_number_of_outputs_and_axes(lap
         assert calls == calls_allowed
 
 
-@pytest.mark.parametrize("name", CLOSED)
-def test_the_finite_difference_converges_as_h_squared(name):
-    f, expected = CLOSED[name]
+def test_the_finite_difference_converges_as_h_squared():
     x = points(3)
-    errors = [np.abs(each(finite_difference(h)(f), x) - each(expected, x)).max() for h in (0.02, 0.01, 0.005)]
+    expected = each(EXPECTED, x)
+    errors = [np.abs(each(finite_difference(h)(F), x) - expected).max(0) for h in (0.02, 0.01, 0.005)]
     rates = np.log2(np.divide(errors[:-1], errors[1:]))
     assert np.abs(rates - 2).max() < 0.05  # the next term is h² = 4e-4 times larger derivatives
 
@@ -129,5 +133,5 @@ def test_it_can_be_differentiated():
 
 @pytest.mark.parametrize("step", [0.0, -1e-3, float("nan"), float("inf")])
 def test_a_step_that_is_no_length_is_refused(step):
-    with pytest.raises(ValueError, match="finite_difference: step must be a positive length"):
+    with pytest.raises(ValueError, match="finite_difference: step must be positive, got"):
         finite_difference(step)

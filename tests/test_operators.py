@@ -115,11 +115,11 @@ def test_matrices_add_with_each_other_and_with_a_potential():
     [
         (np.ones((2, 3)), r"expected a square matrix, got shape \(2, 3\)"),
         (scipy.sparse.csr_matrix(np.ones((2, 3))), r"expected a square matrix, got shape \(2, 3\)"),
-        (np.ones(3), r"expected a square matrix, got an array of shape \(3,\)"),
+        (np.ones(3), r"expected a square matrix, got shape \(3,\)"),
         (np.zeros((0, 0)), r"expected a square matrix, got shape \(0, 0\)"),
         ([[1.0, 2.0], [3.0, 1.0]], r"must be symmetric, but A\[0, 1\] = 2 and A\[1, 0\] = 3"),
-        ([[1.0, 0.0], [5.0, 1.0]], r"must be symmetric, but A\[1, 0\] = 5 and A\[0, 1\] = 0"),
-        (scipy.sparse.coo_matrix(([4.0], ([2], [0])), (3, 3)), r"A\[2, 0\] = 4 and A\[0, 2\] = 0"),
+        ([[1.0, 0.0], [5.0, 1.0]], r"must be symmetric, but A\[0, 1\] = 0 and A\[1, 0\] = 5"),
+        (scipy.sparse.coo_matrix(([4.0], ([2], [0])), (3, 3)), r"A\[0, 2\] = 0 and A\[2, 0\] = 4"),
         ([[1.0, 1.0], [1.0 + 1e-9, 1.0]], "must be symmetric"),
         ([[np.nan, 0.0], [0.0, 1.0]], "not finite"),
         ([[np.inf, 0.0], [0.0, 1.0]], "not finite"),
@@ -158,7 +158,7 @@ def test_the_repr_of_a_matrix_tells_matrices_apart():
 # --- graphs and films
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_graph_laplacian_sums_squares_over_edges(seed, weighted):
     """fᵀLf = Σ weight (f_i - f_j)²: repeated edges add up, in either direction; a self-loop gives nothing."""
@@ -320,7 +320,7 @@ def test_a_kernel_that_is_not_finite_is_refused():
 
 @pytest.mark.parametrize(("kernel", "shape"), [(lambda x, y: x + y, r"\(2,\)"), (jnp.outer, r"\(2, 2\)")])
 def test_a_kernel_that_is_not_a_scalar_is_refused(kernel, shape):
-    message = rf"must be a real scalar for two points of shape \(2,\), got an array of shape {shape}"
+    message = rf"must be a real scalar for two points of shape \(2,\), got .*shape={shape}"
     with pytest.raises(TypeError, match=message):
         qspin.Problem(qspin.KernelOperator(kernel), qspin.Gaussian([0.0, 0.0]))
 
@@ -350,7 +350,11 @@ def on_nodes(spectrum, expected):
     return overlaps(spectrum, expected, points, np.ones(len(points)))
 
 
-@pytest.mark.parametrize("largest", [False, True], ids=["lowest", "largest"])
+@pytest.mark.parametrize(
+    "largest",
+    [pytest.param(False, marks=pytest.mark.slow), True],
+    ids=["lowest", "largest"],
+)
 def test_spin_finds_the_eigenvectors_of_a_matrix(largest):
     """Indicators of the nodes are features enough for any vector."""
     values, vectors = np.linalg.eigh(MATRIX)
@@ -422,6 +426,7 @@ def test_functions_of_nodes_are_summed_over_not_sampled(solved):
     assert spectrum.provenance["statistical_errors"] == [0.0] * 4
 
 
+@pytest.mark.slow
 def test_spin_finds_the_slow_source_of_a_mixture():
     """Slow feature analysis: after the constant, of two mixed sinusoids the slow one."""
     t = np.arange(400) / 400

@@ -214,6 +214,7 @@ def test_missing_problem_file_names_the_shipped_ones() -> None:
         load_problem("nowhere.py")
 
 
+@pytest.mark.slow
 def test_the_main_job() -> None:
     """SpIN on 2D hydrogen, half the default steps: 2 %, three claimed errors, the groups, and the grid's eigenspaces."""
     file = load_problem("hydrogen_2d")
@@ -230,7 +231,7 @@ def test_the_main_job() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("harmonic_2d", "box_2d")), "hydrogen_3d"],
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("harmonic_2d", "box_2d", "hydrogen_3d")],
 )
 def test_spin_is_honest_after_short_training(name: str) -> None:
     """Errors large enough to see: nine in ten within two claimed errors, all within four."""
@@ -241,7 +242,13 @@ def test_spin_is_honest_after_short_training(name: str) -> None:
     assert (ratio < 4).all()
 
 
-@pytest.mark.parametrize("name", ["harmonic_1d", "double_well_1d", "henon_heiles_2d"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "double_well_1d",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("harmonic_1d", "henon_heiles_2d")),
+    ],
+)
 def test_ritz_and_the_grid_agree_to_eight_digits(name: str) -> None:
     """Two routes that share nothing but V."""
     file = load_problem(name)

@@ -4,8 +4,9 @@ The first argument names the owner and the argument, as "Box: lower". A value of
 cannot be raises ValueError; `whole` raises ValueError for both.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = [
     "real_number",
     "real_numbers",
     "set_fields",
+    "shown",
+    "table",
     "traced",
     "vector",
     "whole",
@@ -31,12 +34,24 @@ Point = tuple[float, ...]
 Bound = float | int | None
 
 
+MOST_DIMENSIONS = 1000
+
+
+def shown(value: object) -> str:
+    """The value as Python writes it, cut where that is long."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of 10,000 digits, or a class whose repr fails
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 300 else f"{text[:200]} … {text[-50:]}"
+
+
 def whole(what: str, number: object, least: int = 1, most: int | None = None) -> int:
     """The number, where it is an integer (no bool) of at least `least` and at most `most`."""
     integer = isinstance(number, int | np.integer) and not isinstance(number, bool)
     if not integer or number < least or (most is not None and number > most):  # type: ignore[operator]
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{what} must be an integer {bounds}, got {number!r}.")
+        raise ValueError(f"{what} must be an integer {bounds}, got {shown(number)}.")
     return int(number)  # type: ignore[call-overload]
 
 
@@ -45,12 +60,27 @@ def real_number(what: str, value: Any, above: Bound = None, least: Bound = None,
     if hasattr(value, "tolist"):  # NumPy and JAX scalars; jnp.asarray would round a float64 to 32 bits
         value = value.tolist()
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{what} must be a real number, got {value!r}.")
-    number = float(value)
+        raise TypeError(f"{what} must be a real number, got {shown(value)}.")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction beyond 1e308
+        number = inf
     too_low = (above is not None and number <= above) or (least is not None and number < least)
     if not isfinite(number) or too_low or (most is not None and number > most):
-        raise ValueError(f"{what} must be {_bounds(above, least, most)}, got {value!r}.")
+        raise ValueError(f"{what} must be {_bounds(above, least, most)}, got {shown(value)}.")
     return number
+
+
+def table(what: str, value: Any) -> np.ndarray:
+    """The value as an array of numbers of their own kind, real or complex; TypeError where it holds anything else, such as
+    text, ValueError where rows differ in length."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{what} must be rows of equal length, got {shown(value)}.") from error
+    if array.dtype.kind not in "iufc":
+        raise TypeError(f"{what} must hold numbers, got {shown(value)}.")
+    return array if array.dtype.kind == "c" else array.astype(float)
 
 
 def _bounds(above: Bound, least: Bound, most: Bound) -> str:
@@ -93,7 +123,7 @@ def vector(what: str, value: Any, count: int | None = None, above: Bound = None)
     if not isinstance(numbers, tuple):
         return (numbers,) * (count or 1)
     if count is not None and len(numbers) != count:
-        raise ValueError(f"{what} must be one number or {count} of them, got {value!r}.")
+        raise ValueError(f"{what} must be one number or {count} of them, got {shown(value)}.")
     return numbers
 
 
@@ -107,7 +137,7 @@ def points_of(what: str, value: Any, dim: int | None = None, least: int = 0) -> 
             return points
     number = f"at least {least} points" if least else "points"
     raise ValueError(
-        f"{what} must be a list of {number} (n, {dim or 'dim'}), such as [(0.0, 0.0)], got {value!r}."
+        f"{what} must be a list of {number} (n, {dim or 'dim'}), such as [(0.0, 0.0)], got {shown(value)}."
     )
 
 
@@ -123,26 +153,42 @@ def check_sizes(owner: str, **values: float | Point) -> int:
 def check_kind(what: str, value: object, kind: Any, expected: str) -> None:
     """TypeError where the value is no instance of `kind`, which the message calls `expected`."""
     if not isinstance(value, kind):
-        raise TypeError(f"{what} must be {expected}, got {value!r}.")
+        raise TypeError(f"{what} must be {expected}, got {shown(value)}.")
 
 
-def check_function(what: str, value: object, of: str) -> None:
-    """TypeError where the value is no function `of`, such as "of a point x (dim,) -> scalar"."""
-    if not callable(value):
-        raise TypeError(f"{what} must be a function {of}, got {value!r}.")
+def check_function(what: str, value: object, of: str, arguments: int = 1) -> None:
+    """TypeError where the value is no function `of`, such as "of a point x (dim,) -> scalar", or takes other arguments."""
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{what} must be a function {of}, got {shown(value)}.")
+    try:
+        signature = inspect.signature(value)
+    except (ValueError, TypeError):  # a function in C whose arguments cannot be seen
+        return
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError as error:
+        hint = " Coordinates are x[0], x[1], … of one argument." if arguments == 1 else ""
+        raise TypeError(f"{what} must be a function {of}; one of {signature} came.{hint}") from error
 
 
 def traced(what: str, function: Callable[..., Any], *dims: int) -> Any:
-    """Shape and dtype of the function at points of so many coordinates; TypeError where JAX cannot trace it."""
+    """Shape and dtype of the function at points of so many coordinates; TypeError or ValueError where it fails there."""
+    points = [jax.ShapeDtypeStruct((dim,), jnp.result_type(float)) for dim in dims]
     try:
-        return jax.eval_shape(
-            function, *(jax.ShapeDtypeStruct((dim,), jnp.result_type(float)) for dim in dims)
-        )
+        return jax.eval_shape(function, *points)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         raise TypeError(
             f"{what} cannot be traced by JAX: it turns x into a Python number or branches on it. Write it with jax.numpy: "
             "jnp.sqrt(x[0]) for math.sqrt(x[0]) or float(x[0]), jnp.where(x[0] > 0, a, b) for `a if x[0] > 0 else b`. "
             f"JAX said: {str(error).splitlines()[0]}"
+        ) from error
+    except Exception as error:
+        if str(error).startswith(what):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = next(iter(str(error).splitlines()), "no reason given")
+        raise kind(
+            f"{what} fails at a point of {dims[0]} coordinates: {type(error).__name__}: {reason}"
         ) from error
 
 

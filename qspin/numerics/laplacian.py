@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from qspin.numerics.checks import real_number, set_fields
+
 __all__ = [
     "Autodiff",
     "FiniteDifference",
@@ -71,9 +73,7 @@ class FiniteDifference:
     step: Any
 
     def __post_init__(self) -> None:
-        if not 0 < float(self.step) < float("inf"):
-            raise ValueError(f"finite_difference: step must be a positive length, got {self.step!r}.")
-        object.__setattr__(self, "step", float(self.step))
+        set_fields(self, step=real_number("finite_difference: step", self.step, above=0))
 
     def __call__(self, f: Function, coefficients: ArrayLike | None = None) -> Function:
         def laplacian(x: Float[Array, " dim"]) -> Float[Array, "*values"]:

@@ -13,7 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qspin.numerics.checks import check_sizes, real_number, set_fields, vector, whole
+from qspin.numerics.checks import (
+    MOST_DIMENSIONS,
+    check_sizes,
+    real_number,
+    set_fields,
+    shown,
+    table,
+    vector,
+    whole,
+)
 from qspin.numerics.points import normal_deviates
 
 __all__ = [
@@ -28,6 +37,9 @@ __all__ = [
     "Space",
     "SquareRootMask",
 ]
+
+
+_MOST_INDICATORS = 10_000  # nodes without features: the table of indicators has so many rows and columns
 
 
 class Domain(ABC):
@@ -143,15 +155,18 @@ class Box(Domain):
                 raise ValueError(
                     f"Box: on axis {axis} lower must be less than upper, got lower={low:g}, upper={high:g}."
                 )
-        flags = (periodic,) * dim if isinstance(periodic, bool | np.bool_) else tuple(periodic)
-        if len(flags) != dim or not all(isinstance(flag, bool | np.bool_) for flag in flags):
-            raise ValueError(f"Box: periodic must be a bool, or {dim} of them, got {periodic!r}.")
+        given = np.asarray(periodic)
+        if given.dtype != bool or given.shape not in ((), (dim,)):
+            raise ValueError(f"Box: periodic must be a bool, or {dim} of them, got {shown(periodic)}.")
+        flags = tuple(np.broadcast_to(given, (dim,)).tolist())
         k = vector("Box: wave_vector", wave_vector, dim)
         if any(component and not flag for component, flag in zip(k, flags, strict=True)):
             raise ValueError(
                 f"Box: wave_vector must be 0 on axes that are not periodic, got {wave_vector!r}."
             )
-        mask, flags = SquareRootMask() if mask is None else mask, tuple(bool(flag) for flag in flags)
+        mask = SquareRootMask() if mask is None else mask
+        if not isinstance(mask, Mask) or isinstance(mask, type):
+            raise TypeError(f"Box: mask must be SquareRootMask() or PolynomialMask(), got {shown(mask)}.")
         set_fields(self, lower=lower, upper=upper, periodic=flags, mask=mask, wave_vector=k)
 
     def __repr__(self) -> str:
@@ -173,7 +188,7 @@ class Box(Domain):
         >>> Box.cube(50.0, dim=2) == Box([-50.0, -50.0], [50.0, 50.0])
         True
         """
-        dim = whole("Box.cube: dim", dim)
+        dim = whole("Box.cube: dim", dim, most=MOST_DIMENSIONS)
         half_width = real_number("Box.cube: half_width", half_width, above=0)
         return cls([-half_width] * dim, [half_width] * dim, periodic, mask)
 
@@ -277,7 +292,7 @@ class Space(Domain):
     volume = inf
 
     def __post_init__(self) -> None:
-        set_fields(self, dimension=whole("Space: dimension", self.dimension))
+        set_fields(self, dimension=whole("Space: dimension", self.dimension, most=MOST_DIMENSIONS))
 
     @property
     def dim(self) -> int:
@@ -310,15 +325,15 @@ class Nodes(Domain):
 
     def __init__(self, features: Any) -> None:
         if isinstance(features, int | np.integer):
-            table = np.eye(whole("Nodes: features", features))
+            given = np.eye(whole("Nodes: features", features, most=_MOST_INDICATORS))
         else:
-            table = np.array(features, dtype=float) + 0.0  # a copy of its own, and no negative zeros
-            table = table[:, None] if table.ndim == 1 else table
-            if table.ndim != 2 or table.size == 0 or not np.isfinite(table).all():
-                raise ValueError(
-                    f"Nodes: features must be a number of nodes, or a finite table (nodes, features), got {features!r}."
-                )
-        set_fields(self, features=table)
+            given = table("Nodes: features", features) + 0.0  # a copy of its own, and no negative zeros
+            given = given[:, None] if given.ndim == 1 else given
+        if given.ndim != 2 or given.size == 0 or np.iscomplexobj(given) or not np.isfinite(given).all():
+            raise ValueError(
+                f"Nodes: features must be a number of nodes, or a finite table (nodes, features), got {shown(features)}."
+            )
+        set_fields(self, features=given)
 
     @property
     def volume(self) -> float:

@@ -18,7 +18,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from qspin.numerics.checks import check_kind, check_sizes, positive, real_number, real_numbers, vector, whole
+from qspin.numerics.checks import (
+    MOST_DIMENSIONS,
+    check_kind,
+    check_sizes,
+    positive,
+    real_number,
+    real_numbers,
+    shown,
+    table,
+    vector,
+    whole,
+)
 from qspin.numerics.separable import half_integers, separable, squares_from_one, squares_in_pairs
 
 __all__ = [
@@ -36,6 +47,7 @@ __all__ = [
     "torus",
 ]
 
+_MOST_LEVELS = 10_000_000
 Levels = Callable[[int], Float[np.ndarray, " n"]]
 
 
@@ -59,7 +71,7 @@ class ClosedForm:
     capacity: int | None = None
 
     def __call__(self, n: Any) -> Float[np.ndarray, " n"]:
-        n = whole(f"{self.name}: n", n)
+        n = whole(f"{self.name}: n", n, most=_MOST_LEVELS)
         if self.capacity is not None and n > self.capacity:
             raise ValueError(f"{self.name}: {self.capacity} bound states exist, {n} were asked for.")
         return self.levels(n)
@@ -88,7 +100,7 @@ def harmonic(omega: Any, dim: Any = None) -> ClosedForm:
     >>> harmonic(1.0, dim=2)(6)
     array([1., 2., 2., 3., 3., 3.])
     """
-    dim = None if dim is None else whole("harmonic: dim", dim)
+    dim = None if dim is None else whole("harmonic: dim", dim, most=MOST_DIMENSIONS)
     frequencies = np.array(vector("harmonic: omega", omega, dim, above=0))
     levels = partial(separable, frequencies, half_integers)
     return _named("harmonic", "E = Σ ω_i (n_i + 1/2), n_i = 0, 1, …", levels, {"omega": frequencies})
@@ -103,31 +115,27 @@ def coupled_oscillators(matrix: Any) -> ClosedForm:
     >>> coupled_oscillators([[2.5, 1.5], [1.5, 2.5]])(3)    # frequencies 1 and 2
     array([1.5, 2.5, 3.5])
     """
-    try:
-        given = np.asarray(matrix)
-    except ValueError:  # rows of different length
-        given = np.empty(0)
-    real = given.dtype.kind in "iuf" and np.isfinite(given).all()
+    given = table("coupled_oscillators: matrix", matrix)
+    real = not np.iscomplexobj(given) and np.isfinite(given).all()
     if not real or given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
         raise ValueError(
-            f"coupled_oscillators: matrix must be finite real numbers of shape (dim, dim), got {matrix!r}."
+            f"coupled_oscillators: matrix must be finite real numbers of shape (dim, dim), got {shown(matrix)}."
         )
-    a, dim = given.astype(float), len(given)
     # The rounding of the caller's own dtype: a float32 matrix is symmetric to float32 only.
-    eps = np.finfo(given.dtype).eps if given.dtype.kind == "f" else np.finfo(float).eps
-    rounding = float(dim * eps * np.abs(a).max())
-    asymmetry = float(np.abs(a - a.T).max())
+    own = np.asarray(matrix).dtype
+    eps = np.finfo(own if own.kind == "f" else float).eps
+    rounding = float(len(given) * eps * np.abs(given).max())
+    asymmetry = float(np.abs(given - given.T).max())
     if asymmetry > rounding:
         raise ValueError(f"coupled_oscillators: matrix must be symmetric, |A - Aᵀ| reaches {asymmetry:.3g}.")
-    squares = np.linalg.eigvalsh((a + a.T) / 2)
+    squares = np.linalg.eigvalsh((given + given.T) / 2)
     if squares[0] <= rounding:
         raise ValueError(
             f"coupled_oscillators: matrix must be positive definite, its lowest eigenvalue is {squares[0]:.3g}."
         )
     formula = "E = Σ ω_i (n_i + 1/2), ω_i² the eigenvalues of A"
-    return ClosedForm(
-        f"coupled_oscillators(dim={dim})", formula, partial(separable, np.sqrt(squares), half_integers)
-    )
+    levels = partial(separable, np.sqrt(squares), half_integers)
+    return ClosedForm(f"coupled_oscillators(dim={len(given)})", formula, levels)
 
 
 def moshinsky(particles: Any, space: Any, omega: Any, k: Any) -> ClosedForm:
@@ -142,7 +150,8 @@ def moshinsky(particles: Any, space: Any, omega: Any, k: Any) -> ClosedForm:
     >>> moshinsky(particles=2, space=1, omega=1.0, k=1.5)(4)    # frequencies 1 and 2
     array([1.5, 2.5, 3.5, 3.5])
     """
-    particles, space = whole("moshinsky: particles", particles), whole("moshinsky: space", space)
+    space = whole("moshinsky: space", space, most=MOST_DIMENSIONS)
+    particles = whole("moshinsky: particles", particles, most=MOST_DIMENSIONS // space)
     omega, k = real_number("moshinsky: omega", omega, above=0), real_number("moshinsky: k", k)
     square = omega**2 + particles * k
     if particles > 1 and square <= 8 * np.finfo(float).eps * omega**2:

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from numbers import Real
 from typing import Any
 
 import jax
@@ -18,7 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qspin.numerics.checks import check_function, points_of, real_numbers, set_fields, traced
+from qspin.numerics.checks import (
+    check_function,
+    points_of,
+    real_number,
+    real_numbers,
+    set_fields,
+    shown,
+    traced,
+)
 from qspin.numerics.laplacian import Function, Laplacian, autodiff
 from qspin.numerics.points import Points
 from qspin.problem.domain import Box, Domain, Space
@@ -159,23 +166,35 @@ class Operator(ABC):
         """The points where V is declared singular."""
         return ()
 
-    def __add__(self, other: Operator) -> Operator:
-        if not isinstance(other, Operator):
-            return NotImplemented
-        return Combination((*_parts(self), *_parts(other)))
+    __array_ufunc__ = None  # NumPy's numbers and arrays leave products with operators to the methods below
+
+    def __add__(self, other: Any) -> Operator:
+        return Combination((*_parts(self), *_parts(_as_operator(self, "+", other))))
+
+    def __radd__(self, other: Any) -> Operator:
+        return Combination((*_parts(_as_operator(self, "+", other)), *_parts(self)))
 
     def __mul__(self, factor: Any) -> Operator:
-        if not isinstance(factor, Real):
-            return NotImplemented
-        return Combination(tuple((float(factor) * own, operator) for own, operator in _parts(self)))
+        number = real_number(f"{type(self).__name__}: the factor of an operator", factor)
+        return Combination(tuple((number * own, operator) for own, operator in _parts(self)))
 
     __rmul__ = __mul__
 
     def __neg__(self) -> Operator:
         return -1.0 * self
 
-    def __sub__(self, other: Operator) -> Operator:
-        return self + (-other) if isinstance(other, Operator) else NotImplemented
+    def __sub__(self, other: Any) -> Operator:
+        return self + (-_as_operator(self, "-", other))
+
+
+def _as_operator(operator: Operator, sign: str, other: Any) -> Operator:
+    """The other part of a sum; TypeError where it is no operator, with how to make one of it."""
+    if not isinstance(other, Operator):
+        advice = "write Potential(V) for a function V(x) of a point, Potential(lambda x: c) for a number c"
+        raise TypeError(
+            f"{type(operator).__name__}: an operator was expected on the other side of {sign}, got {shown(other)}; {advice}."
+        )
+    return other
 
 
 def _parts(operator: Operator) -> tuple[tuple[float, Operator], ...]:
@@ -250,6 +269,15 @@ class Kinetic(Operator):
     laplacian: Laplacian
 
     def __init__(self, mass: Any = 1.0, laplacian: Laplacian | None = None) -> None:
+        if callable(mass):
+            raise TypeError(
+                f"Kinetic: mass must be a positive number, or one an axis, got {shown(mass)}; a mass that depends on x "
+                "needs an operator of your own, which SpIN solves: a subclass of qspin.Operator."
+            )
+        if laplacian is not None and (not isinstance(laplacian, Laplacian) or isinstance(laplacian, type)):
+            raise TypeError(
+                f"Kinetic: laplacian must be autodiff() or finite_difference(step), got {shown(laplacian)}."
+            )
         set_fields(self, mass=real_numbers("Kinetic: mass", mass, above=0), laplacian=laplacian or autodiff())
 
     def __call__(self, f: Function) -> Function:
@@ -336,8 +364,17 @@ class _Value:
 
     def __call__(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         value = self.function(x)
-        if value is None or jnp.iscomplexobj(value):  # no `return`; not a symmetric operator
-            raise TypeError(f"Potential: V(x) must return a real number, got {value!r}.")
+        if value is None:
+            raise TypeError("Potential: V(x) must return a real number, got None: its `return` is missing.")
+        if not isinstance(
+            value, jax.Array | np.ndarray | np.number | np.bool_ | bool | int | float | complex
+        ):
+            raise TypeError(f"Potential: V(x) must return one real number, got {shown(value)}.")
+        if jnp.iscomplexobj(value):
+            raise TypeError(
+                f"Potential: V(x) must return a real number, got a complex one, {jnp.result_type(value)}: with a complex V the "
+                "Hamiltonian is not symmetric. Write jnp.real(V(x)) where the imaginary part is zero."
+            )
         value = jnp.asarray(value, x.dtype)
         if value.shape != ():
             raise ValueError(

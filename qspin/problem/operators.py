@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qspin.numerics.checks import check_function, set_fields
+from qspin.numerics.checks import check_function, set_fields, shown, table, traced, whole
 from qspin.numerics.laplacian import Function
 from qspin.numerics.points import Points
 from qspin.numerics.precision import double_precision
@@ -22,6 +22,7 @@ from qspin.problem.hamiltonian import Operator
 
 __all__ = ["KernelOperator", "MatrixOperator", "graph_laplacian", "slowness"]
 
+_MOST_NODES = 10_000_000
 _SAMPLE = 256  # pairs of points on which the symmetry of a kernel is checked
 
 
@@ -67,11 +68,10 @@ class KernelOperator(Operator):
     def check(self, domain: Domain) -> None:
         unit = np.random.default_rng(0).uniform(size=(2, _SAMPLE, domain.dim))
         x, y = (domain.from_unit(jnp.asarray(u)) for u in unit)
-        value = jax.eval_shape(self.kernel, x[0], y[0])
+        value = traced("KernelOperator: k(x, x')", self.kernel, domain.dim, domain.dim)
         if getattr(value, "shape", None) != () or jnp.issubdtype(value.dtype, jnp.complexfloating):
-            got = f"an array of shape {value.shape}" if getattr(value, "shape", ()) else f"{value}"
             raise TypeError(
-                f"KernelOperator: k(x, x') must be a real scalar for two points of shape ({domain.dim},), got {got}."
+                f"KernelOperator: k(x, x') must be a real scalar for two points of shape ({domain.dim},), got {value}."
             )
         there, back = np.asarray(jax.vmap(self.kernel)(x, y)), np.asarray(jax.vmap(self.kernel)(y, x))
         finite = np.isfinite(there) & np.isfinite(back)
@@ -104,33 +104,31 @@ class MatrixOperator(Operator):
     entries: np.ndarray  # (n, m)
 
     def __init__(self, matrix: Any) -> None:
-        if np.iscomplexobj(matrix):
+        from scipy.sparse import csr_array  # here, as it takes a third of a second to import
+
+        given = matrix if hasattr(matrix, "tocoo") else table("MatrixOperator: matrix", matrix)
+        if np.iscomplexobj(given):
             raise ValueError("MatrixOperator: expected a real symmetric matrix, got a complex one.")
-        if hasattr(matrix, "tocoo"):
-            coo = matrix.tocoo()
-            shape, rows, columns, values = coo.shape, coo.row, coo.col, np.asarray(coo.data, dtype=float)
-        else:
-            dense = np.asarray(matrix, dtype=float)
-            if dense.ndim != 2:
-                raise ValueError(
-                    f"MatrixOperator: expected a square matrix, got an array of shape {dense.shape}."
-                )
-            shape, (rows, columns) = dense.shape, np.nonzero(dense)
-            values = dense[rows, columns]
-        if shape[0] != shape[1] or shape[0] == 0:
+        shape = given.shape
+        if len(shape) != 2 or shape[0] != shape[1] or shape[0] == 0:
             raise ValueError(f"MatrixOperator: expected a square matrix, got shape {tuple(shape)}.")
-        if not np.isfinite(values).all():
+        sparse = csr_array(given, dtype=float)
+        sparse.sum_duplicates()
+        if not np.isfinite(sparse.data).all():
             raise ValueError("MatrixOperator: the matrix has entries that are not finite.")
-        n = shape[0]
-        keys, inverse = np.unique(rows.astype(np.int64) * n + columns, return_inverse=True)
-        values = np.bincount(inverse, values, minlength=len(keys))  # repeated entries add up
-        rows, columns = keys // n, keys % n
-        _check_symmetric(n, keys, rows, columns, values)
-        width = max(int(np.bincount(rows, minlength=n).max(initial=0)), 1)
-        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        padded_columns, padded = np.zeros((n, width), np.int32), np.zeros((n, width))
-        padded_columns[rows, place], padded[rows, place] = columns, values
-        set_fields(self, columns=padded_columns, entries=padded)
+        difference = (sparse - sparse.T).tocoo()
+        wrong = np.abs(difference.data) > 1e-12 * np.abs(sparse.data).max(initial=0.0)
+        if wrong.any():
+            i, j = (int(places[wrong][0]) for places in (difference.row, difference.col))
+            raise ValueError(
+                f"MatrixOperator: the matrix must be symmetric, but A[{i}, {j}] = {sparse[i, j]:.6g} and "
+                f"A[{j}, {i}] = {sparse[j, i]:.6g}."
+            )
+        counts = np.diff(sparse.indptr)
+        filled = np.arange(max(counts.max(), 1)) < counts[:, None]
+        columns, entries = np.zeros(filled.shape, np.int32), np.zeros(filled.shape)
+        columns[filled], entries[filled] = sparse.indices, sparse.data
+        set_fields(self, columns=columns, entries=entries)
 
     def __repr__(self) -> str:
         n, width = self.entries.shape
@@ -165,23 +163,6 @@ class MatrixOperator(Operator):
             raise ValueError(f"MatrixOperator: a {n} × {n} matrix needs Nodes of {n} nodes, got {domain!r}.")
 
 
-def _check_symmetric(
-    n: int, keys: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray
-) -> None:
-    """`keys` = rows·n + columns, ascending."""
-    mirrored = columns * n + rows
-    place = np.minimum(np.searchsorted(keys, mirrored), len(keys) - 1)
-    partner = np.where(keys[place] == mirrored, values[place], 0.0)
-    wrong = np.abs(partner - values) > 1e-12 * np.abs(values).max(initial=0.0)
-    if wrong.any():
-        first = int(np.argmax(wrong))
-        i, j = int(rows[first]), int(columns[first])
-        raise ValueError(
-            f"MatrixOperator: the matrix must be symmetric, but A[{i}, {j}] = {values[first]:.6g} and "
-            f"A[{j}, {i}] = {partner[first]:.6g}."
-        )
-
-
 def graph_laplacian(n_nodes: int, edges: Any, weights: Any = None) -> MatrixOperator:
     """L = D - W of an undirected graph: fᵀLf = Σ over edges of weight · (f(i) - f(j))².
 
@@ -195,18 +176,19 @@ def graph_laplacian(n_nodes: int, edges: Any, weights: Any = None) -> MatrixOper
     >>> graph_laplacian(3, [(0, 1), (1, 2)]).entries[1]
     array([-1.,  2., -1.])
     """
+    n_nodes = whole("graph_laplacian: n_nodes", n_nodes, most=_MOST_NODES)
     pairs = np.asarray(edges)
     shaped = pairs.dtype.kind in "iu" and pairs.ndim == 2 and pairs.shape[1] == 2
     if not shaped or pairs.min(initial=0) < 0 or pairs.max(initial=0) >= n_nodes:
         raise ValueError(
-            f"graph_laplacian: edges must be pairs (m, 2) of node numbers from 0 to {n_nodes - 1}, got {edges!r}."
+            f"graph_laplacian: edges must be pairs (m, 2) of node numbers from 0 to {n_nodes - 1}, got {shown(edges)}."
         )
-    strength = np.ones(len(pairs)) if weights is None else np.asarray(weights, dtype=float)
+    strength = np.ones(len(pairs)) if weights is None else table("graph_laplacian: weights", weights)
     if strength.shape != (len(pairs),) or not (strength >= 0).all():
         raise ValueError(
-            f"graph_laplacian: weights must be {len(pairs)} numbers of at least 0, got {weights!r}."
+            f"graph_laplacian: weights must be {len(pairs)} numbers of at least 0, got {shown(weights)}."
         )
-    from scipy.sparse import coo_array  # here, as it takes a third of a second to import
+    from scipy.sparse import coo_array
 
     i, j = pairs.astype(np.int64).T
     values = np.concatenate([-strength, -strength, strength, strength])
@@ -227,11 +209,12 @@ def slowness(n_frames: Any) -> MatrixOperator:
     array([0., 0., 0., 0.])
     """
     lengths = np.atleast_1d(np.asarray(n_frames))
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.size == 0 or lengths.min() < 2:
+    counted = lengths.ndim == 1 and lengths.dtype.kind in "iu" and lengths.size > 0 and lengths.min() >= 2
+    if not counted or sum(lengths.tolist()) > _MOST_NODES:
         raise ValueError(
-            f"slowness: expected a number of frames of at least 2, or one a clip, got {n_frames!r}."
+            f"slowness: expected a number of frames of at least 2, or one a clip, {_MOST_NODES:,} in all at most, "
+            f"got {shown(n_frames)}."
         )
-    lengths = lengths.astype(int)
-    last = np.cumsum(lengths) - 1
-    first = np.setdiff1d(np.arange(lengths.sum()), last)
-    return graph_laplacian(int(lengths.sum()), np.stack([first, first + 1], axis=1))
+    last = np.cumsum(lengths.astype(int)) - 1
+    first = np.setdiff1d(np.arange(last[-1] + 1), last)
+    return graph_laplacian(int(last[-1]) + 1, np.stack([first, first + 1], axis=1))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qspin.numerics.checks import check_function, real_number, vector
+from qspin.numerics.checks import check_function, real_number, shown, vector
 from qspin.numerics.precision import double_precision, vectorised
 
 __all__ = ["PointMap", "angular_momentum", "exchange", "parity", "reflection", "rotation"]
@@ -40,6 +40,15 @@ class PointMap:
 
     def __post_init__(self) -> None:
         check_function("PointMap: function", self.function, "of a point x (dim,) -> (dim,)")
+
+    def _refuse(self, other: object) -> NoReturn:
+        raise TypeError(
+            f"{self.name}: a symmetry is no part of a Hamiltonian, so it cannot be added to or multiplied with "
+            f"{shown(other)}; it labels states, in spectrum.rotate(...), and what is observed is spectrum.expect(...)."
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
+    __array_ufunc__ = None
 
     def check(self, dim: int) -> None:
         """Raise ValueError where the map does not turn a point (dim,) into another."""
@@ -76,11 +85,11 @@ def _about(centre: Any, matrix: Callable[[int], np.ndarray]) -> Callable[..., An
 
 
 def _indices(what: str, axes: Any) -> list[int]:
-    chosen = [axes] if isinstance(axes, int | np.integer) else list(axes)
+    chosen = list(axes) if isinstance(axes, Sequence | np.ndarray) else [axes]
     if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) and a >= 0 for a in chosen):
-        raise ValueError(f"{what} must be the number of a coordinate, or several, got {axes!r}.")
+        raise ValueError(f"{what} must be the number of a coordinate, or several, got {shown(axes)}.")
     if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(f"{what} must be different coordinates, got {axes!r}.")
+        raise ValueError(f"{what} must be different coordinates, got {shown(axes)}.")
     return [int(a) for a in chosen]
 
 
