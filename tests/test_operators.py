@@ -383,18 +383,19 @@ PATH = qspin.Problem(
 )
 
 
-@pytest.fixture(scope="module")
-def solved():
-    """The path of 30 nodes and the squared exponential kernel, four states each."""
-    return {"path": qspin.solve(PATH, 4, spin(4000)), "rbf": qspin.solve(RBF, 4, spin(3000, 128))}
+@functools.cache
+def solved(name):
+    """The path of 30 nodes or the squared exponential kernel, four states."""
+    return qspin.solve(PATH, 4, spin(4000)) if name == "path" else qspin.solve(RBF, 4, spin(3000, 128))
 
 
-def test_spin_finds_the_mercer_expansion_of_a_squared_exponential(solved):
+@pytest.mark.slow
+def test_spin_finds_the_mercer_expansion_of_a_squared_exponential():
     """Under a normal density (Rasmussen & Williams 2006, 4.3.1): a geometric series, and Hermite functions."""
     a, b = 1 / (4 * SIGMA**2), 1 / (2 * LENGTH**2)
     c = np.sqrt(a**2 + 2 * a * b)
     exact = np.sqrt(2 * a / (a + b + c)) * (b / (a + b + c)) ** np.arange(4)
-    spectrum = solved["rbf"]
+    spectrum = solved("rbf")
     off = np.abs(spectrum.energies - exact)
     assert (off < np.maximum(0.01 * exact, 3 * spectrum.errors)).all()
     assert (spectrum.errors < 0.05 * exact).all()  # so that three of them are not much to ask
@@ -405,10 +406,10 @@ def test_spin_finds_the_mercer_expansion_of_a_squared_exponential(solved):
     assert (overlaps(spectrum, expected, x[:, None], weights / weights.sum()) > 0.99).all()
 
 
-def test_spin_finds_the_cosines_of_a_path(solved):
+def test_spin_finds_the_cosines_of_a_path():
     """Eigenvalues 2 - 2 cos(πk/n); the constant, of eigenvalue 0, first."""
     n, k = 30, np.arange(4)
-    spectrum = solved["path"]
+    spectrum = solved("path")
     off = np.abs(spectrum.energies - (2 - 2 * np.cos(np.pi * k / n)))
     assert off.max() < 2e-3  # the highest wanted eigenvalue is 0.098, of a range up to 4
     assert (off < 3 * spectrum.errors + 1e-6).all()
@@ -416,9 +417,9 @@ def test_spin_finds_the_cosines_of_a_path(solved):
     assert (on_nodes(spectrum, cosines) > 0.99).all()
 
 
-def test_functions_of_nodes_are_summed_over_not_sampled(solved):
+def test_functions_of_nodes_are_summed_over_not_sampled():
     """Orthonormal to rounding, upper bounds of the eigenvalues, and no statistical error."""
-    spectrum = solved["path"]
+    spectrum = solved("path")
     u = spectrum(PATH.domain.all_points())
     np.testing.assert_allclose(u.T @ u, np.eye(4), atol=1e-9)
     np.testing.assert_allclose(u.T @ dense(PATH.hamiltonian) @ u, np.diag(spectrum.energies), atol=1e-6)
@@ -438,9 +439,11 @@ def test_spin_finds_the_slow_source_of_a_mixture():
     assert abs(np.corrcoef(feature, slow)[0, 1]) > 0.95
 
 
-@pytest.mark.parametrize("problem", [RBF, PATH], ids=lambda problem: problem.name)
-def test_a_saved_spectrum_comes_back(solved, problem, tmp_path):
-    spectrum = solved[problem.name]
+@pytest.mark.parametrize(
+    "problem", [pytest.param(RBF, marks=pytest.mark.slow), PATH], ids=lambda problem: problem.name
+)
+def test_a_saved_spectrum_comes_back(problem, tmp_path):
+    spectrum = solved(problem.name)
     loaded = qspin.load(spectrum.save(tmp_path / "spectrum"))
     for name in ("energies", "errors", "residuals", "converged"):
         assert np.array_equal(getattr(loaded, name), getattr(spectrum, name))
@@ -451,14 +454,14 @@ def test_a_saved_spectrum_comes_back(solved, problem, tmp_path):
     assert str(loaded) == str(spectrum)
 
 
-@pytest.mark.parametrize("name", ["rbf", "path"])
-def test_pictures_of_orbitals_need_a_box(solved, name):
+@pytest.mark.parametrize("name", [pytest.param("rbf", marks=pytest.mark.slow), "path"])
+def test_pictures_of_orbitals_need_a_box(name):
     with pytest.raises(
-        TypeError, match=f"orbitals: can draw functions in a Box, got {type(solved[name].domain).__name__}"
+        TypeError, match=f"orbitals: can draw functions in a Box, got {type(solved(name).domain).__name__}"
     ):
-        solved[name].plot_orbitals()
-    solved[name].plot_levels()
-    solved[name].plot_history()
+        solved(name).plot_orbitals()
+    solved(name).plot_levels()
+    solved(name).plot_history()
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def check_function(what: str, value: object, of: str, arguments: int = 1) -> Non
     try:
         signature.bind(*[None] * arguments)
     except TypeError as error:
-        hint = " Coordinates are x[0], x[1], … of one argument." if arguments == 1 else ""
+        hint = " Coordinates are x[0], x[1], … of one argument." if of.startswith("of a point") else ""
         raise TypeError(f"{what} must be a function {of}; one of {signature} came.{hint}") from error
 
 

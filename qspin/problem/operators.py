@@ -43,7 +43,7 @@ class KernelOperator(Operator):
     kernel: Any
 
     def __post_init__(self) -> None:
-        check_function("KernelOperator: kernel", self.kernel, "k(x, x') of two points (dim,) -> scalar")
+        check_function("KernelOperator: kernel", self.kernel, "k(x, x') of two points (dim,) -> scalar", 2)
 
     def __call__(self, f: Function) -> Function:
         raise TypeError(

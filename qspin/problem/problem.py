@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qspin.numerics.checks import check_function, check_kind
+from qspin.numerics.checks import check_function, check_kind, shown, table
 from qspin.numerics.precision import double_precision, evaluated, vectorised
 from qspin.problem.domain import Box, Centre, Domain, Space
 from qspin.problem.hamiltonian import LocalForm, Operator, without_local_form
@@ -48,6 +48,8 @@ class Problem:
         check_kind("Problem: hamiltonian", self.hamiltonian, Operator, operator)
         check_kind("Problem: domain", self.domain, Domain, "a Box or Space (or Gaussian, or Nodes)")
         check_kind("Problem: largest", self.largest, bool, "True or False")
+        check_kind("Problem: name", self.name, str, "a text")
+        check_kind("Problem: units", self.units, str, 'a text such as "hartree"')
         if self.exact is not None:
             check_function("Problem: exact", self.exact, "n -> (n,) energies")
         self.hamiltonian.check(self.domain)
@@ -114,9 +116,19 @@ class Problem:
             return None
         for n in (n_states + 1, n_states):
             try:
-                return np.asarray(self.exact(n), dtype=float)
+                given = self.exact(n)
             except ValueError:  # a well that holds only so many bound states
                 continue
+            except Exception as error:
+                kind = type(error).__name__
+                raise ValueError(
+                    f"Problem: exact({n}) must return {n} energies, it raised {kind}: {error}"
+                ) from error
+            energies = table(f"Problem: exact({n})", given)
+            if energies.shape == (n,) and not np.iscomplexobj(energies) and np.isfinite(energies).all():
+                return energies
+            if n == n_states:
+                raise ValueError(f"Problem: exact({n}) must return {n} finite energies, got {shown(given)}.")
         return None
 
     @double_precision()

@@ -17,7 +17,7 @@ from qspin.methods.locate.survey import survey
 from qspin.methods.locate.walls import noting_walls
 from qspin.methods.spin.driver import SpIN
 from qspin.numerics import precision
-from qspin.numerics.checks import whole
+from qspin.numerics.checks import shown, whole
 from qspin.problem.domain import Space
 from qspin.problem.problem import Problem
 from qspin.run.callbacks import Callbacks
@@ -28,6 +28,7 @@ from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["TrainingError", "boxed", "default_method", "solve"]
 
+_MOST_STATES = 100_000  # asked for at once
 _MOST_RECORDS = 1000  # rows of history kept
 
 _BREAKDOWN = (
@@ -120,6 +121,9 @@ def _check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkp
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
     whole("solve: n_states", n_states)
+    if n_states > _MOST_STATES:
+        raise ValueError(f"solve: n_states must be at most {_MOST_STATES:,}, got {shown(n_states)}.")
+    problem.exact_energies(n_states)  # a closed form that fails is refused before anything is solved
     whole("solve: seed", seed, 0, 2**32 - 1)
     if method is not None and not isinstance(method, Method):
         settings = "settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid()"
