@@ -30,12 +30,14 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if path.relative_to(DOCS).parts[0] not in GENERATED
 }
-# Pages whose examples take long: those of the first steps, singular centres and extending are run every time.
+# Pages whose examples take long: those of the first steps, singular centres and units are run every time.
 SLOW = {
+    "how-to/extending.md",
     "how-to/degenerate_levels.md",
     "how-to/many_dimensions.md",
     "how-to/not_converged.md",
     "how-to/other_operators.md",
+    "how-to/results.md",
     "how-to/resuming_runs.md",
     "how-to/walls_and_space.md",
     "tutorial/own_potential.md",
@@ -235,6 +237,7 @@ def test_the_gallery_draws_every_problem() -> None:
     assert set(gallery.DRAWN_BY) >= gallery.QUICK
 
 
+@pytest.mark.slow
 def test_pages_build_without_warnings(tmp_path) -> None:  # type: ignore[no-untyped-def]
     for library in ("sphinx", "myst_nb", "furo"):
         if importlib.util.find_spec(library) is None:

@@ -10,13 +10,24 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "notebooks"
 
 
+def code(name: str) -> list[str]:
+    """The code cells of a notebook."""
+    cells = json.loads((FOLDER / name).read_text(encoding="utf-8"))["cells"]
+    chosen = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in chosen)
+    return ["".join(cell["source"]) for cell in chosen]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.ipynb")))
+def test_notebooks_are_python_and_have_no_outputs(name: str) -> None:
+    for cell in code(name):
+        compile(cell, name, "exec")
+
+
 def run(name: str, quicker: dict[str, str] | None = None) -> dict[str, object]:
     """The names that a notebook leaves; `quicker` replaces what it says by what takes less time."""
-    notebook = json.loads((FOLDER / name).read_text(encoding="utf-8"))
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     names: dict[str, object] = {}
-    text = ["".join(cell["source"]) for cell in code]
+    text = code(name)
     for said, instead in (quicker or {}).items():
         assert any(said in cell for cell in text), said
         text = [cell.replace(said, instead) for cell in text]
@@ -26,6 +37,7 @@ def run(name: str, quicker: dict[str, str] | None = None) -> dict[str, object]:
     return names
 
 
+@pytest.mark.slow
 def test_hydrogen_2d_validation() -> None:
     names = run("hydrogen_2d_validation.ipynb")
     spectrum = names["spectrum"]
@@ -34,6 +46,7 @@ def test_hydrogen_2d_validation() -> None:
     assert np.allclose(names["kinetic"], -spectrum.energies, rtol=0.05)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_spin_paper() -> None:
     """The saved million steps: with bias correction the energies are in order and near the exact lines, without not."""
     names = run("spin_paper.ipynb")
@@ -81,7 +94,8 @@ def test_many_dimensions() -> None:
 
 def test_first_look() -> None:
     """Both methods agree; the virial theorem holds to what the residuals allow; the rough grid's error bars are honest."""
-    names = run("first_look.ipynb")
+    quicker = {"method=qspin.Ritz())": "method=qspin.Ritz(max_features=60))", "contours=6": "states=[0]"}
+    names = run("first_look.ipynb", quicker)
     assert names["spectrum"].compare(names["grid"]).agrees.all()  # type: ignore[attr-defined]
     assert (np.abs(names["off"]) < 1e-6).all()  # type: ignore[call-overload]
     assert names["honest"].all()  # type: ignore[attr-defined]
