@@ -7,15 +7,14 @@ import pytest
 import qspin
 from qspin.methods.grid.axes import Differences, Elements, Scheme, differences, dvr, elements
 from qspin.methods.grid.mesh import Mesh, Resolution
-from qspin.numerics.precision import double_precision, evaluated, vectorised
+from qspin.numerics.precision import double_precision, evaluated
 from qspin.problem.domain import Centre
 
 CENTRE = Centre((0.0, 0.0), 1.0, 1.0, -1.0)
 
 
-@double_precision()
 def values(function, mesh: Mesh) -> np.ndarray:  # type: ignore[no-untyped-def]
-    return evaluated(vectorised(function), mesh.points)
+    return evaluated(function, mesh.points)
 
 
 def multiplication(function, mesh: Mesh):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxlib.version import __version__ as _jaxlib_version
 from jaxtyping import Array, Float
 
@@ -27,7 +28,6 @@ __all__ = [
     "evaluated",
     "precision",
     "self_test",
-    "vectorised",
 ]
 
 _BROKEN = {
@@ -35,7 +35,7 @@ _BROKEN = {
     "0.11.0": "crashes inside compiled code on CPUs (jax-ml/jax issue 39257)",
 }
 _ADVICE = "pip install 'jax!=0.10.2,!=0.11.0' 'jaxlib!=0.10.2,!=0.11.0'"
-_BATCHES = (4096, 16_384, 65_536)
+_BATCHES = (1024, 16_384)  # points of a batch, where there are few and many
 _YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
@@ -197,29 +197,38 @@ def describe() -> dict[str, str]:
     }
 
 
-def vectorised(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of one point as a compiled function of a batch; the same one for equal functions, so that it compiles once."""
+@double_precision()
+def evaluated(function: Callable[..., Any], points: np.ndarray, most: int = _BATCHES[-1]) -> np.ndarray:
+    """A function of one point (dim,) at points (P, dim): (P, ...), float64 or complex.
+
+    Args:
+        function: of a point in jax.numpy, or a `jax.tree_util.Partial` of one: what it binds are arguments of the compiled
+            program, which therefore serves all functions that differ in these arrays only.
+        points: (P, dim); P may be zero.
+        most: how many points to hold at a time.
+
+    Batches are filled up to one of two sizes, and equal functions share a program, so that little is compiled.
+    """
+    leaves, structure = jax.tree.flatten(function if isinstance(function, Partial) else Partial(function))
     try:
-        return _vectorised(function)
-    except TypeError:  # not hashable
-        return jax.jit(jax.vmap(function))
+        program = _program(structure)
+    except TypeError:  # a function that cannot be hashed
+        program = _program.__wrapped__(structure)
+    leaves, points = [jnp.asarray(leaf) for leaf in leaves], np.asarray(points, float)
+    if len(points) == 0:
+        shape = jax.eval_shape(program, leaves, jax.ShapeDtypeStruct(points.shape, jnp.float64)).shape
+        return np.zeros(shape)
+    batch = min(most, _BATCHES[len(points) > 128 * _BATCHES[0]])
+    padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % batch, axis=0)])
+    parts = [np.asarray(program(leaves, padded[i : i + batch])) for i in range(0, len(padded), batch)]
+    values = np.concatenate(parts)[: len(points)]
+    return values.astype(np.result_type(values, float), copy=False)
 
 
 @lru_cache(maxsize=64)
-def _vectorised(function: Callable[..., Any]) -> Callable[..., Any]:
-    return jax.jit(jax.vmap(function))
-
-
-def evaluated(function: Callable[..., Any], points: np.ndarray) -> np.ndarray:
-    """A compiled function of batches (batch, dim) at any number of points, (P,) float64: batches have one of three sizes, so
-    that it compiles at most so often."""
-    batch = next((size for size in _BATCHES if len(points) <= size), _BATCHES[-1])
-    parts = []
-    for start in range(0, len(points), batch):
-        part = points[start : start + batch]
-        padded = np.concatenate([part, np.broadcast_to(part[:1], (batch - len(part), points.shape[1]))])
-        parts.append(np.asarray(function(jnp.asarray(padded, float)))[: len(part)])
-    return np.concatenate(parts).astype(float) if parts else np.zeros(0)
+def _program(structure: Any) -> Callable[..., Any]:
+    """A function of one point, given as the structure of a `Partial`, compiled for leaves and a batch of points."""
+    return jax.jit(lambda leaves, x: jax.vmap(jax.tree.unflatten(structure, leaves))(x))
 
 
 def chunked(

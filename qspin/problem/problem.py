@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from qspin.numerics.checks import check_function, check_kind, shown, table
-from qspin.numerics.precision import double_precision, evaluated, vectorised
+from qspin.numerics.precision import evaluated
 from qspin.problem.domain import Box, Centre, Domain, Space
 from qspin.problem.hamiltonian import LocalForm, Operator, without_local_form
 
@@ -131,10 +131,9 @@ class Problem:
                 raise ValueError(f"Problem: exact({n}) must return {n} finite energies, got {shown(given)}.")
         return None
 
-    @double_precision()
     def potential_values(self, points: np.ndarray) -> np.ndarray:
         """V at points (P, dim), float64 (P,). ValueError, naming the first point where V is not finite."""
-        values = evaluated(vectorised(self.local.potential), np.asarray(points, float))
+        values = evaluated(self.local.potential, points)
         if not np.isfinite(values).all():
             first = np.flatnonzero(~np.isfinite(values))[0]
             where = ", ".join(f"{c:.6g}" for c in points[first])

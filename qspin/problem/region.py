@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qspin.numerics.checks import check_function, points_of, real_number, set_fields, traced, vector
-from qspin.numerics.precision import double_precision, evaluated, vectorised
+from qspin.numerics.precision import evaluated
 from qspin.problem.domain import Box
 
 __all__ = ["Disk", "Polygon", "Region", "Ring", "disk", "isospectral_drums", "l_shape", "polygon", "ring"]
@@ -88,10 +88,9 @@ class Region(Box):
         """The region's own volume, to about a per cent."""
         return self.volume * float((self._sampled > 0).mean())
 
-    @double_precision()
     def signed(self, points: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, " points"]:
         """`inside` at points."""
-        return evaluated(vectorised(self.inside), points)
+        return evaluated(self.inside, points)
 
     def boundary_mask(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
         """Zero on the region's walls and the box's, with finite slope, and zero outside."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from qspin.numerics.checks import check_function, real_number, shown, vector
-from qspin.numerics.precision import double_precision, vectorised
+from qspin.numerics.precision import evaluated
 
 __all__ = ["PointMap", "angular_momentum", "exchange", "parity", "reflection", "rotation"]
 
@@ -64,10 +63,9 @@ class PointMap:
                 f"{self.name}: must map a point of shape ({dim},) to another, got shape {shape}."
             )
 
-    @double_precision()
     def moved(self, points: np.ndarray) -> np.ndarray:
         """g at points (P, dim), float64 (P, dim)."""
-        return np.asarray(vectorised(self.function)(jnp.asarray(points, float)), float)
+        return evaluated(self.function, points)
 
 
 def _about(centre: Any, matrix: Callable[[int], np.ndarray]) -> Callable[..., Any]:

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Float, Inexact
 
 from qspin.numerics.laplacian import Function
-from qspin.numerics.precision import double_precision
+from qspin.numerics.precision import evaluated
 from qspin.numerics.registry import Registry
 from qspin.problem.domain import Box, Domain
 from qspin.problem.hamiltonian import Operator
@@ -27,7 +26,7 @@ __all__ = [
     "Rotated",
     "arrays_under",
     "check_shapes",
-    "in_batches",
+    "combined",
     "recorded",
     "restored",
     "tensor_axes",
@@ -35,7 +34,6 @@ __all__ = [
 ]
 
 EIGENFUNCTIONS = Registry("kind of eigenfunctions", "qspin.eigenfunctions")
-_BATCH = 1024  # points held at a time
 
 
 class Eigenfunctions(ABC):
@@ -90,33 +88,25 @@ class PointwiseFunctions(Eigenfunctions):
 
     @abstractmethod
     def psi(self) -> Function:
-        """All functions at one point, x (dim,) -> (N,)."""
+        """All functions at one point, x (dim,) -> (N,). What `combined` makes is compiled once, whatever its numbers."""
 
-    @double_precision()
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return in_batches(self.psi(), points)
+        return evaluated(self.psi(), points)
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         return self.points, self.weights
 
-    @double_precision()
     def image(self, operator: Operator) -> np.ndarray:
-        return in_batches(operator.exact()(self.psi()), self.points)
+        return evaluated(operator.exact()(self.psi()), self.points)
 
 
-def in_batches(
-    function: Function, points: Float[np.ndarray, "points dim"], most: int = _BATCH
-) -> Inexact[np.ndarray, "points *values"]:
-    """A function of one point at points (P, dim): (P, ...). Memory of one batch, of `most` points, whatever P is."""
-    if len(points) == 0:
-        shape = jax.eval_shape(function, jax.ShapeDtypeStruct(points.shape[1:], jnp.float64)).shape
-        return np.zeros((0, *shape))
-    # One compiled shape: the last batch is filled up with copies of the last point.
-    size = min(most, _BATCH, 1 << (len(points) - 1).bit_length())
-    padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % size, axis=0)])
-    compiled = jax.jit(lambda x: jax.lax.map(jax.vmap(function), x))
-    values = compiled(jnp.asarray(padded, float).reshape(-1, size, points.shape[1]))
-    return np.asarray(values).reshape(len(padded), *values.shape[2:])[: len(points)]
+def combined(features: Function, matrix: Inexact[np.ndarray, "features states"]) -> Function:
+    """features(x) @ matrix as a function of a point x, that `evaluated` compiles once, whatever the matrix."""
+    return Partial(_product, features if isinstance(features, Partial) else Partial(features), matrix)
+
+
+def _product(features: Function, matrix: Any, x: Any) -> Any:
+    return features(x) @ matrix
 
 
 @dataclass(frozen=True, eq=False)

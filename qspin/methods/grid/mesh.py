@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from qspin.methods.grid.axes import Axis, Differences, Interval, Scheme
 from qspin.methods.grid.cells import check_aligned, singular_multiplication, wall_cuts
-from qspin.numerics.precision import double_precision, evaluated, vectorised
+from qspin.numerics.precision import double_precision, evaluated
 from qspin.problem.domain import Box, Centre, Domain
 from qspin.problem.hamiltonian import LocalForm, Operator
 from qspin.problem.region import Region
@@ -143,10 +143,9 @@ class Mesh:
     @double_precision()
     def operator(self, form: LocalForm) -> MeshOperator:
         """The operator of this local form. Raises ValueError where the form is not plain."""
-        evaluate = vectorised(form.potential)
 
         def potential(x: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, " n"]:
-            return evaluated(evaluate, x)
+            return evaluated(form.potential, x)
 
         if not self.centres:
             matrix = sp.csr_array(sp.diags_array(potential(self.points)))

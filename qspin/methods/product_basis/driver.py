@@ -26,13 +26,13 @@ from qspin.numerics.checks import whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.laplacian import Function
 from qspin.numerics.points import golden_lattice
-from qspin.numerics.precision import double_precision
+from qspin.numerics.precision import double_precision, evaluated
 from qspin.numerics.separable import hermite_functions
 from qspin.problem.domain import Box, Domain, Space
 from qspin.problem.hamiltonian import Operator
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
-from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, in_batches
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes
 from qspin.spectrum.notes import Note, note
 from qspin.spectrum.spectrum import Spectrum
 
@@ -228,6 +228,7 @@ class ProductBasisFunctions(Eigenfunctions):
             halves.append((axes, different, place.ravel()))
         return halves
 
+    @cached_property
     def _psi(self) -> Function:
         inverse, most = np.linalg.inv(self.axes), int(self.quanta.max())
         norm = np.abs(np.linalg.det(self.axes)) ** -0.5
@@ -246,9 +247,8 @@ class ProductBasisFunctions(Eigenfunctions):
         """Points at a time, where `copies` of all products are held for each."""
         return max(_HELD // (copies * len(self.quanta)), 1)
 
-    @double_precision()
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return in_batches(self._psi(), points, self._batch(2))
+        return evaluated(self._psi, points, self._batch(2))
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Quasi-random, normal in y: an integral of a product of two states is met to about a per cent."""
@@ -258,9 +258,8 @@ class ProductBasisFunctions(Eigenfunctions):
         weights = volume * np.exp(np.sum(u**2, axis=1) / 2) / _POINTS
         return self.centre + (u * deviations) @ self.axes.T, weights
 
-    @double_precision()
     def image(self, operator: Operator) -> np.ndarray:
-        return in_batches(operator.exact()(self._psi()), self.quadrature()[0], self._batch(6 * self.dim))
+        return evaluated(operator.exact()(self._psi), self.quadrature()[0], self._batch(6 * self.dim))
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, coefficients=self.coefficients * factors)

@@ -15,13 +15,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Num
 
 from qspin.methods.locate.extent import Frame
 from qspin.methods.locate.survey import Jump
 from qspin.numerics.laplacian import Function
 from qspin.problem.domain import Box, Centre, Domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, check_shapes
+from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, check_shapes, combined
 from qspin.spectrum.store import check_region, describe_domain
 
 __all__ = ["Coordinates", "Features", "Neurons", "RitzFunctions", "Trial"]
@@ -122,6 +123,11 @@ class Trial(eqx.Module):
         f, e = self.coordinates.parts(self.frame, x)
         return jnp.tanh(self.neurons.weights @ f + self.neurons.biases) * e
 
+    def bloch(self, x: Float[Array, " dim"]) -> Num[Array, " features"]:
+        """All features at one point, times exp(ik·x) where the domain has a wave vector k."""
+        wave = self.coordinates.domain.wave_vector
+        return self.at(x) * jnp.exp(1j * jnp.dot(jnp.asarray(wave), x)) if any(wave) else self.at(x)
+
     def features(self, x: Float[Array, "batch dim"], coefficients: Float[Array, " dim"]) -> Features:
         """All features at a batch of points, with derivatives. Cost O(batch · M · dim · inputs)."""
 
@@ -166,13 +172,9 @@ class RitzFunctions(PointwiseFunctions):
         return self.coordinates.domain.dim
 
     def psi(self) -> Function:
-        trial, wave = Trial(self.coordinates, self.frame, self.neurons), self.coordinates.domain.wave_vector
-
-        def psi(x: Float[Array, " dim"]) -> Num[Array, " states"]:
-            psi = trial.at(x) @ self.combination
-            return psi * jnp.exp(1j * jnp.dot(jnp.asarray(wave), x)) if any(wave) else psi
-
-        return psi
+        return combined(
+            Partial(Trial.bloch, Trial(self.coordinates, self.frame, self.neurons)), self.combination
+        )
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, combination=self.combination * factors)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Inexact, PyTree
 
 from qspin.methods.sampled.ansatz import ProductAnsatz, Reference
@@ -17,7 +18,7 @@ from qspin.numerics.laplacian import Function
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box, Domain
-from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, Rotated, check_shapes
+from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, Rotated, check_shapes, combined
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["SampledFunctions", "marginal"]
@@ -46,7 +47,7 @@ class SampledFunctions(PointwiseFunctions):
         return self.domain.dim
 
     def psi(self) -> Function:
-        return lambda x: self.ansatz.values(self.params, x) @ jnp.asarray(self.combination)
+        return combined(Partial(self.ansatz.values, self.params), self.combination)
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, combination=self.combination * factors)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from qspin.methods.spin import networks
@@ -16,12 +17,12 @@ from qspin.numerics.errors import fall_rates
 from qspin.numerics.laplacian import Function
 from qspin.numerics.pencil import moment, rayleigh_ritz
 from qspin.numerics.points import Points
-from qspin.numerics.precision import double_precision
+from qspin.numerics.precision import double_precision, evaluated
 from qspin.problem.domain import Centre, Cloud, Domain
 from qspin.problem.hamiltonian import Operator
 from qspin.problem.problem import Problem
 from qspin.problem.sampling import Clustered, QuasiRandom, Sampler, Stratified, Uniform
-from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, in_batches
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, combined
 from qspin.spectrum.store import check_region, describe_domain
 
 __all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
@@ -71,9 +72,8 @@ class VariationalFunctions(Eigenfunctions):
     def dim(self) -> int:
         return self.wavefunction.domain.dim
 
-    @double_precision()
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return in_batches(self._psi(), points)
+        return evaluated(self._psi(), points)
 
     @double_precision()
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
@@ -95,15 +95,11 @@ class VariationalFunctions(Eigenfunctions):
             None if operator.is_local else Points(jnp.asarray(points[few]), jnp.asarray(scale * weights[few]))
         )
         exact, psi = operator.exact(), self._psi()
-        return in_batches(lambda x: exact.image(psi, x[None], others)[0], points)
+        return evaluated(lambda x: exact.image(psi, x[None], others)[0], points, 1024)
 
     def _psi(self) -> Function:
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), self.params)
-
-        def psi(x: Float[Array, " dim"]) -> Float[Array, " states"]:
-            return self.wavefunction(params, x) @ self.rotation
-
-        return psi
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, float), self.params)
+        return combined(Partial(self.wavefunction, params), self.rotation)
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, rotation=self.rotation * factors)
