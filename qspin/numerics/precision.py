@@ -27,6 +27,7 @@ __all__ = [
     "double_precision",
     "evaluated",
     "precision",
+    "rounds_to_single",
     "self_test",
 ]
 
@@ -283,3 +284,44 @@ def awaited(result: Any) -> Any:
     threading.Thread(target=wait, name="qspin waits for a chunk").start()
     done.wait()
     return result
+
+
+# What moves numbers and computes none.
+_MOVES = frozenset(
+    "slice dynamic_slice gather squeeze expand_dims broadcast_in_dim reshape transpose concatenate select_n copy copy_p rev iota "
+    "stop_gradient".split()
+)
+
+
+@double_precision()
+def rounds_to_single(function: Callable[..., Any], dim: int) -> bool:
+    """Whether a function of one point computes in single precision although the point is in double: by numbers made outside of
+    it, before double precision was switched on, that single precision has rounded, or by a conversion of its own."""
+    program = jax.make_jaxpr(function)(jnp.zeros(dim))
+    return _rounds(program.jaxpr, program.consts)
+
+
+def _rounds(program: Any, constants: Sequence[Any]) -> bool:
+    literals = [v.val for equation in program.eqns for v in equation.invars if hasattr(v, "val")]
+    if any(_is_rounded(np.asarray(value)) for value in [*constants, *literals]):
+        return True
+    for equation in program.eqns:
+        inner = [p for p in jax.tree.leaves(list(equation.params.values())) if hasattr(p, "eqns")]
+        if any(_rounds(getattr(p, "jaxpr", p), getattr(p, "consts", ())) for p in inner):
+            return True
+        kinds = [str(getattr(v.aval, "dtype", "")) for v in (*equation.invars, *equation.outvars)]
+        before, after = kinds[: len(equation.invars)], kinds[len(equation.invars) :]
+        if inner or not any(kind in ("float32", "float16", "bfloat16") for kind in after):
+            continue
+        name = equation.primitive.name
+        if name not in _MOVES and (name != "convert_element_type" or "float64" in before):
+            return True
+    return False
+
+
+def _is_rounded(numbers: np.ndarray) -> bool:
+    """Whether numbers in single precision differ from the decimal ones that they are written as: 0.1 does, 0.5 does not."""
+    if numbers.dtype.name not in ("float32", "float16", "bfloat16"):
+        return False
+    some = numbers.ravel()[:: max(numbers.size // 1000, 1)]
+    return any(np.isfinite(x) and float(str(x)) != float(x) for x in some)

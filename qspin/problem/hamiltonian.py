@@ -29,6 +29,7 @@ from qspin.numerics.checks import (
 from qspin.numerics.laplacian import Function, Laplacian, autodiff
 from qspin.numerics.points import Points
 from qspin.problem.domain import Box, Domain, Space
+from qspin.problem.tables import Tabulated
 
 __all__ = ["Combination", "Kinetic", "LocalForm", "Operator", "Potential", "without_local_form"]
 
@@ -72,6 +73,18 @@ class LocalForm:
     def has_kinetic_part(self) -> bool:
         """Whether G is anything but zero."""
         return not isinstance(self.inverse_mass, np.ndarray) or bool(self.inverse_mass.any())
+
+    @property
+    def knots(self) -> tuple[tuple[float, ...], ...]:
+        """For each axis the places where derivatives of V jump because V, or a part of it, is `tabulated`; none elsewhere."""
+        parts = self.potential.parts if isinstance(self.potential, _Combination) else ((1.0, self.potential),)
+        tables = [
+            table for _, part in parts if isinstance(table := getattr(part, "function", part), Tabulated)
+        ]
+        return tuple(
+            tuple(sorted({float(x) for table in tables for x in table.knots[axis]}))
+            for axis in range(self.dim)
+        )
 
     def times(self, factor: float) -> LocalForm:
         """The local form of factor·H."""
@@ -344,6 +357,8 @@ class Potential(Operator):
                 raise ValueError(
                     f"Potential: singularity {point} has {len(point)} coordinates, the domain has {dim}."
                 )
+        if isinstance(self.function, Tabulated):
+            self.function.check(domain)
         # JAX clamps an index past the end, so a V written for more coordinates would be missed; NumPy raises.
         try:
             self.function(np.full(dim, 0.5))

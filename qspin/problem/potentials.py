@@ -34,10 +34,12 @@ from qspin.numerics.checks import (
     vector,
     whole,
 )
+from qspin.problem.tables import Tabulated, tabulated
 
 __all__ = [
     "ForceField",
     "Formula",
+    "Tabulated",
     "coulomb",
     "double_well",
     "force_field",
@@ -48,6 +50,7 @@ __all__ = [
     "poschl_teller",
     "quartic",
     "square_well",
+    "tabulated",
 ]
 
 Point = tuple[float, ...]

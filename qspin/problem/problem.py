@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from qspin.numerics.checks import check_function, check_kind, shown, table
-from qspin.numerics.precision import evaluated
+from qspin.numerics.precision import evaluated, rounds_to_single
 from qspin.problem.domain import Box, Centre, Domain, Space
 from qspin.problem.hamiltonian import LocalForm, Operator, without_local_form
 
@@ -94,6 +94,17 @@ class Problem:
     def _without_local_form(self) -> str:
         parts = without_local_form(self.hamiltonian, self.dim)
         return ", ".join(type(part).__name__ for part in parts)
+
+    @cached_property
+    def in_single_precision(self) -> bool:
+        """Whether V is known to seven digits only: a table in single precision, or a function that computes in it."""
+        form = self.local_form
+        if form is None:
+            return False
+        tables = [getattr(part, "function", None) for _, part in getattr(form.potential, "parts", ())]
+        return any(getattr(table, "single", False) for table in tables) or rounds_to_single(
+            form.potential, self.dim
+        )
 
     @property
     def is_boxed_hamiltonian(self) -> bool:

@@ -112,6 +112,7 @@ def solve(
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
     if problem.is_boxed_hamiltonian:
         spectrum = noting_walls(problem, survey(problem).noting_missed_wells(spectrum))
+        spectrum = _noting_single_precision(problem, spectrum)
     seconds = round(time.perf_counter() - started, 3)
     provenance = {**spectrum.provenance, "seed": seed, "seconds": seconds, **precision.describe()}
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
@@ -130,6 +131,24 @@ def _check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkp
         raise TypeError(f"solve: method must be {settings}, got {method!r}.")
     if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
         raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
+
+
+def _noting_single_precision(problem: Problem, spectrum: Spectrum) -> Spectrum:
+    """The spectrum, with errors not below what V is rounded by where it is in single precision, and a note that says so.
+
+    V is off by 6e-8 of itself, and ∫ |V| ψ² is at most |E| and twice the depth of V below zero.
+    """
+    if not problem.in_single_precision:
+        return spectrum
+    depth = max(-float(survey(problem).sample[1].min()), 0.0)
+    rounding = np.finfo(np.float32).eps / 2 * (np.abs(spectrum.energies) + 2 * depth)
+    what = "V computes in single precision (float32), so energies have seven digits at most"
+    advice = "make its numbers with NumPy, np.array or np.load in float64, or inside of V; or use qspin.potentials.tabulated"
+    return replace(
+        spectrum,
+        errors=np.maximum(spectrum.errors, rounding),
+        notes=(*spectrum.notes, Note("single precision", (), what, advice)),
+    )
 
 
 def _finished(run: Run, reached: Progress, failure: str, problem: Problem) -> Spectrum:
