@@ -287,10 +287,8 @@ def awaited(result: Any) -> Any:
 
 
 # What moves numbers and computes none.
-_MOVES = frozenset(
-    "slice dynamic_slice gather squeeze expand_dims broadcast_in_dim reshape transpose concatenate select_n copy copy_p rev iota "
-    "stop_gradient".split()
-)
+_MOVES = ("slice", "dynamic_slice", "gather", "squeeze", "expand_dims", "broadcast_in_dim", "reshape")
+_MORE_MOVES = ("transpose", "concatenate", "select_n", "copy", "copy_p", "rev", "iota", "stop_gradient")
 
 
 @double_precision()
@@ -314,7 +312,7 @@ def _rounds(program: Any, constants: Sequence[Any]) -> bool:
         if inner or not any(kind in ("float32", "float16", "bfloat16") for kind in after):
             continue
         name = equation.primitive.name
-        if name not in _MOVES and (name != "convert_element_type" or "float64" in before):
+        if name not in (*_MOVES, *_MORE_MOVES) and (name != "convert_element_type" or "float64" in before):
             return True
     return False
 
