@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 
 from qspin.methods.base import METHODS, DirectMethod, Method
 from qspin.methods.locate.survey import survey
-from qspin.methods.ritz.features import Neurons, RitzFunctions, Trial
-from qspin.methods.ritz.rayleigh_ritz import BLOCK, RULE_SAFETY, Solution
+from qspin.methods.ritz.features import BLOCK, Neurons, RitzFunctions, Trial
+from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution
 from qspin.methods.ritz.scales import PLANS, Scales, Task, coarse, draw, project, random_numbers, rule, tune
 from qspin.methods.ritz.training import train
 from qspin.numerics.errors import energy_scale
@@ -224,7 +224,7 @@ def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solut
 
 
 def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], method: str) -> Spectrum:
-    n, problem, trial = task.n_states, task.problem, solution.trial
+    n, problem, trial = task.n_states, task.problem, jax.tree.map(np.asarray, solution.trial)
     converged = _within_tolerance(task, solution)
     at_limit = len(solution.rule) * task.plan.finer ** (2 * problem.dim) > task.max_points
     notes = note(
@@ -238,7 +238,6 @@ def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], meth
     if n_beyond:
         more = f"{n_beyond} more state{'s belong' if n_beyond > 1 else ' belongs'}"
         notes += (Note("cut level", (n - 1,), f"n_states = {n} cuts its level: at least {more} to it"),)
-    frame = jax.tree.map(np.asarray, trial.frame)
     return Spectrum(
         energies=solution.energies[:n],
         errors=solution.errors,
@@ -246,12 +245,7 @@ def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], meth
         converged=converged,
         notes=notes,
         eigenfunctions=RitzFunctions(
-            task.coordinates,
-            frame,
-            trial.neurons,
-            solution.combination,
-            solution.rule.points,
-            solution.rule.weights,
+            task.box, trial, solution.combination, solution.rule.points, solution.rule.weights
         ),
         domain=task.box,
         name=problem.name,

@@ -18,27 +18,29 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Num
 
-from qspin.methods.locate.extent import Frame
 from qspin.methods.locate.survey import Jump
 from qspin.numerics.laplacian import Function
-from qspin.problem.domain import Box, Centre, Domain
+from qspin.problem.domain import Box, Domain, Mask
 from qspin.spectrum.eigenfunctions import Eigenfunctions, PointwiseFunctions, check_shapes, combined
 from qspin.spectrum.store import check_region, describe_domain
 
-__all__ = ["Coordinates", "Features", "Neurons", "RitzFunctions", "Trial"]
+__all__ = ["BLOCK", "Coordinates", "Features", "Frame", "Neurons", "RitzFunctions", "Trial"]
 
-
+BLOCK = 2048  # points held at a time
+_SIZES = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
 _SHAPES = {
     "mean": "dim", "whiten": "dim dim", "decay": "decays", "lengths": "lengths", "hidden": "features inputs",
     "biases": "features", "combination": "features states", "points": "points dim", "weights": "points",
 }  # fmt: skip
 
+Numbers = Array | np.ndarray
+
 
 class Neurons(NamedTuple):
     """Hidden weights (M, inputs) and biases (M,)."""
 
-    weights: Float[Array | np.ndarray, "features inputs"]
-    biases: Float[Array | np.ndarray, " features"]
+    weights: Float[Numbers, "features inputs"]
+    biases: Float[Numbers, " features"]
 
 
 class Features(NamedTuple):
@@ -49,74 +51,120 @@ class Features(NamedTuple):
     laplacians: Float[Array, "batch features"]
 
 
-@dataclass(frozen=True)
-class Coordinates:
-    """Which coordinates and envelope a domain with these centres has; a setting. `Frame` has the numbers in them."""
+class Frame(NamedTuple):
+    """Where the states are: mean (dim,), a whitening matrix (dim, dim), decay rates (dim,) or (1,) of the envelope, and the
+    distances from the centres at which logarithms begin, (centres,)."""
 
-    domain: Box
-    centres: tuple[Centre, ...] = ()
-    jumps: tuple[Jump, ...] = ()
+    mean: Any
+    whiten: Any
+    decay: Any
+    lengths: Any = np.ones(0)
+
+
+class Coordinates(eqx.Module):
+    """Which coordinates and envelope a domain with these centres and jumps has. `Frame` has the scales in them.
+
+    Numbers are arrays, so that problems which differ in nothing else share compiled programs.
+    """
+
+    lower: Float[Numbers, " dim"]
+    lengths: Float[Numbers, " dim"]
+    wave: Float[Numbers, " dim"]
+    centres: Float[Numbers, "centres dim"]
+    edges: Float[Numbers, " jumps"]
+    mask: Mask = eqx.field(static=True)
+    periodic: tuple[bool, ...] = eqx.field(static=True)
+    bends: tuple[tuple[int, int], ...] = eqx.field(static=True)  # axis and order of each jump
+    is_bloch: bool = eqx.field(static=True)
+
+    @classmethod
+    def of(
+        cls, box: Box, centres: tuple[tuple[float, ...], ...] = (), jumps: tuple[Jump, ...] = ()
+    ) -> "Coordinates":
+        """The coordinates of a box with centres at these positions, or else with jumps of V."""
+        return cls(
+            np.array(box.lower),
+            np.array(box.lengths),
+            np.array(box.wave_vector),
+            np.reshape(np.array(centres, float), (-1, box.dim)),
+            np.array([jump.position for jump in jumps], float),
+            box.mask,
+            box.periodic,
+            tuple((jump.axis, jump.order) for jump in jumps),
+            any(box.wave_vector),
+        )
 
     @property
     def n_inputs(self) -> int:
         """The number of coordinates f."""
-        if self.centres:
-            return len(self.centres) * (self.domain.dim + 1)
-        return self.domain.dim + sum(self.domain.periodic) + len(self.jumps)
+        dim, n_centres = len(self.periodic), len(self.centres)
+        return n_centres * (dim + 1) if n_centres else dim + sum(self.periodic) + len(self.bends)
 
     def parts(
         self, frame: Frame, x: Float[Array, " dim"]
     ) -> tuple[Float[Array, " inputs"], Float[Array, ""]]:
         """f(x), and the envelope that multiplies every feature."""
-        mask = self.domain.boundary_mask(x)
-        if self.centres:
-            pairs = [_about(c, s, x) for c, s in zip(self.centres, frame.lengths, strict=True)]
-            distance = sum(r for _, r in pairs) / len(pairs)
-            return jnp.concatenate([f for f, _ in pairs]), mask * jnp.exp(-frame.decay[0] * distance)
-        turns = np.asarray(self.domain.periodic)
+        turns, offset = np.asarray(self.periodic), x - self.lower
+        mask = jnp.prod(self.mask((2 * offset / self.lengths - 1)[~turns]))
+        if len(self.centres):
+            inputs, distances = jax.vmap(partial(_about, x))(*map(jnp.asarray, (self.centres, frame.lengths)))
+            return inputs.ravel(), mask * jnp.exp(-frame.decay[0] * jnp.mean(distances))
         z = frame.whiten[np.ix_(~turns, ~turns)] @ (x - frame.mean)[~turns]
-        angle = (2 * jnp.pi * (x - jnp.asarray(self.domain.lower)) / jnp.asarray(self.domain.lengths))[turns]
-        bends = [_bend(jump, frame, x) for jump in self.jumps]
-        decay = jnp.broadcast_to(frame.decay, self.domain.dim)[~turns]
-        inputs = jnp.concatenate([z, jnp.cos(angle), jnp.sin(angle), *bends])
+        angle = (2 * jnp.pi * offset / self.lengths)[turns]
+        bends = [self._bend(i, axis, order, frame, x) for i, (axis, order) in enumerate(self.bends)]
+        decay = jnp.broadcast_to(frame.decay, len(turns))[~turns]
+        inputs = jnp.concatenate([z, jnp.cos(angle), jnp.sin(angle), jnp.array(bends)])
         return inputs, mask * jnp.exp(-jnp.sum(decay * z**2))
 
-    @partial(jax.jit, static_argnums=0)
+    def _bend(
+        self, jump: int, axis: int, order: int, frame: Frame, x: Float[Array, " dim"]
+    ) -> Float[Array, ""]:
+        """A smooth input but for a jump of its second derivative, or of its third, as V causes in ψ."""
+        if self.periodic[axis]:
+            angle = jnp.pi * (x[axis] - self.edges[jump]) / self.lengths[axis]
+            size = jnp.abs(jnp.sin(angle))  # with the period of the axis, as sin 2θ
+            return jnp.sin(2 * angle) * size if order == 0 else size**3
+        u = (x[axis] - self.edges[jump]) * jnp.linalg.norm(frame.whiten[:, axis])
+        bent = u * jnp.abs(u) if order == 0 else jnp.abs(u) ** 3
+        return bent / (1 + jnp.abs(u) ** (2 + order))
+
+    @jax.jit
     def inputs(self, frame: Frame, x: Float[Array, "batch dim"]) -> Float[Array, "batch inputs"]:
         """f at a batch of points."""
         return jax.vmap(lambda point: self.parts(frame, point)[0])(x)
 
 
 def _about(
-    centre: Centre, length: Any, x: Float[Array, " dim"]
+    x: Float[Array, " dim"], centre: Float[Array, " dim"], length: Float[Array, ""]
 ) -> tuple[Float[Array, " inputs"], Float[Array, ""]]:
     """Two inputs, direction times log distance and log distance; and the distance.
 
     Their terms linear in r let features form cusps; without them the same number of features left errors a hundred times as
     large.
     """
-    offset = x - jnp.asarray(centre.position)
-    r = jnp.sqrt(jnp.sum(offset**2) + (1e-9 * centre.length) ** 2)  # smooth at the centre itself
+    offset = x - centre
+    r = jnp.sqrt(jnp.sum(offset**2) + (1e-9 * length) ** 2)  # smooth at the centre itself
     log = jnp.log1p(r / length)
     return jnp.concatenate([offset * (log / r), log[None]]) / 2, r
-
-
-def _bend(jump: Jump, frame: Frame, x: Float[Array, " dim"]) -> Float[Array, " 1"]:
-    """A smooth input but for a jump of its second derivative, or of its third, as V causes in ψ."""
-    u = (x[jump.axis] - jump.position) * jnp.linalg.norm(frame.whiten[:, jump.axis])
-    bent = u * jnp.abs(u) if jump.order == 0 else jnp.abs(u) ** 3
-    return (bent / (1 + jnp.abs(u) ** (2 + jump.order)))[None]
 
 
 class Trial(eqx.Module):
     """Features: neurons, and the coordinates that they are functions of."""
 
-    coordinates: Coordinates = eqx.field(static=True)
+    coordinates: Coordinates
     frame: Frame
     neurons: Neurons
 
     def __len__(self) -> int:
         return len(self.neurons.biases)
+
+    def padded(self) -> "Trial":
+        """With neurons of weight zero, up to the next size that is compiled for."""
+        missing = next((size for size in _SIZES if size >= len(self)), len(self)) - len(self)
+        weights, biases = self.neurons
+        return replace(
+            self, neurons=Neurons(np.pad(weights, ((0, missing), (0, 0))), np.pad(biases, (0, missing)))
+        )
 
     def at(self, x: Float[Array, " dim"]) -> Float[Array, " features"]:
         """All features at one point."""
@@ -125,8 +173,8 @@ class Trial(eqx.Module):
 
     def bloch(self, x: Float[Array, " dim"]) -> Num[Array, " features"]:
         """All features at one point, times exp(ik·x) where the domain has a wave vector k."""
-        wave = self.coordinates.domain.wave_vector
-        return self.at(x) * jnp.exp(1j * jnp.dot(jnp.asarray(wave), x)) if any(wave) else self.at(x)
+        c = self.coordinates
+        return self.at(x) * jnp.exp(1j * jnp.dot(c.wave, x)) if c.is_bloch else self.at(x)
 
     def features(self, x: Float[Array, "batch dim"], coefficients: Float[Array, " dim"]) -> Features:
         """All features at a batch of points, with derivatives. Cost O(batch · M · dim · inputs)."""
@@ -156,9 +204,8 @@ class Trial(eqx.Module):
 class RitzFunctions(PointwiseFunctions):
     """ψ(x) = combinationᵀ · tanh(W f(x) + b) · envelope(x) · exp(ik·x), with the points and weights that verified them."""
 
-    coordinates: Coordinates
-    frame: Frame
-    neurons: Neurons
+    domain: Box
+    trial: Trial
     combination: Num[np.ndarray, "features states"]
     points: Float[np.ndarray, "points dim"]
     weights: Float[np.ndarray, " points"]
@@ -169,25 +216,24 @@ class RitzFunctions(PointwiseFunctions):
 
     @property
     def dim(self) -> int:
-        return self.coordinates.domain.dim
+        return self.points.shape[1]
 
     def psi(self) -> Function:
-        return combined(
-            Partial(Trial.bloch, Trial(self.coordinates, self.frame, self.neurons)), self.combination
-        )
+        return combined(Partial(Trial.bloch, self.trial), self.combination)
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, combination=self.combination * factors)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        c, frame, neurons = self.trial.coordinates, self.trial.frame, self.trial.neurons
+        pairs = zip(c.bends, c.edges.tolist(), strict=True)
         settings = {
-            "domain": describe_domain(self.coordinates.domain),
-            "centres": [[*c.position, c.strength, c.length, c.cusp] for c in self.coordinates.centres],
-            "jumps": [list(jump) for jump in self.coordinates.jumps],
+            "domain": describe_domain(self.domain),
+            "centres": c.centres.tolist(),
+            "jumps": [[axis, position, order] for (axis, order), position in pairs],
         }
         arrays = {
-            "mean": self.frame.mean, "whiten": self.frame.whiten, "decay": self.frame.decay, "lengths": self.frame.lengths,
-            "hidden": self.neurons.weights, "biases": self.neurons.biases, "combination": self.combination,
+            **frame._asdict(), "hidden": neurons.weights, "biases": neurons.biases, "combination": self.combination,
             "points": self.points, "weights": self.weights,
         }  # fmt: skip
         return settings, {name: np.asarray(value) for name, value in arrays.items()}
@@ -200,10 +246,10 @@ class RitzFunctions(PointwiseFunctions):
         assert isinstance(domain, Box)
         check_region(settings["domain"], domain)
         check_shapes(arrays, _SHAPES, dim=domain.dim)
-        centres = tuple(Centre(tuple(row[:-3]), *row[-3:]) for row in settings["centres"])
-        return cls(
-            Coordinates(domain, centres, tuple(Jump(*jump) for jump in settings.get("jumps", ()))),
-            Frame(*(arrays[name] for name in ("mean", "whiten", "decay", "lengths"))),
-            Neurons(arrays["hidden"], arrays["biases"]),
-            *(arrays[name] for name in ("combination", "points", "weights")),
+        centres = tuple(tuple(row[: domain.dim]) for row in settings["centres"])
+        jumps = tuple(Jump(*jump) for jump in settings.get("jumps", ()))
+        frame = Frame(*(arrays[name] for name in Frame._fields))
+        trial = Trial(
+            Coordinates.of(domain, centres, jumps), frame, Neurons(arrays["hidden"], arrays["biases"])
         )
+        return cls(domain, trial, *(arrays[name] for name in ("combination", "points", "weights")))

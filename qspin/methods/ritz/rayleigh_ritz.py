@@ -6,7 +6,6 @@ O(M² + 2048 · dim · M).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -16,14 +15,12 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Float, Num
 
-from qspin.methods.ritz.features import Neurons, Trial
+from qspin.methods.ritz.features import BLOCK, Trial
 from qspin.methods.ritz.quadrature import Rule
 from qspin.numerics.errors import energy_scale, fall_rates, shared_in_levels, temple_rates
 
-__all__ = ["BLOCK", "RULE_SAFETY", "Solution", "bases", "densities", "integral", "lowest", "solve", "sums"]
+__all__ = ["RULE_SAFETY", "Solution", "bases", "densities", "integral", "lowest", "solve", "sums"]
 
-BLOCK = 2048  # points held at a time
-_SIZES = (50, 200, 400, 800, 1600)  # feature counts that are compiled for
 _COLUMNS = 32  # sums are compiled for multiples of so many functions
 _CUT = 1e-11  # share of the largest singular value, below which one is dropped
 _FEWER = 0.7  # of the features span a smaller space, whose energies give the errors
@@ -74,15 +71,15 @@ def _rows(trial: Trial, block: Rule) -> Float[Array, "batch features"]:
 
 def _sums(trial: Trial, c: Float[Array, " dim"], combination: Num[Array, "features n"], block: Rule) -> Sums:
     """`Sums` of combinations. With a Bloch wave vector k functions are e^{ikx}·ψ, and every gradient is (∂ + ik) ψ."""
-    w, wave = block.weights[:, None], trial.coordinates.domain.wave_vector
+    w, wave = block.weights[:, None], trial.coordinates.wave
     f = trial.features(jnp.asarray(block.points), c)
     psi = f.values @ combination
     slopes = [f.gradients[:, i] @ combination for i in range(len(wave))]
-    slopes = [s + 1j * k * psi if k else s for s, k in zip(slopes, wave, strict=True)]
     image = block.potential[:, None] * psi - f.laplacians @ combination
-    for i, k in enumerate(wave):
-        if k:  # (∂ + ik)² = ∂² + 2ik(∂ + ik) + k²
-            image -= c[i] * (2j * k * slopes[i] + k**2 * psi)
+    if trial.coordinates.is_bloch:
+        slopes = [s + 1j * k * psi for s, k in zip(slopes, wave, strict=True)]
+        for ci, k, slope in zip(c, wave, slopes, strict=True):  # (∂ + ik)² = ∂² + 2ik(∂ + ik) + k²
+            image -= ci * (2j * k * slope + k**2 * psi)
     return Sums(
         (psi * w).conj().T @ psi,
         (psi * w * block.potential[:, None]).conj().T @ psi
@@ -117,15 +114,6 @@ def integral(integrand: Callable[..., Any], rule: Rule, *arguments: Any) -> Any:
     return reduce(lambda total, part: jax.tree.map(np.add, total, part), parts)
 
 
-def _pad(trial: Trial) -> Trial:
-    """Add neurons of weight zero, up to the next compiled size."""
-    missing = next((size for size in _SIZES if size >= len(trial)), len(trial)) - len(trial)
-    weights, biases = trial.neurons
-    return replace(
-        trial, neurons=Neurons(np.pad(weights, ((0, missing), (0, 0))), np.pad(biases, (0, missing)))
-    )
-
-
 def _columns(
     matrix: Num[np.ndarray, "features n"], rows: int, columns: int
 ) -> Num[np.ndarray, "rows columns"]:
@@ -136,7 +124,7 @@ def bases(
     trial: Trial, rule: Rule, counts: tuple[int, ...], cut: float = _CUT
 ) -> list[Float[np.ndarray, "features rank"]]:
     """For each count, a basis of that many first features, orthonormal on the rule, without singular values below `cut`."""
-    full, count = _pad(trial), len(trial)
+    full, count = trial.padded(), len(trial)
     triangle = np.zeros((0, count))
     for block in _blocks(rule):
         rows = np.asarray(_rows(full, block))[:, :count]
@@ -157,7 +145,7 @@ def lowest(
     trial: Trial, coefficients: np.ndarray, rule: Rule, basis: np.ndarray, most: int | None = None
 ) -> tuple[Float[np.ndarray, " n"], Num[np.ndarray, "features n"]]:
     """The lowest energies, `most` of them or all, in the span of a basis; and the combinations of features."""
-    full, rank = _pad(trial), basis.shape[1]
+    full, rank = trial.padded(), basis.shape[1]
     square = _columns(basis, len(full), len(full))  # one program for any rank
     matrix = integral(_hamiltonian, rule, full, coefficients, square)[:rank, :rank]
     last = rank - 1 if most is None else min(most, rank) - 1
@@ -167,14 +155,14 @@ def lowest(
 
 def sums(trial: Trial, coefficients: np.ndarray, rule: Rule, combination: np.ndarray) -> Sums:
     """`Sums` of combinations of features."""
-    full, n = _pad(trial), combination.shape[1]
+    full, n = trial.padded(), combination.shape[1]
     total = integral(_all_sums, rule, full, coefficients, _columns(combination, len(full), n + -n % _COLUMNS))
     return Sums(*(matrix[:n, :n] for matrix in total[:4]), total.momentum)  # type: ignore[call-arg]
 
 
 def densities(rule: Rule, trial: Trial, combination: np.ndarray) -> Float[np.ndarray, " points"]:
     """The sum of |ψ|² of combinations of features at each point, times its weight."""
-    full = _pad(trial)
+    full = trial.padded()
     values = (np.asarray(_rows(full, block))[:, : len(trial)] @ combination for block in _blocks(rule))
     return np.concatenate([np.sum(np.abs(psi) ** 2, axis=1) for psi in values])[: len(rule)]
 

@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from qspin.methods.locate.extent import FADED, Extent, Frame, extent
 from qspin.methods.locate.survey import survey
-from qspin.methods.ritz.features import Coordinates, Neurons, Trial
+from qspin.methods.ritz.features import BLOCK, Coordinates, Frame, Neurons, Trial
 from qspin.methods.ritz.quadrature import Rule, about_centres, in_box, lattice, nearest_centre
-from qspin.methods.ritz.rayleigh_ritz import BLOCK, Solution, bases, densities, lowest, solve, sums
+from qspin.methods.ritz.rayleigh_ritz import Solution, bases, densities, lowest, solve, sums
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 
 __all__ = ["PLANS", "Scales", "Task", "coarse", "draw", "project", "random_numbers", "rule", "tune"]
 
+FADED = 16.0  # ψ counts as zero below exp(-FADED) = 1e-7, whose square enters integrals
+_NARROWEST, _WIDEST = 4.5, 9.0  # half-widths of a window, at least and at most, in standard deviations
+_FAR = 7.0  # the same, before any energy is known
 _WIDER = 1.1  # factor by which the rule that verifies reaches farther
 _STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
 _PLACES = 4096
@@ -92,7 +94,8 @@ class Task:
     @cached_property
     def coordinates(self) -> Coordinates:
         """The coordinates that features are functions of."""
-        return Coordinates(self.box, self.problem.centres, survey(self.problem).jumps)
+        centres = tuple(centre.position for centre in self.problem.centres)
+        return Coordinates.of(self.box, centres, survey(self.problem).jumps)
 
     @property
     def extra(self) -> int:
@@ -106,6 +109,76 @@ class Task:
     def count(self, first: int, per_state: int) -> int:
         """A number of features: `first`, or `per_state` for each state if that is more, but at most `max_features`."""
         return min(max(first, per_state * self.n_states), self.max_features)
+
+
+class Extent(NamedTuple):
+    """Coordinates `frame` scaled to the states. The ellipsoid |shape·(x - mean)| ≤ 1 contains the states but for e^-FADED.
+
+    `window` are the ends along each axis of the box; `decays` the exponents of ψ there (FADED, or less at a wall), (dim, 2);
+    `unbounded` says that no wall is within reach, so that the axes are the states' own.
+    """
+
+    frame: Frame
+    shape: np.ndarray
+    window: np.ndarray
+    decays: np.ndarray
+    unbounded: bool
+
+    @property
+    def faded(self) -> np.ndarray:
+        """(dim,): True for axes at both ends of which functions vanish."""
+        return np.all(self.decays > 0.8 * FADED, axis=1)
+
+
+def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: float) -> Extent:
+    """The extent along the principal axes of the covariance where no wall is within reach; else along the axes of the box.
+
+    `highest` is the energy of the highest state, infinite when not known yet. Cost: 400 evaluations of V an axis.
+    """
+    domain = problem.domain
+    assert isinstance(domain, Box)
+    values, axes = np.linalg.eigh(covariance)
+    own = np.sqrt(np.maximum(values, 1e-12 * values.max()))
+    for turn, deviation in ((axes.T, own), (np.eye(problem.dim), np.sqrt(np.diag(covariance)))):
+        pairs = zip(turn, deviation, strict=True)
+        ends = np.array([[_reach_along(problem, highest, mean, s * e, d) for s in (-1, 1)] for e, d in pairs])
+        reach, decays = ends[..., 0], ends[..., 1]
+        # Features must vanish where the points of a rule end: beyond, their energy would not be counted.
+        rates = np.where(decays > 2, decays / (reach / deviation[:, None]) ** 2, np.inf).min(1)
+        rates = np.where(np.isfinite(rates), np.clip(rates, 0.2, 1.2), 0.25)
+        frame = Frame(mean, turn / deviation[:, None], rates)
+        shape = np.sqrt(rates / FADED)[:, None] * frame.whiten
+        window = np.stack([mean - reach[:, 0], mean + reach[:, 1]], axis=-1)
+        spread = np.linalg.norm(np.linalg.inv(shape), axis=1)
+        clear = (mean - spread > domain.lower).all() and (mean + spread < domain.upper).all()
+        candidate = Extent(frame, shape, window, decays, bool(clear))
+        if clear and candidate.faded.all():
+            break
+    return candidate._replace(unbounded=bool(clear and candidate.faded.all()))
+
+
+def _reach_along(
+    problem: Problem, highest: float, mean: np.ndarray, direction: np.ndarray, deviation: float
+) -> tuple[float, float]:
+    """How far ψ reaches along a line, and its decay there. It ends where the semiclassical decay is FADED, or at the wall."""
+    domain = problem.domain
+    assert isinstance(domain, Box)
+    along = np.abs(direction) > 1e-12
+    ahead = np.where(direction > 0, np.asarray(domain.upper) - mean, mean - np.asarray(domain.lower))
+    wall = float((ahead[along] / np.abs(direction[along])).min())
+    if np.asarray(domain.periodic)[along].any():
+        return wall, 0.0
+    if not np.isfinite(highest):
+        far = _FAR * deviation
+        return min(far, wall), FADED if far < wall else 0.0
+    t = np.linspace(0, _WIDEST * deviation, 200)
+    x = mean + np.minimum(t, (1 - 1e-9) * wall)[:, None] * direction
+    stiffness = float(direction**2 @ problem.local.coefficients)
+    barrier = np.maximum(problem.potential_values(x) - highest, 0) / stiffness
+    action = np.concatenate([[0], np.cumsum(np.sqrt(barrier[1:]) * np.diff(t))])
+    far = float(t[min(int(np.searchsorted(action, FADED)), len(t) - 1)])
+    far = max(far, _NARROWEST * deviation)
+    return (far, FADED) if far < wall else (wall, min(float(np.interp(wall, t, action)), FADED))
 
 
 class Scales(NamedTuple):
@@ -135,7 +208,7 @@ def rule(task: Task, scales: Scales, level: int, verifies: bool = False) -> Rule
         pairs = zip(task.problem.centres, frame.lengths, strict=True)
         centres = [replace(centre, length=length) for centre, length in pairs]
         result = about_centres(task.box, centres, level, directions, reach)
-    elif scales.extent.unbounded and not task.coordinates.jumps:
+    elif scales.extent.unbounded and not survey(task.problem).jumps:
         wave, count = scales.root @ scales.extent.frame.whiten, (wider * level) ** dim
         result = lattice(frame.mean, scales.extent.shape, wave, wider, count, task.shift)
     else:
@@ -151,7 +224,7 @@ def _walled_rule(task: Task, scales: Scales, bounds: Extent, level: int, wider: 
     waves = np.linalg.norm(scales.root @ scales.frame.whiten, axis=0) * np.diff(window)[:, 0]
     waves = np.maximum(waves, 0.1 * waves.max()) * np.where(bounds.faded | turns, 1, 1.2)
     counts = level * waves / np.exp(np.log(waves).mean())
-    breaks = [[j.position for j in task.coordinates.jumps if j.axis == i] for i in range(box.dim)]
+    breaks = [[j.position for j in survey(task.problem).jumps if j.axis == i] for i in range(box.dim)]
     for _ in range(2):
         whole = np.maximum(np.ceil(counts).astype(int), 6)
         result = in_box(box, window.tolist(), whole.tolist(), breaks, bounds.faded.tolist())
