@@ -197,7 +197,7 @@ def _solve(problem: Problem, place: _Place, n: int, reach: float, outer: _States
         below = float(v.min()) - 1e-3 * c.max() / place.width**2
         start = np.random.default_rng(0).normal(size=len(v))
         try:
-            energies, psi = eigsh(matrix, n, sigma=below, v0=start, tol=1e-9, maxiter=20 * n)
+            energies, psi = eigsh(matrix, n, sigma=below, v0=start, tol=1e-9, maxiter=30)
         except ArpackNoConvergence as error:  # a continuum, whose levels are too close to be told apart
             energies, psi = error.eigenvalues, error.eigenvectors
         order = np.argsort(energies)
