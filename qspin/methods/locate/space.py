@@ -21,7 +21,7 @@ from scipy.special import ndtri
 from qspin.methods.locate.mean_field import OPEN, mean_field
 from qspin.methods.locate.wells import gaussian_wells
 from qspin.numerics.points import golden_lattice
-from qspin.numerics.precision import double_precision, evaluated, vectorised
+from qspin.numerics.precision import double_precision, evaluated
 from qspin.numerics.separable import lowest_products
 from qspin.problem.domain import Box, Space
 from qspin.problem.problem import Problem
@@ -120,7 +120,7 @@ class _Place(NamedTuple):
 
 def _values(problem: Problem, x: Float[np.ndarray, "points dim"]) -> Float[np.ndarray, " points"]:
     """V, infinite where it is not a number."""
-    v = evaluated(vectorised(problem.local.potential), x)
+    v = evaluated(problem.local.potential, x)
     return np.where(np.isnan(v), np.inf, v)
 
 
