@@ -306,8 +306,90 @@ def test_three_combined_errors_decide(line):
     np.testing.assert_allclose(comparison.differences, shift, atol=1e-14)
     np.testing.assert_array_equal(comparison.agrees, [True, True, True, False])
     np.testing.assert_allclose(comparison.exact_differences, shift, atol=1e-14)
+    assert comparison.outcomes == ("agrees", "agrees", "agrees", "differs") and not comparison.all_agree
     assert "DIFFERS by 707.1 errors" in str(comparison)
-    assert "3 of 4 levels agree" in str(comparison)
+    assert "3 of 4 levels agree within three combined errors, 1 differs." in str(comparison)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"errors": np.array([1e-6, 1e-6, 1e-6, 3e-3])}, "the error is 0.002 of the level spacing"),
+        ({"errors": np.array([1e-6, 1e-6, 1e-6, np.nan])}, "no error is known"),
+        ({"errors": np.array([1e-6, 1e-6, 1e-6, np.inf])}, "no error is known"),
+        ({"eigenfunctions": Closed(oscillator, LINE, np.eye(N)[:, [0, 1, 2, 2]])}, "the eigenspaces are 1.57 apart"),
+    ],
+    ids=["loose", "nan", "inf", "another state"],
+)  # fmt: skip
+def test_a_level_of_which_nothing_can_be_told(line, changes, words):
+    """Levels are 2 apart: an error of 2e-3 is a thousandth of that. States are held against each other, too."""
+    comparison = replace(line, **changes).compare(replace(line, method="other"))
+    doubtful = comparison.outcomes.index("cannot tell")
+    assert comparison.outcomes[:2] == ("agrees", "agrees")
+    assert not comparison.agrees[doubtful] and not comparison.all_agree
+    assert "CANNOT TELL: " in comparison.verdicts[doubtful]
+    assert comparison.to_dict()["outcomes"][doubtful] == "cannot tell"
+    assert "of 1 nothing can be told." in comparison.summary or "of 4 nothing" in comparison.summary
+    if "error" in words:
+        assert words in comparison.verdicts[3] or not np.isfinite(changes["errors"][3])
+    else:
+        assert words in comparison.verdicts[3]
+
+
+def test_an_error_that_is_large_beside_the_energy_itself(line):
+    """One state alone has no spacing; an energy of zero is a matter of where zero is."""
+    one = spectrum_of(oscillator, LINE, [1.0], rotation=np.eye(4)[:, :1], error=1e-3)
+    assert one.compare(one).outcomes == ("cannot tell",)
+    sharp = replace(one, errors=np.array([1e-4]))
+    assert sharp.compare(sharp).outcomes == ("agrees",)
+    moved = replace(line, energies=line.energies - line.energies[0])
+    assert moved.compare(moved).all_agree
+
+
+def test_what_two_spectra_share_is_said(line):
+    assert "Both are by closed: what it misses, both miss." in str(line.compare(line))
+    probes = {"probes": "the same values of V"}
+    one, two = (replace(line, method=m, provenance=probes) for m in ("ritz", "grid"))
+    assert "They are not independent: both take the same values of V" in one.compare(two).summary
+    assert one.compare(replace(two, provenance={})).shared == ""
+
+
+def test_wrong_arguments_are_named(line):
+    for other in (None, "grid", line.energies):
+        with pytest.raises(TypeError, match=r"Spectrum\.compare: reference must be a qspin\.Spectrum, got"):
+            line.compare(other)
+        with pytest.raises(TypeError, match=r"Spectrum\.overlap: reference must be a qspin\.Spectrum, got"):
+            line.overlap(other)
+    with pytest.raises(TypeError, match="tolerance must be a real number, got 'a'"):
+        line.groups("a")
+    with pytest.raises(ValueError, match="tolerance must be at least 0"):
+        line.groups(-1.0)
+    for points in (2**63, 10**400, [2**40]):
+        with pytest.raises(ValueError, match="on_grid: points must make at most"):
+            line.on_grid(points)
+    for points in ("a", [["a"]], [np.array([1j, 2])], 1.5, True, -3, [object()]):
+        with pytest.raises((TypeError, ValueError), match=r"Spectrum\.on_grid"):
+            line.on_grid(points)
+    for x in ("a", [object()], [[1j]]):
+        with pytest.raises((TypeError, ValueError), match="Spectrum: "):
+            line(x)
+
+
+def test_energies_in_joules_have_digits(line):
+    """Levels of 1e-19 J: significant digits, and groups that are not merged by a limit in hartree."""
+    joule = 4.3597447e-18
+    si = replace(
+        line,
+        energies=joule * line.energies,
+        errors=joule * line.errors,
+        exact=joule * line.energies,
+        units="J",
+    )
+    rows = [row.split() for row in str(si).splitlines()[2:6]]
+    assert [row[1] for row in rows] == ["4.3597447e-18", "1.30792341e-17", "2.17987235e-17", "3.05182129e-17"]
+    assert si.groups() == si.compare(si).groups == [[0], [1], [2], [3]]
+    large = replace(line, energies=1e15 * line.energies, errors=1e9 * line.errors / 1e-6)
+    assert str(large).splitlines()[2].split()[1] == "1.0000000e+15"
 
 
 def test_a_difference_beside_errors_of_zero_can_be_printed(line):
@@ -436,15 +518,13 @@ def test_the_ending_of_a_file(tmp_path):
 
 
 def test_a_saved_spectrum_is_loaded_as_it_was(tmp_path):
-    pytest.importorskip("qspin.methods.grid.driver")
     problem = qspin.Problem(
         qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(omega=1.0)),
         qspin.Box.cube(6.0, dim=1),
         exact=qspin.exact.harmonic(1.0, dim=1),
         units="Hartree",
     )
-    method = qspin.SpIN(steps=0, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024)
-    spectrum = qspin.solve(problem, 2, method)
+    spectrum = qspin.solve(problem, 2, qspin.Grid(points=40))
     loaded = qspin.load(spectrum.save(tmp_path / "spectrum.npz"))
     x = np.linspace(-7, 7, 15)[:, None]
     np.testing.assert_array_equal(loaded(x), spectrum(x))

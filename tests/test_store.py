@@ -1,10 +1,12 @@
 """Files of spectra: what comes back, what is refused before it is written, and what no file can do to its reader."""
 
 import json
+import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from known_spectra import Known, oscillator
@@ -12,7 +14,7 @@ from known_spectra import Known, oscillator
 import qspin
 from qspin.methods.spin.networks import MLP, NETWORKS
 from qspin.spectrum import store
-from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions, check_shapes
+from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions, Rotated, check_shapes
 from qspin.spectrum.notes import Note
 from qspin.spectrum.store import write_npz
 
@@ -116,6 +118,9 @@ def test_a_missing_entry_is_named(path, name):
 @pytest.mark.parametrize(
     ("name", "array", "words"),
     [
+        ("energies", np.array([1.0, np.inf, 2.0]), "'energies' is not finite in places"),
+        ("errors", np.array([1.0, -1.0, 2.0]), "'errors' is negative in places"),
+        ("exact", np.full(3, np.nan), "'exact' is not finite in places"),
         ("energies", np.ones(3) + 1j, "'energies' holds complex128, expected real"),
         ("energies", np.array([1.0, np.nan, 2.0]), "'energies' is not a number in places"),
         ("energies", np.array(["a", "b", "c"]), "'energies' holds <U1"),
@@ -154,21 +159,37 @@ def test_records_that_cannot_be_are_named(path, meta, words):
         qspin.load(edited(path, meta=meta))
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        qspin.Grid(points=24),
-        qspin.ProductBasis(max_functions=20),
-        qspin.Ritz(max_features=24, tolerance=1e-2),
-        qspin.SpIN(steps=0, batch_size=16, network=qspin.SeparateMLPs((4,)), evaluation_points=1024),
-    ],
-    ids=["grid", "product basis", "ritz", "spin"],
-)
-def test_no_entry_of_a_method_can_be_left_out_or_cut(tmp_path, method):
-    """Each array of the eigenfunctions left out, shortened, or filled with nan; each of their settings left out."""
-    v = qspin.Potential(qspin.potentials.harmonic(omega=1.0))
-    problem = qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(6.0, dim=1))
-    path = qspin.solve(problem, 2, method).save(tmp_path / "whole.npz")
+@pytest.fixture(scope="module")
+def solved(spin):
+    """A spectrum of two states by each method, the grid's with a wave vector and therefore complex."""
+    v = qspin.Potential(lambda x: 1 - jnp.cos(x[0]))
+    box, ring = qspin.Box(-np.pi, np.pi), qspin.Box(-np.pi, np.pi, periodic=True, wave_vector=0.3)
+    methods = {
+        "grid": qspin.Grid(points=24),
+        "product basis": qspin.ProductBasis(max_functions=20),
+        "ritz": qspin.Ritz(max_features=24, tolerance=1e-2),
+    }
+    where = {"grid": ring, "product basis": qspin.Space(1), "ritz": box}
+    harmonic = qspin.Potential(qspin.potentials.harmonic(omega=1.0))
+    return {"spin": spin} | {
+        name: qspin.solve(
+            qspin.Problem(qspin.Kinetic() + (harmonic if name == "product basis" else v), where[name]),
+            2,
+            method,
+        )
+        for name, method in methods.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["grid", "product basis", "ritz", "spin"])
+def test_no_entry_of_a_method_can_be_left_out_or_cut(tmp_path, solved, name):
+    """Each array of the eigenfunctions left out, shortened, or filled with nan; each of their settings left out. Turned by
+    complex numbers, too, the functions come back."""
+    turned = replace(solved[name], eigenfunctions=Rotated(solved[name].eigenfunctions, np.diag([1j, -1.0])))
+    x = np.linspace(-3, 3, 5)[:, None]
+    np.testing.assert_array_equal(qspin.load(turned.save(tmp_path / "turned.npz"))(x), turned(x))
+    path = solved[name].save(tmp_path / "whole.npz")
+    np.testing.assert_array_equal(qspin.load(path)(x), solved[name](x))
     whole = path.read_bytes()
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files if name.startswith("eigenfunctions/")}
@@ -235,20 +256,18 @@ class NotRegistered(MLP):
     """Like it, but not registered."""
 
 
-def spin(**settings):
+@pytest.fixture(scope="module")
+def spin():
     v = qspin.Potential(qspin.potentials.harmonic(omega=1.0))
     problem = qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(6.0, dim=1))
+    settings = {"network": OneLayer(scale=2.0), "sampler": qspin.Clustered(qspin.Uniform(), fill=0.5)}
     return qspin.solve(problem, 2, qspin.SpIN(steps=0, batch_size=16, evaluation_points=1024, **settings))
 
 
-def test_a_registered_network_of_the_users_own_comes_back(tmp_path):
-    network = OneLayer(scale=2.0)
-    spectrum = spin(network=network, sampler=qspin.Clustered(qspin.Uniform(), fill=0.5))
-    loaded = qspin.load(spectrum.save(tmp_path / "spin.npz"))
-    assert loaded.eigenfunctions.wavefunction.network == network
-    assert loaded.eigenfunctions.sampler == spectrum.eigenfunctions.sampler
-    x = np.linspace(-5, 5, 9)[:, None]
-    np.testing.assert_array_equal(loaded(x), spectrum(x))
+def test_a_registered_network_of_the_users_own_comes_back(tmp_path, spin):
+    loaded = qspin.load(spin.save(tmp_path / "spin.npz"))
+    assert loaded.eigenfunctions.wavefunction.network == OneLayer(scale=2.0)
+    assert loaded.eigenfunctions.sampler == spin.eigenfunctions.sampler
     for meta in (
         ("network", {"class": "deep"}),
         ("network", {"class": "MLP", "hidden": [2], "activation": "none"}),
@@ -258,11 +277,82 @@ def test_a_registered_network_of_the_users_own_comes_back(tmp_path):
             qspin.load(edited(tmp_path / "spin.npz", meta={"eigenfunctions": {**settings, meta[0]: meta[1]}}))
 
 
-def test_networks_that_could_not_be_read_back_are_refused(tmp_path):
+def test_networks_that_could_not_be_read_back_are_refused(tmp_path, spin):
+    functions = spin.eigenfunctions
     for network, words in (
         (NotRegistered((3,)), "network NotRegistered is not a registered dataclass"),
         (MLP((3,), lambda x: x / (1 + x**2)), "activation of the network must be a function of jax.numpy"),
     ):
+        other = replace(functions, wavefunction=replace(functions.wavefunction, network=network))
         with pytest.raises(ValueError, match=words):
-            spin(network=network).save(tmp_path / "spin.npz")
+            replace(spin, eigenfunctions=other).save(tmp_path / "spin.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- archives that were edited by chance
+
+
+def test_an_edited_archive_is_refused_or_a_spectrum(tmp_path, solved):
+    """Bytes flipped, entries renamed, resized, retyped, retuned, settings changed: a ValueError, or states that can be shown."""
+    rng, refused = np.random.default_rng(0), 0
+    sources = [solved[name].save(tmp_path / f"{i}.npz") for i, name in enumerate(solved)]
+    path = tmp_path / "edited.npz"
+    for trial in range(300):
+        source = sources[trial % len(sources)]
+        if trial % 3 == 0:
+            data = bytearray(source.read_bytes())
+            for place in rng.integers(len(data), size=4):
+                data[place] = rng.integers(256)
+            path.write_bytes(data[: rng.integers(len(data)) if trial % 2 else None])
+        else:
+            with np.load(source) as file:
+                contents = dict(file)
+            meta = json.loads(str(contents.pop("meta")))
+            meta.pop("digest", None)
+            if trial % 3 == 1:
+                name = list(contents)[rng.integers(len(contents))]
+                array = contents.pop(name)
+                changed = (array * 0 + 1e300, array.astype(str), array[:0], array[None], array + 1j, None)
+                with np.errstate(over="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    contents[name] = (
+                        changed[rng.integers(len(changed) - 1)] if trial % 4 else np.float64(np.nan)
+                    )
+            else:
+                change(meta, rng)
+            np.savez(path, meta=np.array(json.dumps(meta)), **contents)
+        try:
+            loaded = qspin.load(path)
+        except ValueError as error:
+            refused += 1
+            assert "edited.npz" in str(error)
+        else:
+            assert np.isfinite(loaded.energies).all() and str(loaded)
+    assert refused > 150
+
+
+def change(record, rng):
+    """Some value in nested settings, replaced by another of any type."""
+    values = (None, -1, 0.5, "x", [], {}, True, 10**9, float("nan"), [[1]])
+    keys = list(record) if isinstance(record, dict) else range(len(record))
+    key = keys[rng.integers(len(keys))]
+    if isinstance(record[key], dict | list) and record[key] and rng.random() < 0.7:
+        change(record[key], rng)
+    else:
+        record[key] = values[rng.integers(len(values))]
+
+
+def test_a_file_whose_numbers_were_changed_is_refused(path):
+    with pytest.raises(ValueError, match=r"waves\.npz: its arrays are not those that were saved"):
+        qspin.load(edited(path, {"residuals": np.full(3, 0.5)}))
+
+
+def test_a_run_folder_is_its_spectrum(path):
+    assert qspin.load(path.rename(path.parent / "spectrum.npz").parent).method == "waves"
+    (path.parent / "empty").mkdir()
+    with pytest.raises(
+        ValueError, match=r"empty is a folder without a spectrum\.npz; write the path of a file"
+    ):
+        qspin.load(path.parent / "empty")
+    with pytest.raises(TypeError, match="load: path must be the path of a file, got 3"):
+        qspin.load(3)

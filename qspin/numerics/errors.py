@@ -48,7 +48,7 @@ def cuts_a_level(
 ) -> bool:
     """Whether levels n - 1 and n are known to be degenerate: by the closed form, or by their energies."""
     if exact is not None and len(exact) > n:
-        return bool(np.isclose(exact[n], exact[n - 1], rtol=1e-9, atol=1e-12))
+        return bool(np.isclose(exact[n], exact[n - 1], rtol=1e-9, atol=1e-12 * np.abs(exact).max()))
     if len(energies) == n:
         return False
     pair = slice(n - 1, n + 1)

@@ -13,7 +13,7 @@ from qspin.methods.grid.driver import Grid
 from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
 from qspin.run.solve import boxed, solve
-from qspin.spectrum.comparison import Comparison, agreement
+from qspin.spectrum.comparison import AGREES, CANNOT_TELL, DIFFERS, Comparison, agreement
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = ["Validation", "validate"]
@@ -52,9 +52,15 @@ class Validation:
         return (*pairs, *(s.compare_with_exact(self.wall_shifts) for s in exact))
 
     @property
+    def outcomes(self) -> list[str]:
+        """Of each state the worst of all pairs: "differs", "cannot tell" or "agrees"; see `Comparison`."""
+        each = zip(*(pair.outcomes for pair in self.comparisons), strict=True)
+        return [next(word for word in (DIFFERS, CANNOT_TELL, AGREES) if word in words) for words in each]
+
+    @property
     def agrees(self) -> np.ndarray:
         """(N,) bool: whether all pairs agree."""
-        return np.all([pair.agrees for pair in self.comparisons], axis=0)
+        return np.array([outcome == AGREES for outcome in self.outcomes])
 
     @property
     def ok(self) -> bool:
@@ -83,6 +89,7 @@ class Validation:
             "units": self.spectrum.units,
             "all_agree": self.ok,
             "agrees": self.agrees.tolist(),
+            "outcomes": self.outcomes,
             "verdicts": self.verdicts,
             "exact": None if self.exact is None else self.exact.tolist(),
             "wall_shifts": _plain(self.wall_shifts),
@@ -109,7 +116,7 @@ class Validation:
             lines.append(f"{line}  {verdict}")
         if self.comparison is not None and np.isfinite(self.comparison.angles).any():
             lines.append(f"largest angle between eigenspaces: {np.nanmax(self.comparison.angles):.1e}")
-        return "\n".join([*lines, agreement(self.agrees)])
+        return "\n".join([*lines, agreement(self.outcomes)])
 
 
 def _plain(values: np.ndarray) -> list[float | None]:

@@ -6,12 +6,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Float, Inexact
 
+from qspin.numerics.checks import shown, table
 from qspin.numerics.laplacian import Function
 from qspin.numerics.precision import evaluated
 from qspin.numerics.registry import Registry
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 EIGENFUNCTIONS = Registry("kind of eigenfunctions", "qspin.eigenfunctions")
+_MOST_VALUES = 2**30  # of all states on a tensor grid
 
 
 class Eigenfunctions(ABC):
@@ -221,31 +224,36 @@ def tensor_points(axes: Sequence[np.ndarray]) -> Float[np.ndarray, "*shape dim"]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
-def tensor_axes(domain: Domain, points: Any) -> tuple[Float[np.ndarray, " _"], ...]:
+def tensor_axes(domain: Domain, points: Any, n_states: int = 1) -> tuple[Float[np.ndarray, " _"], ...]:
     """For each axis of a box its coordinates: what `Spectrum.on_grid` takes as `points`."""
     if not isinstance(domain, Box):
         raise ValueError(f"Spectrum.on_grid: a tensor grid needs a Box, the domain is {domain!r}.")
     if isinstance(points, int | np.integer):
         points = [points] * domain.dim
-    if not isinstance(points, Sequence | np.ndarray) or len(points) != domain.dim:
+    if not isinstance(points, Sequence | np.ndarray) or isinstance(points, str) or len(points) != domain.dim:
         raise ValueError(
             f"Spectrum.on_grid: points must be an integer, or {domain.dim} entries, one an axis, each an integer or an "
-            f"ascending array; got {points!r}."
+            f"ascending array; got {shown(points)}."
+        )
+    counts = [entry if isinstance(entry, int | np.integer) else np.size(entry) for entry in points]
+    if n_states * prod(map(int, counts)) > _MOST_VALUES:
+        raise ValueError(
+            f"Spectrum.on_grid: points must make at most {_MOST_VALUES} values, got {shown(points)}."
         )
     return tuple(_coordinates(domain, axis, entry) for axis, entry in enumerate(points))
 
 
 def _coordinates(box: Box, axis: int, entry: Any) -> Float[np.ndarray, " _"]:
     """Equally spaced coordinates, walls included; of a periodic axis the end is the beginning, and is left out."""
-    whole = isinstance(entry, int | np.integer) and not isinstance(entry, bool)
-    if whole and entry >= 2:
+    if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 2:
         return np.linspace(box.lower[axis], box.upper[axis], int(entry), endpoint=not box.periodic[axis])
-    try:
-        values = np.array(entry, dtype=float)
-    except (TypeError, ValueError):
-        values = np.zeros(())
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all() or (np.diff(values) <= 0).any():
+    values = table(f"Spectrum.on_grid: axis {axis}", entry)
+    ascending = (
+        values.ndim == 1 and values.size > 0 and np.isfinite(values).all() and (np.diff(values) > 0).all()
+    )
+    if np.iscomplexobj(values) or not ascending:
         raise ValueError(
-            f"Spectrum.on_grid: axis {axis} must be an integer of at least 2, or finite ascending coordinates, got {entry!r}."
+            f"Spectrum.on_grid: axis {axis} must be an integer of at least 2, or finite ascending coordinates, got "
+            f"{shown(entry)}."
         )
     return values

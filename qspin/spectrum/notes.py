@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Note", "note", "rendered", "states_named"]
+__all__ = ["Note", "counted", "note", "rendered", "states_named"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ def rendered(notes: Sequence[Note], converged: np.ndarray) -> str:
     """One message for people: whether all states converged, then each note."""
     first = ["All states converged."] if len(converged) and np.all(converged) else []
     return " ".join([*first, *map(str, notes)])
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 state", "3 states"."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def states_named(states: Sequence[int]) -> str:

@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Inexact
 
+from qspin.numerics.checks import real_number, shown, table
 from qspin.numerics.errors import cuts_a_level, degenerate_groups
 from qspin.numerics.pencil import principal_angles
 from qspin.numerics.registry import Registry
@@ -27,6 +29,19 @@ __all__ = ["VIEWS", "Spectrum", "shared_groups"]
 # What draws a `Spectrum`: the functions behind its methods `plot_…`, `animate` and `report`, by the name of the method. They
 # live in layers above this one, which register them; none is imported before it is called.
 VIEWS = Registry("picture", "qspin.views")
+
+
+class View:
+    """A method of `Spectrum` that is the function of the same name in `VIEWS`, with its documentation."""
+
+    def __init__(self, what: str) -> None:
+        self.__doc__ = what
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, spectrum: Any, owner: type) -> Any:
+        return self if spectrum is None else MethodType(VIEWS[self.name], spectrum)
 
 
 @dataclass(frozen=True)
@@ -110,10 +125,11 @@ class Spectrum:
     def __call__(self, x: Any) -> Inexact[np.ndarray, "*points states"]:
         """Orthonormal eigenfunctions at points x (..., dim) -> (..., N), float64 (with a Bloch wave vector, or of good angular
         momentum, complex); zero outside hard walls. Raises ValueError for points of another dim."""
-        points = np.asarray(x, dtype=float)
-        dim = self.domain.dim
-        if points.ndim == 0 or points.shape[-1] != dim:
-            raise ValueError(f"Spectrum: points must have shape (..., {dim}), got {points.shape}.")
+        points, dim = table("Spectrum: x", x), self.domain.dim
+        if points.ndim == 0 or points.shape[-1] != dim or np.iscomplexobj(points):
+            raise ValueError(
+                f"Spectrum: points must have shape (..., {dim}), got {points.shape} of {points.dtype}."
+            )
         values = self.eigenfunctions(points.reshape(-1, dim))
         return values.reshape(*points.shape[:-1], self.n_states)
 
@@ -126,10 +142,10 @@ class Spectrum:
         density = np.abs(self(x)) ** 2
         if weights is None:
             return density
-        occupations = np.asarray(weights, dtype=float)
+        occupations = table("Spectrum.density: weights", weights)
         if occupations.shape != (self.n_states,) or not np.isfinite(occupations).all():
             raise ValueError(
-                f"Spectrum.density: weights must be {self.n_states} finite numbers, got {weights!r}."
+                f"Spectrum.density: weights must be {self.n_states} finite numbers, got {shown(weights)}."
             )
         return density @ occupations
 
@@ -145,7 +161,7 @@ class Spectrum:
         runs along x_i, the last over the states. Time and memory of all n_0 ⋯ n_{dim-1} points. Raises ValueError for a domain
         that is no Box, or for points that are none of these.
         """
-        axes = tensor_axes(self.domain, points)
+        axes = tensor_axes(self.domain, points, self.n_states)
         return GridValues(axes, self(tensor_points(axes)))
 
     def energies_in(self, unit: Any) -> Float[np.ndarray, " states"]:
@@ -160,21 +176,24 @@ class Spectrum:
         """The errors (N,) in another unit; see `energies_in`."""
         return self.errors * self._factor("errors_in", unit)
 
-    def _factor(self, asker: str, unit: Any) -> float:
+    def _factor(self, caller: str, unit: Any) -> float:
         if not self.units:
             raise ValueError(
-                f"Spectrum.{asker}: the energies of {self.name!r} have no declared unit; give it to the problem, as "
+                f"Spectrum.{caller}: the energies of {self.name!r} have no declared unit; give it to the problem, as "
                 'Problem(..., units="hartree"), or to the spectrum, as dataclasses.replace(spectrum, units="hartree").'
             )
         return units.factor(self.units, unit)
 
-    def groups(self, tolerance: float | None = None) -> list[list[int]]:
+    def groups(self, tolerance: Any = None) -> list[list[int]]:
         """Index groups of levels that are degenerate as far as their errors can tell.
 
         Neighbours belong together where they differ by no more than three combined errors (or `tolerance`, in
         energy units), so unresolved levels count as degenerate. Warns where `n_states` cuts a degenerate
-        level of the closed form; without a closed form a last group is not known to be whole.
+        level of the closed form; without a closed form a last group is not known to be whole. Raises TypeError for a
+        tolerance that is no number, ValueError for a negative one.
         """
+        if tolerance is not None:
+            tolerance = real_number("Spectrum.groups: tolerance", tolerance, least=0)
         groups = degenerate_groups(self.energies, self.errors, tolerance)
         if cuts_a_level(self.n_states, self.energies, self.errors, self.exact):
             warnings.warn(
@@ -250,7 +269,7 @@ class Spectrum:
         Inside a degenerate level it is any unitary matrix. Cost: evaluating both at those points. Raises ValueError where the
         domains differ.
         """
-        own, other = self._beside("overlap", reference)
+        own, other = self._beside("Spectrum.overlap", reference)
         norms = np.linalg.norm(other, axis=0)[:, None] * np.linalg.norm(own, axis=0)
         return other.conj().T @ own / norms
 
@@ -258,16 +277,17 @@ class Spectrum:
         """Energy differences, and angles between the degenerate subspaces; see `Comparison`.
 
         Eigenspaces are compared on the reference's quadrature: each group's functions are orthonormalised there, and the
-        largest principal angle between the spans is reported. Cost: evaluating both at those points. Raises ValueError where
-        the domains differ.
+        largest principal angle between the spans is reported. Cost: evaluating both at those points. Raises TypeError for what
+        is no spectrum, ValueError where the domains differ.
         """
-        own, other = self._beside("compare", reference)
+        own, other = self._beside("Spectrum.compare", reference)
         groups, whole = shared_groups(self, reference)
         n = min(self.n_states, reference.n_states)
-        spans = ((np.linalg.qr(own[:, g])[0], np.linalg.qr(other[:, g])[0]) for g in groups)
-        angles = np.array([principal_angles(a.conj().T @ b)[-1] for a, b in spans])
-        if not whole:
-            angles[-1] = np.nan
+        angles = np.full(len(groups), np.nan)
+        for i, group in enumerate(groups if whole else groups[:-1]):
+            if np.isfinite(own[:, group]).all() and np.isfinite(other[:, group]).all():
+                first, second = (np.linalg.qr(functions[:, group])[0] for functions in (own, other))
+                angles[i] = principal_angles(first.conj().T @ second)[-1]
         return Comparison(
             energies=self.energies[:n],
             own_errors=self.errors[:n],
@@ -278,6 +298,7 @@ class Spectrum:
             labels=(self.method, reference.method),
             exact=None if self.exact is None else self.exact[:n],
             units=self.units,
+            shared=_shared(self, reference),
         )
 
     def compare_with_exact(self, wall_shifts: Float[np.ndarray, " states"] | None = None) -> Comparison:
@@ -302,8 +323,9 @@ class Spectrum:
     def _beside(
         self, caller: str, reference: Spectrum
     ) -> tuple[Inexact[np.ndarray, "points states"], Inexact[np.ndarray, "points others"]]:
-        """The functions of both on the reference's quadrature, times the roots of its weights. Raises ValueError where the
-        domains differ."""
+        """The functions of both on the reference's quadrature, times the roots of its weights."""
+        if not isinstance(reference, Spectrum):
+            raise TypeError(f"{caller}: reference must be a qspin.Spectrum, got {shown(reference)}.")
         if _place(self.domain) != _place(reference.domain):
             raise ValueError(
                 f"{caller}: the spectra live on different domains, {self.domain!r} and {reference.domain!r}."
@@ -312,51 +334,26 @@ class Spectrum:
         root = np.sqrt(weights)[:, None]
         return root * self.eigenfunctions(points), root * reference.eigenfunctions(points)
 
-    def plot_orbitals(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the eigenfunctions: over V at their energies in 1D, panels in 2D, slices in 3D."""
-        return VIEWS["plot_orbitals"](self, ax=ax, **options)
-
-    def plot_isosurfaces(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the eigenfunctions in 3D as surfaces, red where positive and blue where negative. Returns the axes."""
-        return VIEWS["plot_isosurfaces"](self, ax=ax, **options)
-
-    def plot_levels(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
-        """Draw the level diagram, beside a reference spectrum or exact energies. Returns the axes."""
-        return VIEWS["plot_levels"](self, ax=ax, reference=reference, **options)
-
-    def plot_marginals(self, **options: Any) -> Any:
-        """Draw densities along one coordinate or two, the others integrated over: for many dimensions. Returns the axes."""
-        return VIEWS["plot_marginals"](self, **options)
-
-    def plot_history(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
-        """Draw the energies during training against reference lines. Returns the axes."""
-        return VIEWS["plot_history"](self, ax=ax, reference=reference, **options)
-
-    def plot_errors(self, ax: Any = None, reference: Any = None, **options: Any) -> Any:
-        """Draw how far the energies during training were from known ones, on a logarithmic scale. Returns the axes."""
-        return VIEWS["plot_errors"](self, ax=ax, reference=reference, **options)
-
-    def plot_overlap(self, reference: Spectrum, ax: Any = None, **options: Any) -> Any:
-        """Draw |⟨reference ψ_m|ψ_n⟩|², degenerate levels framed. Returns the axes."""
-        return VIEWS["plot_overlap"](self, reference, ax=ax, **options)
-
-    def animate(self, coefficients: Any, path: str | os.PathLike[str], **options: Any) -> Path:
-        """Write Σ c_n exp(-i E_n t) ψ_n in time as a film, .gif or .mp4; see `qspin.draw.film.animate`."""
-        return VIEWS["animate"](self, coefficients, path, **options)
-
-    def report(self, path: str | os.PathLike[str], **options: Any) -> Path:
-        """One HTML page with table, pictures, settings and provenance, that opens offline; see `qspin.draw.report.report`."""
-        return VIEWS["report"](self, path, **options)
+    plot_orbitals = View("over V at their energies in 1D, on panels in 2D, on planes in 3D")
+    plot_isosurfaces = View("in 3D, as surfaces, red where positive and blue where negative")
+    plot_marginals = View("densities along one coordinate or two, the others integrated over")
+    plot_levels = View("the level diagram, beside a reference spectrum or exact energies")
+    plot_history = View("the energies during training, against reference lines")
+    plot_errors = View("how far the energies during training were from known ones")
+    plot_overlap = View("|⟨reference ψ_m|ψ_n⟩|², degenerate levels framed")
+    animate = View("Σ c_n exp(-i E_n t) ψ_n in time, as a film, .gif or .mp4")
+    report = View("one HTML page with table, pictures, settings and provenance, that opens offline")
 
     def __str__(self) -> str:
         from qspin.spectrum import tables
 
-        return tables.spectrum_text(self)
+        table = tables.spectrum_table(self)
+        return "\n".join([table.title, *table.lines(), table.foot])
 
     def _repr_html_(self) -> str:
         from qspin.spectrum import tables
 
-        return tables.spectrum_html(self)
+        return tables.spectrum_table(self, with_exact=True).html()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write an .npz file that `qspin.load` reads, numbers and JSON, and replace `path` in one step.
@@ -376,6 +373,16 @@ def _place(domain: Domain) -> Any:
     return (domain.lower, domain.upper, domain.periodic, domain.wave_vector)
 
 
+def _shared(spectrum: Spectrum, reference: Spectrum) -> str:
+    """A sentence on what two spectra have in common, that both may be wrong by; empty where nothing is known."""
+    if spectrum.method == reference.method:
+        return f"Both are by {spectrum.method or 'one method'}: what it misses, both miss."
+    probes = [s.provenance.get("probes") for s in (spectrum, reference)]
+    if probes[0] is None or probes[0] != probes[1]:
+        return ""
+    return f"They are not independent: both take {probes[0]}, and what that misses, both miss."
+
+
 def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[int]], bool]:
     """Groups of levels that either spectrum cannot tell apart, and whether the last one is not known to be cut."""
     n = min(spectrum.n_states, reference.n_states)
@@ -383,7 +390,11 @@ def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[in
     gaps = np.minimum(*(np.abs(np.diff(s.energies[:n])) for s in (spectrum, reference)))
     width = 3 * np.maximum(np.hypot(own[1:], own[:-1]), np.hypot(ref[1:], ref[:-1]))
     if spectrum.exact is not None:
-        gaps = np.where(np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9), 0.0, gaps)
+        gaps = np.where(
+            np.isclose(np.diff(spectrum.exact[:n]), 0, atol=1e-9 * np.abs(spectrum.exact[:n]).max()),
+            0.0,
+            gaps,
+        )
     breaks = np.flatnonzero(gaps > np.maximum(width, 1e-9 * np.abs(reference.energies[:n]).max())) + 1
     groups = [[int(level) for level in group] for group in np.split(np.arange(n), breaks)]
     return groups, not any(cuts_a_level(n, s.energies, s.errors, s.exact) for s in (spectrum, reference))

@@ -5,6 +5,7 @@ A file is an .npz of arrays and one JSON record, "meta". Nothing in it is ever r
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -17,12 +18,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Float
 
+from qspin.numerics.checks import check_kind, shown
 from qspin.numerics.errors import degenerate_groups
 from qspin.problem import region as shapes
 from qspin.problem.domain import Box, Domain, Gaussian, Nodes, PolynomialMask, SquareRootMask
 from qspin.problem.region import Region
 from qspin.spectrum.eigenfunctions import arrays_under, check_shapes, recorded, restored, tensor_points
-from qspin.spectrum.notes import Note
+from qspin.spectrum.notes import Note, counted
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = [
@@ -60,6 +62,14 @@ def save(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:
     """What `Spectrum.save` documents."""
     settings, arrays = recorded(spectrum.eigenfunctions)
     potential = sampled_potential(spectrum)
+    contents = {
+        **{name: getattr(spectrum, name) for name in (*_REQUIRED, "exact", "wall_shifts")},
+        **{f"history/{key}": np.asarray(value) for key, value in spectrum.history.items()},
+        **{f"eigenfunctions/{key}": value for key, value in arrays.items()},
+        "domain/features": spectrum.domain.features if isinstance(spectrum.domain, Nodes) else None,
+        **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
+    }
+    contents = {name: array for name, array in contents.items() if array is not None}
     meta = {
         "format": FORMAT_VERSION,
         **{name: getattr(spectrum, name) for name in _TYPES[str]},
@@ -68,72 +78,71 @@ def save(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:
         "labels": list(spectrum.labels),
         "domain": describe_domain(spectrum.domain),
         "eigenfunctions": settings,
+        "digest": _digest(contents),
     }
-    contents = {
-        **{name: getattr(spectrum, name) for name in _REQUIRED},
-        **{f"history/{key}": np.asarray(value) for key, value in spectrum.history.items()},
-        **{f"eigenfunctions/{key}": value for key, value in arrays.items()},
-        "exact": spectrum.exact,
-        "wall_shifts": spectrum.wall_shifts,
-        "domain/features": spectrum.domain.features if isinstance(spectrum.domain, Nodes) else None,
-        **({f"potential/{key}": value for key, value in potential.arrays().items()} if potential else {}),
-    }
-    contents = {name: array for name, array in contents.items() if array is not None}
     with _refused("save"):
         _check(meta, contents)
     return write_npz(path, {"meta": np.array(json.dumps(meta, default=str)), **contents})
 
 
 def load(path: str | os.PathLike[str]) -> Spectrum:
-    """The spectrum that `Spectrum.save` wrote.
+    """The spectrum that `Spectrum.save` wrote; of a run folder, its spectrum.npz.
 
     Reads numbers and JSON only; no code in a file is ever run. Raises FileNotFoundError; ValueError, with the file and the
-    entry, for a file that is not a qspin spectrum, is of a newer format, has an entry that is missing or cannot be used (of
-    the wrong shape, not numbers, nan in its eigenfunctions), holds a class that is not registered, or would fill more than
-    4 GB of memory, or 20 times its own bytes.
+    entry, for a file that is not a qspin spectrum, is of a newer format, has an entry that is missing, was changed or cannot be
+    used (of the wrong shape, not numbers, nan in its eigenfunctions), holds a class that is not registered, or would fill more
+    than 4 GB of memory, or 20 times its own bytes.
     """
-    if not Path(path).exists():
-        raise FileNotFoundError(f"load: there is no file {path}.")
-    with _refused(f"load: {path} is not a qspin spectrum"):
-        contents = _read(Path(path))
+    check_kind("load: path", path, str | os.PathLike, "the path of a file")
+    file = Path(path)
+    if file.is_dir():
+        file = file / "spectrum.npz"
+        if not file.exists():
+            raise ValueError(
+                f"load: {path} is a folder without a spectrum.npz; write the path of a file that save wrote."
+            )
+    if not file.exists():
+        raise FileNotFoundError(f"load: there is no file {file}.")
+    with _refused(f"load: {file} is not a qspin spectrum"):
+        contents = _read(file)
         meta = json.loads(str(contents.pop("meta")))
         version = int(meta["format"])
     if version > FORMAT_VERSION:
         raise ValueError(
-            f"load: {path} has format {version}, this qspin reads up to {FORMAT_VERSION}: update qspin."
+            f"load: {file} has format {version}, this qspin reads up to {FORMAT_VERSION}: update qspin."
         )
-    with _refused(f"load: {path}"):
+    with _refused(f"load: {file}"):
         if version == 1:  # of qspin 0.1, where what a method said was one text
             said = str(meta.pop("status", "")).rstrip(".")
             meta["notes"] = [Note("remark", (), said).to_dict()] if said else []
             meta["labels"] = meta.get("provenance", {}).get("labels", [])
         _check(meta, contents)
     n = len(contents["energies"])
-    with _refused(f"load: {path}: the domain cannot be read"):
+    with _refused(f"load: {file}: the domain cannot be read"):
         domain = restored_domain(meta["domain"], contents.get("domain/features"))
-    with _refused(f"load: {path}: the eigenfunctions cannot be read"):
+    with _refused(f"load: {file}: the eigenfunctions cannot be read"):
         functions = restored(meta["eigenfunctions"], arrays_under("eigenfunctions/", contents), domain)
         nowhere = np.zeros((0, domain.dim))  # at no points values cost nothing, and still show all shapes
         check_shapes({"values": functions(nowhere)}, {"values": "points states"}, states=n)
-    with _refused(f"load: {path}: the notes, labels or potential cannot be read"):
+    with _refused(f"load: {file}: the notes, labels or potential cannot be read"):
         notes = tuple(Note.from_dict(record) for record in meta["notes"])
         if len(meta["labels"]) not in (0, n) or any(not 0 <= k < n for note in notes for k in note.states):
-            raise ValueError(f"labels or notes are not about {n} states.")
+            raise ValueError(f"labels or notes are not about {counted(n, 'state')}.")
         samples = arrays_under("potential/", contents)
         potential = PotentialSamples.restored(samples, domain.dim) if samples else None
-    same: dict[str, Any] = {name: contents[name] for name in _REQUIRED}
-    same |= {name: meta[name] for name in _TYPES[str]}
+    if meta.get("digest", _digest(contents)) != _digest(contents):
+        raise ValueError(f"load: {file}: its arrays are not those that were saved: the digest is another.")
+    fields: dict[str, Any] = {name: contents.get(name) for name in (*_REQUIRED, "exact", "wall_shifts")}
     return Spectrum(
-        **same,
+        **fields,
+        **{name: meta[name] for name in _TYPES[str]},
         eigenfunctions=functions,
         domain=domain,
         notes=notes,
         history=arrays_under("history/", contents),
         provenance=meta["provenance"],
-        exact=contents.get("exact"),
         potential=potential,
         labels=tuple(map(str, meta["labels"])),
-        wall_shifts=contents.get("wall_shifts"),
     )
 
 
@@ -158,7 +167,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
                 shape, _, dtype = read[major](file)
             total += int(np.prod(shape, dtype=object)) * dtype.itemsize
-            if total > most:
+            if total > most or entry.file_size > most:
                 raise ValueError(
                     f"its arrays would fill more than {most} bytes; at most 4 GB are read, and {_MOST_PACKED} times the bytes "
                     "of the file."
@@ -169,22 +178,41 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return contents
 
 
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Of the names, types, shapes and numbers of all arrays."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(
+            f"{name} {array.dtype.str} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes()
+        )
+    return digest.hexdigest()
+
+
 def _check(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError, by name, for an entry that is missing, of the wrong type, or of the wrong shape."""
+    """Raise ValueError, by name, for an entry that is missing, of the wrong type, of the wrong shape, or of numbers that cannot
+    be."""
     for name, kind in ((name, kind) for kind, names in _TYPES.items() for name in names):
         if not isinstance(meta.get(name), kind):
-            raise ValueError(f"the entry {name!r} of meta must be a {kind.__name__}, got {meta.get(name)!r}.")
+            raise ValueError(
+                f"the entry {name!r} of meta must be a {kind.__name__}, got {shown(meta.get(name))}."
+            )
     total = sum(array.nbytes for array in arrays.values())
     if total > _MOST_BYTES:
         raise ValueError(f"the arrays of the file would fill {total} bytes; at most {_MOST_BYTES} are read.")
     expected = _REQUIRED | {name: entry for name, entry in _OPTIONAL.items() if name in arrays}
     check_shapes(arrays, {name: shape for name, (_, shape) in expected.items()})
     for name, array in arrays.items():
-        kinds, _ = expected.get(name, ("biufc", ""))
+        kinds, _ = expected.get(name, ("f" if name.endswith(("/points", "/weights")) else "biufc", ""))
         if array.dtype.kind not in kinds:
             raise ValueError(f"the entry {name!r} holds {array.dtype}, expected {_KINDS[kinds]}.")
+        if array.size == 0 and name == "energies":
+            raise ValueError("the entry 'energies' is empty.")
         if (name == "energies" or name.startswith("eigenfunctions/")) and np.isnan(array).any():
             raise ValueError(f"the entry {name!r} is not a number in places.")
+        if name in ("energies", "exact") and not np.isfinite(array).all():
+            raise ValueError(f"the entry {name!r} is not finite in places.")
+        if name in ("errors", "residuals") and (array < 0).any():
+            raise ValueError(f"the entry {name!r} is negative in places.")
 
 
 # --- domains
@@ -285,6 +313,10 @@ class PotentialSamples:
         """The inverse of `arrays`. Raises ValueError for entries that are missing or do not fit."""
         axes = [f"axis{i}" for i in range(dim)]
         check_shapes(arrays, {**{name: name for name in axes}, "values": " ".join(axes)})
+        if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("samples of V and their nodes must be finite real numbers.")
+        if any(len(arrays[name]) < 2 or (np.diff(arrays[name]) <= 0).any() for name in axes):
+            raise ValueError("nodes of V must ascend.")
         return cls(tuple(arrays[name] for name in axes), arrays["values"])
 
 
@@ -321,12 +353,13 @@ def _nodes(box: Box, axis: int, x: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Ascending coordinates from wall to wall, as many to each equal part of the density, and some evenly."""
     low, high = box.lower[axis], box.upper[axis]
     places, which = np.unique(x, return_inverse=True)
-    # Of the surroundings of each place.
-    edges = np.concatenate([[low], (places[1:] + places[:-1]) / 2, [high]])
+    edges = np.concatenate(
+        [[low], (places[1:] + places[:-1]) / 2, [high]]
+    )  # of the surroundings of each place
     below = np.concatenate([[0.0], np.cumsum(np.bincount(which, share))])
     cumulated = _EVEN * (edges - low) / (high - low) + (1 - _EVEN) * below / max(below[-1], 1e-300)
     nodes = np.interp(np.linspace(0, 1, _NODES[box.dim]), cumulated, edges)
-    return np.unique(np.concatenate([[low], nodes[1:-1], [high]]))
+    return np.unique([low, *nodes[1:-1], high])
 
 
 # --- writing

@@ -4,32 +4,73 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from qspin.numerics.errors import degenerate_groups, energy_scale
 from qspin.spectrum.comparison import Comparison
+from qspin.spectrum.notes import counted
 from qspin.spectrum.spectrum import Spectrum
 
 __all__ = [
-    "comparison_html",
-    "comparison_text",
+    "Table",
+    "comparison_table",
     "dataframe",
     "dataset",
-    "decimals",
+    "energies_as_text",
     "group_numbers",
     "reasons",
-    "spectrum_html",
-    "spectrum_text",
+    "spectrum_table",
 ]
-
-Columns = Mapping[str, Sequence[str]]
 
 _LARGE = 5e-3  # of the energies' range: an error that explains by itself why a state did not converge
 _LEAST = {"energy": 16, "± error": 9}  # widths of printed columns
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns by name, (n,) texts each: `numbers` flush right, then `words` flush left; rows that are not `good` are bold."""
+
+    title: str
+    numbers: Mapping[str, Sequence[str]]
+    words: Mapping[str, Sequence[str]]
+    foot: str
+    good: Bool[np.ndarray, " n"]
+
+    def lines(self) -> list[str]:
+        """The head and the rows as text, each column as wide as its widest entry."""
+        columns = []
+        for side, group in ((">", self.numbers), ("<", self.words)):
+            for name, entries in group.items():
+                width = max(_LEAST.get(name, 0), *map(len, [name, *entries]))
+                columns.append([f"{entry:{side}{width}}" for entry in [name, *entries]])
+        return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+
+    def html(self) -> str:
+        """The whole table, with its title and what stands below it."""
+        columns = {**self.numbers, **self.words}
+        left = ' style="text-align: left; padding-left: 1em"'
+        sides = [left if name in self.words else "" for name in columns]
+
+        def row(tag: str, entries: Sequence[str], bold: bool = False) -> str:
+            cells = ""
+            for entry, side in zip(map(escape, map(str.strip, entries)), sides, strict=True):
+                shown = f"<strong>{entry}</strong>" if bold and side and entry else entry
+                cells += f"<{tag}{side}>{shown}</{tag}>"
+            return f'<tr style="text-align: right; white-space: nowrap">{cells}</tr>'
+
+        rows = zip(zip(*columns.values(), strict=True), self.good, strict=True)
+        body = "".join(row("td", entries, not fine) for entries, fine in rows)
+        caption = f'<caption style="text-align: left; white-space: nowrap">{escape(self.title)}</caption>'
+        head = f"<thead>{row('th', list(columns))}</thead>"
+        return f"<div><table>{caption}{head}<tbody>{body}</tbody></table><p>{escape(self.foot)}</p></div>"
+
+
+# --- of a spectrum
 
 
 def group_numbers(spectrum: Spectrum) -> list[int]:
@@ -55,12 +96,18 @@ def reasons(spectrum: Spectrum) -> list[str]:
     return said
 
 
-def decimals(error: float) -> int:
-    """Decimals to print, so that the claimed error shows in the last two."""
-    return int(np.clip(1 - np.floor(np.log10(max(abs(error), 1e-12))), 1, 12)) if np.isfinite(error) else 6
-
-
-# --- of a spectrum
+def energies_as_text(energies: Float[np.ndarray, " n"], errors: Float[np.ndarray, " n"]) -> list[str]:
+    """Each energy with digits as far as the first two of its error; with an exponent where all are very small or large."""
+    scale = float(np.abs(energies).max(initial=0.0)) or 1.0
+    texts = []
+    for energy, error in zip(energies, errors, strict=True):
+        known = np.clip(abs(error), 1e-15 * scale, scale) if np.isfinite(error) else 1e-6 * scale
+        decimals = 1 - int(np.floor(np.log10(known)))
+        if 1e-3 <= scale < 1e9:
+            texts.append(f"{energy:.{int(np.clip(decimals, 1, 12))}f}")
+        else:
+            texts.append(f"{energy:.{max(decimals + int(np.floor(np.log10(abs(energy) or scale))), 1)}e}")
+    return texts
 
 
 def _exact(spectrum: Spectrum) -> np.ndarray | None:
@@ -69,53 +116,38 @@ def _exact(spectrum: Spectrum) -> np.ndarray | None:
     return exact[:n] if exact is not None and len(exact) >= n else None
 
 
-def _numbers(spectrum: Spectrum) -> Columns:
-    digits = [decimals(float(error)) for error in spectrum.errors]
-    return {
+def spectrum_table(spectrum: Spectrum, with_exact: bool = False) -> Table:
+    """A row a state; `with_exact`: also the closed form's energies, where they are known."""
+    numbers = {
         "level": [str(k) for k in range(spectrum.n_states)],
-        "energy": [f"{e:.{d}f}" for e, d in zip(spectrum.energies, digits, strict=True)],
+        "energy": energies_as_text(spectrum.energies, spectrum.errors),
         "± error": [f"{e:.1e}" for e in spectrum.errors],
         "residual": [f"{r:.1e}" for r in spectrum.residuals],
         "group": [str(g) for g in group_numbers(spectrum)],
     }
-
-
-def _words(spectrum: Spectrum) -> Columns:
-    words = {"converged": ["yes" if c else "NO" for c in spectrum.converged]}
-    words |= {"quanta": list(spectrum.labels)} if any(spectrum.labels) else {}
-    why = reasons(spectrum)
-    return words | ({"why not": why} if any(why) else {})
-
-
-def _title(spectrum: Spectrum) -> str:
-    units = f" [{spectrum.units}]" if spectrum.units else ""
-    return f"{spectrum.name}: {spectrum.n_states} states by {spectrum.method}{units}"
-
-
-def spectrum_text(spectrum: Spectrum) -> str:
-    """What `print(spectrum)` prints."""
-    return "\n".join([_title(spectrum), *_aligned(_numbers(spectrum), _words(spectrum)), spectrum.status])
-
-
-def spectrum_html(spectrum: Spectrum) -> str:
-    """The table of `print`, as HTML, with the closed form's energies where they are known."""
-    numbers, exact = dict(_numbers(spectrum)), _exact(spectrum)
-    if exact is not None:
+    exact, why = _exact(spectrum), reasons(spectrum)
+    if with_exact and exact is not None:
         numbers["exact"] = [f"{e:.10g}" for e in exact]
         numbers["off by"] = [f"{d:+.1e}" for d in spectrum.energies - exact]
-    return _html(_title(spectrum), numbers, _words(spectrum), spectrum.status, spectrum.converged)
+    words = {"converged": ["yes" if c else "NO" for c in spectrum.converged]}
+    words |= {"quanta": list(spectrum.labels)} if any(spectrum.labels) else {}
+    words |= {"why not": why} if any(why) else {}
+    units = f" [{spectrum.units}]" if spectrum.units else ""
+    title = f"{spectrum.name}: {counted(spectrum.n_states, 'state')} by {spectrum.method}{units}"
+    return Table(title, numbers, words, spectrum.status, spectrum.converged)
 
 
 # --- of a comparison
 
 
-def _comparison_numbers(comparison: Comparison) -> Columns:
+def comparison_table(comparison: Comparison) -> Table:
+    """A row a level, with the verdict on it."""
     own, ref = comparison.labels
     ref = f"other {ref}" if own == ref else ref
     group_of = {level: g for g, group in enumerate(comparison.groups) for level in group}
     levels = range(len(comparison.energies))
     angles = [comparison.angles[group_of[k]] for k in levels]
-    columns = {
+    numbers = {
         "level": [str(k) for k in levels],
         f"{own} energy": [f"{e:.8g}" for e in comparison.energies],
         "± error": [f"{e:.1e}" for e in comparison.own_errors],
@@ -124,57 +156,13 @@ def _comparison_numbers(comparison: Comparison) -> Columns:
         "difference": [f"{d:+.1e}" for d in comparison.differences],
     }
     if comparison.exact is not None and comparison.exact_differences is not None:
-        columns["exact"] = [f"{e:.8g}" for e in comparison.exact]
-        columns[f"{own} off by"] = [f"{d:+.1e}" for d in comparison.exact_differences]
-    columns["group"] = [str(group_of[k]) for k in levels]
-    columns["angle"] = ["-" if np.isnan(a) else f"{a:.1e}" for a in angles]
-    return columns
-
-
-def comparison_text(comparison: Comparison) -> str:
-    """What `print(comparison)` prints."""
-    lines = _aligned(_comparison_numbers(comparison), {"verdict": comparison.verdicts})
-    return "\n".join([*lines, comparison.summary])
-
-
-def comparison_html(comparison: Comparison) -> str:
-    """The table of `print`, as HTML."""
+        numbers["exact"] = [f"{e:.8g}" for e in comparison.exact]
+        numbers[f"{own} off by"] = [f"{d:+.1e}" for d in comparison.exact_differences]
+    numbers["group"] = [str(group_of[k]) for k in levels]
+    numbers["angle"] = ["-" if np.isnan(a) else f"{a:.1e}" for a in angles]
     units = f" [{comparison.units}]" if comparison.units else ""
     title, words = f"{' and '.join(comparison.labels)}{units}", {"verdict": comparison.verdicts}
-    return _html(title, _comparison_numbers(comparison), words, comparison.summary, comparison.agrees)
-
-
-# --- as text and as HTML
-
-
-def _aligned(numbers: Columns, words: Columns) -> list[str]:
-    """Lines of a table: numbers flush right, then words flush left, each column as wide as its widest entry."""
-    columns = []
-    for side, group in ((">", numbers), ("<", words)):
-        for name, entries in group.items():
-            width = max(_LEAST.get(name, 0), *map(len, [name, *entries]))
-            columns.append([f"{entry:{side}{width}}" for entry in [name, *entries]])
-    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
-
-
-def _html(title: str, numbers: Columns, words: Columns, foot: str, good: Bool[np.ndarray, " n"]) -> str:
-    """A table of escaped strings; words of rows that are not good are bold."""
-    left = ' style="text-align: left; padding-left: 1em"'
-    sides = [""] * len(numbers) + [left] * len(words)
-
-    def cells(tag: str, entries: Sequence[str], bold: bool = False) -> str:
-        row = '<tr style="text-align: right; white-space: nowrap">'
-        for entry, side in zip(map(escape, map(str.strip, entries)), sides, strict=True):
-            shown = f"<strong>{entry}</strong>" if bold and side and entry else entry
-            row += f"<{tag}{side}>{shown}</{tag}>"
-        return f"{row}</tr>"
-
-    columns = {**numbers, **words}
-    rows = zip(*columns.values(), strict=True)
-    body = "".join(cells("td", entries, not fine) for entries, fine in zip(rows, good, strict=True))
-    caption = f'<caption style="text-align: left; white-space: nowrap">{escape(title)}</caption>'
-    head = f"<thead>{cells('th', list(columns))}</thead>"
-    return f"<div><table>{caption}{head}<tbody>{body}</tbody></table><p>{escape(foot)}</p></div>"
+    return Table(title, numbers, words, comparison.summary, comparison.agrees)
 
 
 # --- for other libraries
