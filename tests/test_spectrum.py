@@ -348,7 +348,7 @@ def test_an_error_that_is_large_beside_the_energy_itself(line):
 
 def test_what_two_spectra_share_is_said(line):
     assert "Both are by closed: what it misses, both miss." in str(line.compare(line))
-    probes = {"probes": "the same values of V"}
+    probes = {"probes": ["the same values of V"]}
     one, two = (replace(line, method=m, provenance=probes) for m in ("ritz", "grid"))
     assert "They are not independent: both take the same values of V" in one.compare(two).summary
     assert one.compare(replace(two, provenance={})).shared == ""

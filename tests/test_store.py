@@ -293,7 +293,7 @@ def test_networks_that_could_not_be_read_back_are_refused(tmp_path, spin):
 
 
 def test_an_edited_archive_is_refused_or_a_spectrum(tmp_path, solved):
-    """Bytes flipped, entries renamed, resized, retyped, retuned, settings changed: a ValueError, or states that can be shown."""
+    """Bytes flipped, entries renamed, resized, retyped, retuned, settings changed: a ValueError, or a spectrum."""
     rng, refused = np.random.default_rng(0), 0
     sources = [solved[name].save(tmp_path / f"{i}.npz") for i, name in enumerate(solved)]
     path = tmp_path / "edited.npz"

@@ -51,9 +51,12 @@ class Method(ABC):
 
     `METHODS.register("lanczos", MyMethod)` lets the command and settings files find it by that name; without one they take
     "module:MyMethod".
+
+    `probes`: what the method takes from elsewhere in qspin, so that another one which takes it too is not independent of it.
     """
 
     name: str
+    probes: tuple[str, ...] = ()
 
     def check(self, problem: Problem, n_states: int) -> None:
         """Raise ValueError at once where this method cannot do this problem."""

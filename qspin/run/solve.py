@@ -87,7 +87,7 @@ def solve(
     """
     _check_arguments(problem, n_states, method, seed, checkpoint_every)
     n_states, seed, callbacks = int(n_states), int(seed), Callbacks(callback)
-    problem = boxed(problem, n_states)
+    in_space, problem = isinstance(problem.domain, Space), boxed(problem, n_states)
     method = default_method(problem, n_states) if method is None else method
     method = method.for_problem(problem)
     method.check(problem, n_states)
@@ -114,7 +114,9 @@ def solve(
         spectrum = noting_walls(problem, survey(problem).noting_missed_wells(spectrum))
         spectrum = _noting_single_precision(problem, spectrum)
     seconds = round(time.perf_counter() - started, 3)
-    provenance = {**spectrum.provenance, "seed": seed, "seconds": seconds, **precision.describe()}
+    probes = [*method.probes, *(["the box that Space chose by V"] if in_space else [])]
+    ours = {"seed": seed, "seconds": seconds, "probes": probes}
+    provenance = {**spectrum.provenance, **ours, **precision.describe()}
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
 
 

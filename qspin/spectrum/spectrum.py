@@ -377,10 +377,10 @@ def _shared(spectrum: Spectrum, reference: Spectrum) -> str:
     """A sentence on what two spectra have in common, that both may be wrong by; empty where nothing is known."""
     if spectrum.method == reference.method:
         return f"Both are by {spectrum.method or 'one method'}: what it misses, both miss."
-    probes = [s.provenance.get("probes") for s in (spectrum, reference)]
-    if probes[0] is None or probes[0] != probes[1]:
-        return ""
-    return f"They are not independent: both take {probes[0]}, and what that misses, both miss."
+    own, others = (s.provenance.get("probes", []) for s in (spectrum, reference))
+    common = [probe for probe in own if probe in others]
+    named = " and ".join(common)
+    return f"They are not independent: both take {named}, and what that misses, both miss." if common else ""
 
 
 def shared_groups(spectrum: Spectrum, reference: Spectrum) -> tuple[list[list[int]], bool]:

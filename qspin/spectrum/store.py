@@ -85,7 +85,7 @@ def save(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:
     return write_npz(path, {"meta": np.array(json.dumps(meta, default=str)), **contents})
 
 
-def load(path: str | os.PathLike[str]) -> Spectrum:
+def load(path: Any) -> Spectrum:
     """The spectrum that `Spectrum.save` wrote; of a run folder, its spectrum.npz.
 
     Reads numbers and JSON only; no code in a file is ever run. Raises FileNotFoundError; ValueError, with the file and the
@@ -202,7 +202,9 @@ def _check(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     expected = _REQUIRED | {name: entry for name, entry in _OPTIONAL.items() if name in arrays}
     check_shapes(arrays, {name: shape for name, (_, shape) in expected.items()})
     for name, array in arrays.items():
-        kinds, _ = expected.get(name, ("f" if name.endswith(("/points", "/weights")) else "biufc", ""))
+        kinds, _ = expected.get(
+            name, ("f" if name in ("eigenfunctions/points", "eigenfunctions/weights") else "biufc", "")
+        )
         if array.dtype.kind not in kinds:
             raise ValueError(f"the entry {name!r} holds {array.dtype}, expected {_KINDS[kinds]}.")
         if array.size == 0 and name == "energies":

@@ -69,6 +69,7 @@ class Ritz(DirectMethod):
     max_points: int | None = None
     train: bool = True
     name = "ritz"
+    probes = ("where the states live from one survey of V",)
 
     def __post_init__(self) -> None:
         if not 1e-13 <= self.tolerance < 1:

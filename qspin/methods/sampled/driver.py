@@ -72,6 +72,7 @@ class SampledRitz(IterativeMethod):
     normal_coordinates: bool = True
     evaluation_points: int = 1_000_000
     name = "sampled-ritz"
+    probes = ("where the states live from one survey of V",)
 
     def __post_init__(self) -> None:
         if not 1e-10 <= self.tolerance < 1:

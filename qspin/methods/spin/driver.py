@@ -86,6 +86,7 @@ class SpIN(IterativeMethod):
     evaluation_points: Any = 131_072
     tolerance: float = 0.01
     name = "spin"
+    probes = ("where the states live from one survey of V",)
 
     def __post_init__(self) -> None:
         for setting, least in (("steps", 0), ("batch_size", 1), ("evaluation_points", 1)):
