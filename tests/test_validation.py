@@ -20,16 +20,23 @@ def oscillator(half_width: float, closed_form: float = 1.0) -> qspin.Problem:
 
 
 def test_a_sound_problem_agrees_in_all_columns() -> None:
-    judged = qspin.validate(oscillator(9.0), 3, qspin.SpIN(steps=2000), progress=False)
-    assert judged.ok
-    assert [s.method for s in judged.spectra] == ["spin", "grid"]
+    judged = qspin.validate(oscillator(9.0), 3, qspin.ProductBasis(max_functions=40), progress=False)
+    assert judged.ok and judged.outcomes == ["agrees"] * 3
+    assert [s.method for s in judged.spectra] == ["product-basis", "grid"]
     assert all(verdict.startswith("agrees") for verdict in judged.verdicts)
     record = json.loads(json.dumps(judged.to_dict()))
     assert record["all_agree"] is True
-    assert len(record["grid"]["energies"]) == len(record["spin"]["errors"]) == 3
+    assert len(record["grid"]["energies"]) == len(record["product-basis"]["errors"]) == 3
     table = str(judged)
-    assert "spin energy" in table and "grid energy" in table and "exact" in table
+    assert "product-basis energy" in table and "grid energy" in table and "exact" in table
     assert "3 of 3 levels agree" in table
+
+
+def test_bars_that_are_too_wide_to_tell_are_no_agreement() -> None:
+    judged = qspin.validate(oscillator(9.0), 2, qspin.Grid(points=16, scheme=qspin.differences(2)))
+    assert not judged.ok and judged.outcomes == ["cannot tell"] * 2
+    assert all("grid - exact CANNOT TELL: the error is" in verdict for verdict in judged.verdicts)
+    assert "0 of 2 levels agree within three combined errors, of 2 nothing can be told." in str(judged)
 
 
 def test_walls_are_told_from_the_solvers_error() -> None:

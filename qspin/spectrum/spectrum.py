@@ -41,7 +41,7 @@ class View:
         self.name = name
 
     def __get__(self, spectrum: Any, owner: type) -> Any:
-        return self if spectrum is None else MethodType(VIEWS[self.name], spectrum)
+        return VIEWS[self.name] if spectrum is None else MethodType(VIEWS[self.name], spectrum)
 
 
 @dataclass(frozen=True)
