@@ -93,7 +93,7 @@ def _read(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
         raise FileNotFoundError(f"tabulated: expected a text file at {path}, found none.")
     try:
         lines = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
-        rows = np.loadtxt(lines, ndmin=2)
+        rows = np.loadtxt([line for line in lines if line.split("#")[0].strip()] or ["no numbers"], ndmin=2)
     except ValueError as error:
         raise ValueError(f"tabulated: {path} is no table of numbers: {error}") from error
     if not 2 <= rows.shape[1] <= 4 or len(rows) < 2:
