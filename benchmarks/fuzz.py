@@ -371,6 +371,7 @@ KINDS: dict[str, Kind] = {
     "Problem.exact": Kind(
         lambda form, n: qspin.Problem(qspin.Kinetic(), qspin.Box(-4.0, 4.0), exact=form).exact_energies(n),
         {"form": closed_forms, "n": st.integers(1, 5)},
+        kept=("n",),
     ),
     "solve": Kind(
         refused,

@@ -127,8 +127,8 @@ def test_an_undeclared_centre_is_noticed() -> None:
     ("make", "said"),
     [
         (lambda: qspin.Ritz(tolerance=1e-15), "tolerance must be from 1e-13"),
-        (lambda: qspin.Ritz(max_features=4), "max_features must be at least 16"),
-        (lambda: qspin.Ritz(max_points=10), "max_points must be at least 100"),
+        (lambda: qspin.Ritz(max_features=4), "max_features must be an integer from 16"),
+        (lambda: qspin.Ritz(max_points=10), "max_points must be an integer from 100"),
         (lambda: qspin.solve(oscillator(1), 40, qspin.Ritz(max_features=50)), "needs at least 80 features"),
         (lambda: qspin.solve(oscillator(2), 2, qspin.Ritz(max_features=15_000)), r"need about 15\.\d GB"),
         (

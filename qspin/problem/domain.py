@@ -162,7 +162,7 @@ class Box(Domain):
         k = vector("Box: wave_vector", wave_vector, dim)
         if any(component and not flag for component, flag in zip(k, flags, strict=True)):
             raise ValueError(
-                f"Box: wave_vector must be 0 on axes that are not periodic, got {wave_vector!r}."
+                f"Box: wave_vector must be 0 on axes that are not periodic, got {shown(wave_vector)}."
             )
         mask = SquareRootMask() if mask is None else mask
         if not isinstance(mask, Mask) or isinstance(mask, type):

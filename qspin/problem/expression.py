@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qspin.numerics.checks import shown
+
 __all__ = ["Expression", "ExpressionError", "expression"]
 
 _MOST_CHARACTERS, _MOST_COORDINATES, _MOST_POWER = 10_000, 1000, 64
@@ -65,7 +67,7 @@ def expression(text: Any, dim: Any = None) -> "Expression":
     3.0
     """
     if not isinstance(text, str):
-        raise TypeError(f"expression: expected a text such as '0.5*x**2', got {text!r}.")
+        raise TypeError(f"expression: expected a text such as '0.5*x**2', got {shown(text)}.")
     text = " ".join(text.split())
     if dim is None and (dim := _read(text).n_named) == 0:
         why = "names no coordinate, which leaves the number of dimensions open: give dim"
@@ -83,7 +85,7 @@ class Expression:
     def __post_init__(self) -> None:
         if type(self.dim) is not int or not 1 <= self.dim <= _MOST_COORDINATES:
             most = _MOST_COORDINATES
-            raise ValueError(f"expression: dim must be an integer from 1 to {most}, got {self.dim!r}.")
+            raise ValueError(f"expression: dim must be an integer from 1 to {most}, got {shown(self.dim)}.")
         reader = _read(self.text)
         if reader.n_named > self.dim:
             why = f"coordinate number {reader.n_named} in {self.dim} dimension{'s' * (self.dim > 1)}"

@@ -182,13 +182,13 @@ class Operator(ABC):
     __array_ufunc__ = None  # NumPy's numbers and arrays leave products with operators to the methods below
 
     def __add__(self, other: Any) -> Operator:
-        return Combination((*_parts(self), *_parts(_as_operator(self, "+", other))))
+        return Combination((*_parts(self), *_parts(_as_operator("+", other))))
 
     def __radd__(self, other: Any) -> Operator:
-        return Combination((*_parts(_as_operator(self, "+", other)), *_parts(self)))
+        return Combination((*_parts(_as_operator("+", other)), *_parts(self)))
 
     def __mul__(self, factor: Any) -> Operator:
-        number = real_number(f"{type(self).__name__}: the factor of an operator", factor)
+        number = real_number("Operator: the factor", factor)
         return Combination(tuple((number * own, operator) for own, operator in _parts(self)))
 
     __rmul__ = __mul__
@@ -197,15 +197,15 @@ class Operator(ABC):
         return -1.0 * self
 
     def __sub__(self, other: Any) -> Operator:
-        return self + (-_as_operator(self, "-", other))
+        return self + (-_as_operator("-", other))
 
 
-def _as_operator(operator: Operator, sign: str, other: Any) -> Operator:
+def _as_operator(sign: str, other: Any) -> Operator:
     """The other part of a sum; TypeError where it is no operator, with how to make one of it."""
     if not isinstance(other, Operator):
         advice = "write Potential(V) for a function V(x) of a point, Potential(lambda x: c) for a number c"
         raise TypeError(
-            f"{type(operator).__name__}: an operator was expected on the other side of {sign}, got {shown(other)}; {advice}."
+            f"Operator: an operator was expected on the other side of {sign}, got {shown(other)}; {advice}."
         )
     return other
 

@@ -31,6 +31,7 @@ from qspin.numerics.checks import (
     positive,
     real_number,
     real_numbers,
+    shown,
     vector,
     whole,
 )
@@ -347,7 +348,7 @@ def _force_field(content: dict[str, Any]) -> ForceField:
     check_kind("units", units, str, "a string")
     modes = content.get("modes", [f"q_{i}" for i in range(1, dim + 1)])
     if not isinstance(modes, list) or len(modes) != dim or not all(isinstance(mode, str) for mode in modes):
-        raise ValueError(f"modes must be {dim} names, one per frequency, got {modes!r}.")
+        raise ValueError(f"modes must be {dim} names, one per frequency, got {shown(modes)}.")
     terms = tuple(_term(f"term {i}", term, dim) for i, term in enumerate(content["terms"], start=1))
     powers, times = Counter(powers for powers, _ in terms).most_common(1)[0] if terms else ((), 0)
     if times > 1:
@@ -358,6 +359,6 @@ def _force_field(content: dict[str, Any]) -> ForceField:
 def _term(what: str, given: Any, dim: int) -> tuple[tuple[int, ...], float]:
     paired = isinstance(given, list) and len(given) == 2 and isinstance(given[0], list)
     if not paired or len(given[0]) != dim:
-        raise ValueError(f"{what} must be [{dim} powers, force constant], got {given!r}.")
+        raise ValueError(f"{what} must be [{dim} powers, force constant], got {shown(given)}.")
     powers = tuple(whole(f"{what}: each power", power, least=0, most=_MOST_POWER) for power in given[0])
     return powers, real_number(f"{what}: force constant", given[1])

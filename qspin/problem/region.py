@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qspin.numerics.checks import check_function, points_of, real_number, set_fields, traced, vector
+from qspin.numerics.checks import check_function, points_of, real_number, set_fields, shown, traced, vector
 from qspin.numerics.precision import evaluated
 from qspin.problem.domain import Box
 
@@ -46,7 +46,7 @@ class Region(Box):
     def __init__(self, inside: Any, box: Any, corners: Any = ()) -> None:
         check_function("Region: inside", inside, "of a point x (dim,) -> scalar")
         if not isinstance(box, Box) or isinstance(box, Region):
-            raise TypeError(f"Region: box must be a Box around the region, got {box!r}.")
+            raise TypeError(f"Region: box must be a Box around the region, got {shown(box)}.")
         super().__init__(box.lower, box.upper, box.periodic, box.mask, box.wave_vector)
         set_fields(self, inside=inside, corners=points_of("Region: corners", corners, box.dim))
         answer = traced("Region: inside(x)", inside, self.dim)
@@ -184,7 +184,7 @@ def polygon(vertices: Any) -> Region:
     before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
     area = 0.5 * np.sum(points[:, 0] * after[:, 1] - after[:, 0] * points[:, 1])
     if abs(area) < 1e-12 * np.ptp(points, axis=0).prod():
-        raise ValueError(f"polygon: the vertices enclose no area, got {vertices!r}.")
+        raise ValueError(f"polygon: the vertices enclose no area, got {shown(vertices)}.")
     back, on = points - before, after - points
     turn = np.sign(area) * (back[:, 0] * on[:, 1] - back[:, 1] * on[:, 0])
     ordered = points if area > 0 else points[::-1]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qspin.numerics.checks import real_number
+from qspin.numerics.checks import check_kind, real_number
 from qspin.numerics.points import Points, golden_lattice, normal_deviates
 from qspin.problem.domain import Box, Centre, Cloud, Domain
 
@@ -91,6 +91,7 @@ class Clustered(Sampler):
     fill: float = 0.3
 
     def __post_init__(self) -> None:
+        check_kind("Clustered: base", self.base, Sampler, "a sampler such as QuasiRandom()")
         real_number("Clustered: fill", self.fill, above=0, most=1)
 
     def unit(self, key: PRNGKeyArray, n_points: int, dim: int) -> Float[Array, "batch dim"]:

@@ -83,7 +83,7 @@ def _about(centre: Any, matrix: Callable[[int], np.ndarray]) -> Callable[..., An
 
 
 def _indices(what: str, axes: Any) -> list[int]:
-    chosen = list(axes) if isinstance(axes, Sequence | np.ndarray) else [axes]
+    chosen = list(axes) if isinstance(axes, Sequence) or np.ndim(axes) == 1 else [axes]
     if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) and a >= 0 for a in chosen):
         raise ValueError(f"{what} must be the number of a coordinate, or several, got {shown(axes)}.")
     if not chosen or len(set(chosen)) != len(chosen):
@@ -122,7 +122,7 @@ def reflection(normal: Any, centre: Any = None) -> PointMap:
     """
     given = np.array(vector("reflection: normal", normal))
     if not given.any():
-        raise ValueError(f"reflection: normal must be a vector of positive length, got {normal!r}.")
+        raise ValueError(f"reflection: normal must be a vector of positive length, got {shown(normal)}.")
     unit = given / np.linalg.norm(given)
 
     def matrix(dim: int) -> np.ndarray:
@@ -146,7 +146,7 @@ def exchange(i: Any, j: Any) -> PointMap:
     first, second = _indices("exchange: i", i), _indices("exchange: j", j)
     if len(first) != len(second) or set(first) & set(second):
         raise ValueError(
-            f"exchange: i and j must be as many coordinates each, none in both, got {i!r} and {j!r}."
+            f"exchange: i and j must be as many coordinates each, none in both, got {shown(i)} and {shown(j)}."
         )
 
     def swapped(x: Any) -> Any:
@@ -186,7 +186,7 @@ def angular_momentum(plane: Any = (0, 1), centre: Any = None) -> PointMap:
 def _turned(owner: str, angle: float, plane: Any, centre: Any) -> PointMap:
     chosen = _indices(f"{owner}: plane", plane)
     if len(chosen) != 2:
-        raise ValueError(f"{owner}: plane must be two coordinates, got {plane!r}.")
+        raise ValueError(f"{owner}: plane must be two coordinates, got {shown(plane)}.")
     c, s = np.cos(angle), np.sin(angle)
 
     def matrix(dim: int) -> np.ndarray:

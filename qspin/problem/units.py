@@ -4,7 +4,7 @@ from typing import Any
 
 import scipy.constants as constants
 
-from qspin.numerics.checks import check_kind
+from qspin.numerics.checks import check_kind, shown
 
 __all__ = ["factor", "known_units"]
 
@@ -78,6 +78,6 @@ def _joules(unit: Any) -> float:
     found = {joules for name, joules in _EXACTLY.items() if name.casefold() == spelled.casefold()}
     if len(found) != 1:
         raise ValueError(
-            f"units: {unit!r} is no unit of energy that is known; known are {', '.join(known_units())}."
+            f"units: {shown(unit)} is no unit of energy that is known; known are {', '.join(known_units())}."
         )
     return found.pop()

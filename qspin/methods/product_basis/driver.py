@@ -22,7 +22,7 @@ from qspin.methods.locate.walls import wall_shifts
 from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.product_basis.matrices import check_bounded, fit_polynomial
 from qspin.methods.product_basis.selection import DOUBT, SelectedStates, select_states
-from qspin.numerics.checks import whole
+from qspin.numerics.checks import real_number, whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.laplacian import Function
 from qspin.numerics.points import golden_lattice
@@ -84,8 +84,7 @@ class ProductBasis(DirectMethod):
     def __post_init__(self) -> None:
         for setting, least in (("max_functions", 20), ("degree", 2)):
             whole(f"ProductBasis: {setting}", getattr(self, setting), least)
-        if not 1e-14 <= self.tolerance < 1:
-            raise ValueError(f"ProductBasis: tolerance must be from 1e-14 to 1, got {self.tolerance!r}.")
+        real_number("ProductBasis: tolerance", self.tolerance, least=1e-14, most=1)
 
     def check(self, problem: Problem, n_states: int) -> None:
         check_plain_hamiltonian("ProductBasis", problem, Box, Space)

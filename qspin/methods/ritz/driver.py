@@ -19,6 +19,7 @@ from qspin.methods.ritz.features import BLOCK, Neurons, RitzFunctions, Trial
 from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution
 from qspin.methods.ritz.scales import PLANS, Scales, Task, coarse, draw, project, random_numbers, rule, tune
 from qspin.methods.ritz.training import train
+from qspin.numerics.checks import check_kind, real_number, whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.precision import double_precision
 from qspin.problem.problem import Problem
@@ -72,13 +73,11 @@ class Ritz(DirectMethod):
     probes = ("where the states live from one survey of V",)
 
     def __post_init__(self) -> None:
-        if not 1e-13 <= self.tolerance < 1:
-            raise ValueError(
-                f"Ritz: tolerance must be from 1e-13, what double precision holds, to 1, got {self.tolerance!r}."
-            )
+        real_number("Ritz: tolerance", self.tolerance, least=1e-13, most=1)
         for name, least, most in (("max_features", 16, 20_000), ("max_points", 100, 10_000_000)):
-            if (value := getattr(self, name)) is not None and not least <= value <= most:
-                raise ValueError(f"Ritz: {name} must be at least {least} and at most {most}, got {value!r}.")
+            if (value := getattr(self, name)) is not None:
+                whole(f"Ritz: {name}", value, least, most)
+        check_kind("Ritz: train", self.train, bool, "True or False")
 
     def for_problem(self, problem: Problem) -> Method:
         """This method in up to three dimensions; past them the one that is registered as "sampled-ritz"."""

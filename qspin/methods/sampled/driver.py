@@ -22,7 +22,7 @@ from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.sampled.ansatz import ProductAnsatz, TrialSpace, product_reference
 from qspin.methods.sampled.evaluation import SampledEnergies, evaluate
 from qspin.methods.sampled.training import State, Training, reference_residuals
-from qspin.numerics.checks import whole
+from qspin.numerics.checks import check_kind, real_number, whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
@@ -75,10 +75,8 @@ class SampledRitz(IterativeMethod):
     probes = ("where the states live from one survey of V",)
 
     def __post_init__(self) -> None:
-        if not 1e-10 <= self.tolerance < 1:
-            raise ValueError(f"SampledRitz: tolerance must be from 1e-10 to 1, got {self.tolerance!r}.")
-        if not 0 < self.averaging <= 1:
-            raise ValueError(f"SampledRitz: averaging must be in (0, 1], got {self.averaging!r}.")
+        real_number("SampledRitz: tolerance", self.tolerance, least=1e-10, most=1)
+        real_number("SampledRitz: averaging", self.averaging, above=0, most=1)
         for setting, least in (
             ("steps", 0),
             ("batch_size", 64),
@@ -87,8 +85,11 @@ class SampledRitz(IterativeMethod):
         ):
             if (value := getattr(self, setting)) is not None:
                 whole(f"SampledRitz: {setting}", value, least)
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError(f"SampledRitz: widths must be positive, got {self.widths!r}.")
+        check_kind("SampledRitz: widths", self.widths, tuple | list, "a tuple of numbers, such as (64, 64)")
+        if not self.widths:
+            raise ValueError("SampledRitz: widths must not be empty.")
+        for width in self.widths:
+            whole("SampledRitz: each of widths", width)
 
     def check(self, problem: Problem, n_states: int) -> None:
         self.check_boxed(problem)
