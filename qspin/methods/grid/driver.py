@@ -74,7 +74,7 @@ class Grid(DirectMethod):
             object.__setattr__(self, "points", tuple(self.points))
         for count in self.points if isinstance(self.points, tuple) else (self.points,):
             if count is not None:
-                whole("Grid: points", count, least=2 * FEWEST)
+                whole("Grid: points", count, least=2 * FEWEST, most=1_000_000)
         expected = "qspin.differences(order), qspin.elements(degree) or qspin.dvr()"
         check_kind("Grid: scheme", self.scheme, Scheme | None, expected)
 
