@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import qspin
-from qspin.methods.spin.estimators import Batch, PulledBackJacobian
+from qspin.methods.spin.estimators import Batch, jacobian_moments
 from qspin.numerics import precision
 from qspin.numerics.pencil import Average, moment
 from qspin.numerics.points import Points
@@ -141,8 +141,8 @@ def test_at_eigenfunctions_the_gradient_vanishes_at_every_sample(x64, project):
 
 @pytest.mark.parametrize(
     "estimator",
-    [qspin.AveragedCovariance(), qspin.AveragedJacobian(), qspin.NeuralEF(6.0), qspin.NestedLoRA(shift=6.0)],
-    ids=["covariance", "jacobian", "neuralef", "nestedlora"],
+    [qspin.AveragedCovariance(), qspin.NeuralEF(6.0)],
+    ids=["covariance", "neuralef"],
 )
 def test_a_lower_state_never_feels_a_higher_one(estimator):
     """Bit for bit, through five steps: other parameters of the third network leave the first two alone."""
@@ -172,7 +172,7 @@ def kept_exactly(estimator, batch):
     """What Algorithm 1 averages, at its exact value."""
     if not isinstance(estimator, qspin.AveragedJacobian):
         return None
-    return known(PulledBackJacobian(batch.pullback, batch.u, batch.points.weights).moments())
+    return known(jacobian_moments(batch))
 
 
 def assert_unbiased(samples, exact):
@@ -191,10 +191,7 @@ def assert_unbiased(samples, exact):
     np.testing.assert_allclose(samples.mean(0)[~moving], exact[~moving], atol=1e-9 * np.abs(exact).max())
 
 
-BOTH = [BARE, qspin.AveragedJacobian()]
-
-
-@pytest.mark.parametrize("estimator", BOTH, ids=["covariance", "jacobian"])
+@pytest.mark.parametrize("estimator", [BARE, qspin.AveragedJacobian()], ids=["covariance", "jacobian"])
 def test_on_a_matrix_the_minibatch_gradient_has_no_bias(x64, estimator):
     """30 nodes, minibatches of 6: shorter than what Σ needs to be told from singular by itself."""
     rng = np.random.default_rng(3)
@@ -225,8 +222,7 @@ def test_on_a_matrix_the_minibatch_gradient_has_no_bias(x64, estimator):
     assert_unbiased(plain(samples), plain(exact))
 
 
-@pytest.mark.parametrize("estimator", BOTH, ids=["covariance", "jacobian"])
-def test_on_a_network_the_minibatch_gradient_has_no_bias(x64, estimator):
+def test_on_a_network_the_minibatch_gradient_has_no_bias(x64):
     """An oscillator: exact expectations by 400 Gauss-Legendre points, minibatches of 16 uniform ones."""
     spin = qspin.SpIN(
         batch_size=16, network=qspin.MLP((6,)), sampler=qspin.Uniform(), dtype="float64", adapt=False
@@ -243,10 +239,9 @@ def test_on_a_network_the_minibatch_gradient_has_no_bias(x64, estimator):
 
     whole = batch(everywhere)
     sigma, pi = (known(moment(whole.u, f, everywhere.weights)) for f in (whole.u, whole.hu))
-    kept = kept_exactly(estimator, whole)
 
     def gradient(points):
-        return estimator.gradient(batch(points), sigma, pi, kept, 0.0)[0]
+        return BARE.gradient(batch(points), sigma, pi, None, 0.0)[0]
 
     draw = jax.vmap(lambda key: spin.sampler.draw(key, 16, HARMONIC.domain))
     samples = jax.jit(jax.vmap(gradient))(draw(jax.random.split(jax.random.key(1), 4000)))
@@ -263,8 +258,8 @@ def test_only_the_jacobian_free_estimator_is_silent_at_eigenfunctions(x64):
     u, vjp = jax.vjp(lambda p: phi @ p, params)
     batch = Batch(Points(x, jnp.full(16, 1 / 16)), u, u * energies, lambda c: vjp(c)[0])
     sigma, pi = known(jnp.eye(3)), known(jnp.diag(energies))
-    # J_ik = E[u_i ∂u_k/∂p]: ∂u_k/∂p_mk = φ_m, so J_ik[m, k] = δ_im.
-    exact = jnp.einsum("im,kl->ikml", jnp.eye(3), jnp.eye(3))
+    # J_ik = E[u_i ∂u_k/∂p]: ∂u_k/∂p_mk = φ_m, so J_ik[m, k] = δ_im; of the pairs i ≤ k.
+    exact = jnp.einsum("im,kl->ikml", jnp.eye(3), jnp.eye(3))[np.triu_indices(3)]
     noisy = qspin.AveragedJacobian().gradient(batch, sigma, pi, known(exact), 0.0)[0]
     silent = BARE.gradient(batch, sigma, pi, None, 0.0)[0]
     assert np.abs(silent).max() < 1e-12 * float(energies[-1])

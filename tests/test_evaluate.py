@@ -115,15 +115,15 @@ def test_the_variational_error_is_the_fall_in_a_larger_space():
 
 
 def test_the_statistical_error_is_the_scatter_of_energies():
-    """Eight energies by independent points: mean square of deviation/claim within a factor 4 of one."""
+    """Four energies by independent points: mean square of deviation/claim near one."""
     a = 0.5
     energy = (LEVELS[1] + a**2 * LEVELS[3]) / (1 + a**2)
     mixing = [[0, 1, 0, a, 0], [0, 0, 1, 0, a]]
     z = []
-    for seed in range(4):
+    for seed in range(2):
         found = evaluated(mixing, sampler=Uniform(), seed=seed)
         z += list((found.energies - energy) / found.statistical)
-    assert 1 / 4 < np.mean(np.square(z)) < 4  # χ² of 8 is outside with a probability of 1 %
+    assert 1 / 10 < np.mean(np.square(z)) < 4  # χ² of 4 is outside with a probability of 1 %
     assert np.abs(z).max() < 5
 
 
@@ -136,17 +136,15 @@ def short_trainings():
         exact=qspin.exact.harmonic(1.0, dim=1),
     )
     runs = []
-    for steps, seeds in ((200, [0]), (800, [0, 1])):
-        method = qspin.SpIN(
-            steps=steps, batch_size=64, network=qspin.SeparateMLPs((12, 12)), evaluation_points=16_384
-        )
-        run = method.bind(problem, 5)
-        for seed in seeds:
-            state = run.init(seed)
-            while int(state.step) < run.steps:
-                state, _ = run.advance(state)
-            runs.append(run.finish(state, {}))
-    return runs, np.arange(5) + 0.5
+    run = qspin.SpIN(
+        steps=500, batch_size=64, network=qspin.SeparateMLPs((12, 12)), evaluation_points=16_384
+    ).bind(problem, 4)
+    for seed in (0, 1):
+        state = run.init(seed)
+        while int(state.step) < run.steps:
+            state, _ = run.advance(state)
+        runs.append(run.finish(state, {}))
+    return runs, np.arange(4) + 0.5
 
 
 def test_errors_are_honest(short_trainings):
@@ -182,15 +180,19 @@ def test_energies_are_those_of_exact_derivatives_whatever_training_used():
 # --- precision, points, failures
 
 
-def test_computed_in_float64_whatever_the_parameters_are():
+def test_computed_in_float64_whatever_the_parameters_are_on_points_of_the_seed():
     mixing = np.asarray([[1, 0.3, 0, 0.1, 0]], np.float32)
-    found = evaluated(mixing)
+    before = jax.config.jax_enable_x64
+    with precision.precision("float32"):
+        found = evaluated(mixing)
     assert found.energies.dtype == np.float64
     assert found.functions(np.zeros((1, 1))).dtype == np.float64
-    np.testing.assert_array_equal(found.energies, evaluated(mixing.astype(float)).energies)
+    same, other = (evaluated(mixing.astype(float), seed=seed).energies for seed in (0, 1))
+    assert found.energies == same != other
+    assert jax.config.jax_enable_x64 == before
 
 
-@pytest.mark.parametrize("n", [0, 1, 5, 1024, 1025, 3000])
+@pytest.mark.parametrize("n", [0, 5, 1025])
 def test_any_number_of_points(n):
     mixing = np.random.default_rng(2).normal(size=(2, 5))
     functions = functions_of(mixing)
@@ -202,12 +204,6 @@ def test_any_number_of_points(n):
     assert functions.dim == 1
 
 
-def test_the_same_seed_draws_the_same_points_and_another_does_not():
-    mixing = [[1, 0.3, 0, 0.1, 0]]
-    a, b, c = (evaluated(mixing, seed=seed).energies for seed in (0, 0, 1))
-    assert a == b != c
-
-
 def test_dependent_functions_are_refused():
     with pytest.raises(ValueError, match="independent"):
         evaluated([[1, 2, 0, 0, 0], [2, 4, 0, 0, 0]])
@@ -216,14 +212,6 @@ def test_dependent_functions_are_refused():
 def test_functions_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match=r"not finite.*Try"):
         evaluated([[np.nan, 0, 0, 0, 0]])
-
-
-def test_the_global_precision_is_left_alone():
-    before = jax.config.jax_enable_x64
-    for dtype in ("float32", "float64"):
-        with precision.precision(dtype):
-            evaluated(np.eye(1, 5))
-    assert jax.config.jax_enable_x64 == before
 
 
 # --- files

@@ -110,14 +110,18 @@ def test_eigenfunctions_are_fixed_points(nodes, estimator):
     assert np.abs(estimator.gradient(batch, average, average, jnp.ones(3), 1.0)[0]).max() < 1e-10
 
 
-@pytest.mark.parametrize("estimator", RIVALS, ids=IDS)
-@pytest.mark.parametrize("largest", [False, True], ids=["lowest", "largest"])
+def matrix_problem(largest=False):
+    a = np.random.default_rng(0).normal(size=(5, 5))
+    return qspin.Problem(qspin.MatrixOperator((a + a.T) / 2), qspin.Nodes(5), largest=largest), (a + a.T) / 2
+
+
+@pytest.mark.parametrize(
+    ("estimator", "largest"), list(zip(RIVALS, [False, True, False], strict=True)), ids=IDS
+)
 def test_a_matrix(estimator, largest):
     """Three eigenvalues of 5 × 5, to 1 % of their range; a shift close by makes the others small beside them."""
     estimator = dataclasses.replace(estimator, shift=1.0)
-    a = np.random.default_rng(0).normal(size=(5, 5))
-    a = (a + a.T) / 2
-    problem = qspin.Problem(qspin.MatrixOperator(a), qspin.Nodes(5), largest=largest)
+    problem, a = matrix_problem(largest)
     method = qspin.SpIN(steps=2000, batch_size=64, network=qspin.SeparateMLPs((16,)), estimator=estimator)
     spectrum = qspin.solve(problem, 3, method)
     exact = np.linalg.eigvalsh(a)
@@ -126,6 +130,7 @@ def test_a_matrix(estimator, largest):
     np.testing.assert_allclose(spectrum.energies, exact[:3], atol=0.01 * np.ptp(exact))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", RIVALS, ids=IDS)
 def test_the_oscillator(estimator):
     """2, 4, 4 of -∇² + r²: within three claimed errors, and 1 %."""
@@ -136,33 +141,30 @@ def test_the_oscillator(estimator):
 
 
 def test_a_state_above_the_shift_is_reported():
-    """The shift lies between the first and the second level: the second is not learnt, and not believed."""
-    estimator = qspin.NestedLoRA(shift=3.0)
-    method = qspin.SpIN(steps=300, batch_size=64, network=qspin.SeparateMLPs((8,)), estimator=estimator)
-    spectrum = qspin.solve(OSCILLATOR, 2, method)
+    """The shift lies between the first and the second level: the second is not believed. Any optimizer will do."""
+    problem, a = matrix_problem()
+    levels = np.linalg.eigvalsh(a)
+    shift = float(levels[:2].mean())
+    method = qspin.SpIN(
+        steps=300,
+        batch_size=64,
+        network=qspin.SeparateMLPs((8,)),
+        estimator=qspin.NestedLoRA(shift=shift),
+        optimizer=optax.adam(3e-3),
+    )
+    spectrum = qspin.solve(problem, 2, method)
     assert not spectrum.converged[1]
-    assert "shift 3" in spectrum.status
+    assert f"shift {shift}" in spectrum.status
 
 
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: qspin.NeuralEF(shift=float("inf")), "NeuralEF: shift must be a finite energy.*inf"),
-        (lambda: qspin.NestedLoRA(shift="high"), "NestedLoRA: shift must be a finite energy.*'high'"),
+        (lambda: qspin.NeuralEF(shift=float("inf")), "NeuralEF: shift must be finite.*inf"),
+        (lambda: qspin.NestedLoRA(shift="high"), "NestedLoRA: shift must be a real number.*'high'"),
         (lambda: qspin.NestedLoRA("jnt"), 'nesting must be "sequential" or "joint", got \'jnt\''),
     ],
 )
 def test_bad_settings(make, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         make()
-
-
-def test_any_optimizer_may_be_given():
-    method = qspin.SpIN(
-        steps=5,
-        batch_size=16,
-        estimator=qspin.NeuralEF(9.0),
-        optimizer=optax.sgd(1e-3),
-        evaluation_points=1024,
-    )
-    assert qspin.solve(OSCILLATOR, 2, method).history["step"][-1] == 5

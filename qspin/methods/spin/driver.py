@@ -14,11 +14,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from qspin.methods.base import IterativeMethod, Run
 from qspin.methods.locate.survey import survey
-from qspin.methods.spin.estimators import AveragedCovariance, Batch, Estimator, LayeredJacobian
+from qspin.methods.spin.estimators import AveragedCovariance, Batch, Estimator
 from qspin.methods.spin.evaluate import evaluate
-from qspin.methods.spin.networks import Layered, Network, SeparateMLPs
+from qspin.methods.spin.networks import Network, SeparateMLPs
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
-from qspin.numerics.checks import whole
+from qspin.numerics.checks import check_kind, real_number, whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.pencil import Average, all_finite, moment, order
 from qspin.numerics.points import Points
@@ -57,7 +57,7 @@ class SpIN(IterativeMethod):
         batch_size: points a step.
         averaging: rate β in (0, 1] of the moving averages, bias-corrected; 1 means no averaging.
         optimizer: any optax optimizer; by default the estimator's (Adam 3e-3 with cosine decay; RMSProp 1e-5
-            for `AveragedJacobian`).
+            for `AveragedJacobian`). Settings with one cannot be pickled, as it holds local functions.
         estimator: how the gradient is made: `AveragedCovariance()`, the paper's `AveragedJacobian()`, or another
             objective, `NeuralEF()` or `NestedLoRA()`.
         network: settings of the network; `SeparateMLPs`, `BlockSparseMLP`, `MLP`.
@@ -76,7 +76,7 @@ class SpIN(IterativeMethod):
 
     steps: Any = 20_000
     batch_size: Any = 256
-    averaging: float = 0.01
+    averaging: Any = 0.01
     optimizer: Any = None
     estimator: Any = field(default_factory=AveragedCovariance)
     network: Any = field(default_factory=SeparateMLPs)
@@ -84,22 +84,22 @@ class SpIN(IterativeMethod):
     adapt: bool = True
     dtype: str = "float32"
     evaluation_points: Any = 131_072
-    tolerance: float = 0.01
+    tolerance: Any = 0.01
     name = "spin"
     probes = ("where the states live from one survey of V",)
 
     def __post_init__(self) -> None:
         for setting, least in (("steps", 0), ("batch_size", 1), ("evaluation_points", 1)):
             whole(f"SpIN: {setting}", getattr(self, setting), least)
-        if not 0 < self.averaging <= 1:
-            raise ValueError(
-                f"SpIN: averaging must be in (0, 1] (1 means no averaging), got {self.averaging!r}."
-            )
-        for setting, kind in (("estimator", Estimator), ("network", Network), ("sampler", Sampler)):
-            if not isinstance(getattr(self, setting), kind):
-                raise TypeError(f"SpIN: {setting} must be a {kind.__name__}, got {getattr(self, setting)!r}.")
-        if self.optimizer is not None and not isinstance(self.optimizer, optax.GradientTransformation):
-            raise TypeError(f"SpIN: optimizer must be an optax optimizer, got {self.optimizer!r}.")
+        real_number("SpIN: averaging (1 means no averaging)", self.averaging, above=0, most=1)
+        real_number("SpIN: tolerance", self.tolerance, above=0)
+        for setting, kind, expected in (
+            ("estimator", Estimator, "an Estimator"),
+            ("network", Network, "a Network"),
+            ("sampler", Sampler, "a Sampler"),
+            ("optimizer", optax.GradientTransformation | None, "an optax optimizer"),
+        ):
+            check_kind(f"SpIN: {setting}", getattr(self, setting), kind, expected)
         with precision(self.dtype):
             pass
 
@@ -170,10 +170,7 @@ class SpIN(IterativeMethod):
         )
         u, vjp = jax.vjp(lambda p: jax.vmap(lambda x: wavefunction(p, x))(points.x), params)
         hu = operator.image(lambda x: wavefunction(params, x), points.x, others)
-
-        layered = isinstance(self.network, Layered)
-        jacobian = LayeredJacobian(wavefunction, params, points, u) if layered else None
-        return Batch(points, u, hu, lambda cotangent: vjp(cotangent)[0], jacobian)
+        return Batch(points, u, hu, lambda cotangent: vjp(cotangent)[0])
 
     def _draw(self, problem: Problem, wavefunction: Wavefunction, key: PRNGKeyArray) -> Points:
         points = self.sampler.draw(key, self.batch_size, problem.domain, wavefunction.landmarks)

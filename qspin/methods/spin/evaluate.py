@@ -10,8 +10,8 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qspin.methods.spin import networks
-from qspin.methods.spin.networks import NETWORKS, Network
+from qspin.methods.locate.survey import survey
+from qspin.methods.spin.networks import NETWORKS, Network, activation_name, named_activation
 from qspin.methods.spin.wavefunction import Wavefunction
 from qspin.numerics.errors import fall_rates
 from qspin.numerics.laplacian import Function
@@ -141,33 +141,22 @@ class VariationalFunctions(Eigenfunctions):
 
 
 _SAMPLERS = {kind.__name__: kind for kind in (Uniform, Stratified, QuasiRandom, Clustered)}
-_FUNCTIONS = (networks, jnp, jax.nn)  # modules whose functions may be activations
 
 
 def _to_record(value: Any) -> Any:
     """A network or sampler as its name and settings, a function as its name. ValueError for what no file can name."""
-    if isinstance(value, Network | Sampler):
-        kind = type(value)
-        if isinstance(value, Sampler) and _SAMPLERS.get(kind.__name__) is not kind:
-            raise ValueError(
-                f"save: the sampler {kind.__name__} is none of qspin's, so that it cannot be saved."
-            )
-        name = kind.__name__ if isinstance(value, Sampler) else NETWORKS.name_of(kind)
-        if name is None or not is_dataclass(value):
-            raise ValueError(
-                f"save: the network {kind.__name__} is not a registered dataclass, so that a file of it could not be loaded; "
-                f'write @NETWORKS("{kind.__name__}") above the class (NETWORKS is in qspin.methods.spin.networks).'
-            )
-        settings = {field.name: _to_record(getattr(value, field.name)) for field in fields(value)}
-        return {"class": name, "settings": settings}
-    if callable(value):
-        name = getattr(value, "__name__", "")
-        if not any(vars(module).get(name) is value for module in _FUNCTIONS):
-            raise ValueError(
-                f"save: activation of the network must be a function of jax.numpy or jax.nn, got {value!r}."
-            )
-        return {"function": name}
-    return value
+    if not isinstance(value, Network | Sampler):
+        return {"function": activation_name(value)} if callable(value) else value
+    kind = type(value)
+    name = NETWORKS.name_of(kind) if isinstance(value, Network) else kind.__name__
+    if name is None or not is_dataclass(value):
+        raise ValueError(
+            f"save: the network {kind.__name__} is not a registered dataclass, so that a file of it could not be loaded; "
+            f'write @NETWORKS("{kind.__name__}") above the class (NETWORKS is in qspin.methods.spin.networks).'
+        )
+    if isinstance(value, Sampler) and _SAMPLERS.get(name) is not kind:
+        raise ValueError(f"save: the sampler {name} is none of qspin's, so that it cannot be saved.")
+    return {"class": name, "settings": {f.name: _to_record(getattr(value, f.name)) for f in fields(value)}}
 
 
 def _from_record(record: Any) -> Any:
@@ -177,18 +166,17 @@ def _from_record(record: Any) -> Any:
     if not isinstance(record, dict):
         return record
     if "function" in record:
-        places = [vars(module).get(record["function"]) for module in _FUNCTIONS]
-        function = next(filter(callable, places), None)
+        function = named_activation(record["function"])
         if function is None:
             raise ValueError(
                 f"unknown activation {record['function']!r}; expected one of jax.numpy or jax.nn."
             )
         return function
-    if "settings" not in record:  # a network in a file of qspin 0.1
+    settings = record.get("settings")
+    if settings is None:  # a network in a file of qspin 0.1
         settings = {"hidden": record["hidden"], "activation": {"function": record["activation"]}}
-        record = {"class": record["class"], "settings": settings}
     kind = _SAMPLERS[record["class"]] if record["class"] in _SAMPLERS else NETWORKS[record["class"]]
-    return kind(**{name: _from_record(value) for name, value in record["settings"].items()})
+    return kind(**{name: _from_record(value) for name, value in settings.items()})
 
 
 @double_precision()
@@ -249,7 +237,20 @@ def evaluate(
 
     arrays = jax.tree.map(np.asarray, params)
     functions = VariationalFunctions(wavefunction, arrays, rotation, sampler, int(seed))
+    if problem.is_boxed_hamiltonian:
+        _check_above_potential(problem, energies - 5 * statistical, functions)
     return Evaluation(problem.sign * energies, statistical, variational, residuals, functions)
+
+
+def _check_above_potential(problem: Problem, energies: np.ndarray, functions: VariationalFunctions) -> None:
+    """Raise ValueError where an energy lies below every value of V, which no state's does."""
+    points, _ = functions.quadrature()
+    least = min(survey(problem).sample[1].min(), problem.potential_values(points).min())
+    if energies[0] < least - 1e-6 * max(abs(least), abs(energies[0])):
+        raise ValueError(
+            f"evaluate: an energy, {energies[0]:.6g}, lies below the least value of V, {least:.6g}: the integrals over these "
+            "wavefunctions are noise. Try a larger batch or a lower learning rate, or declare the singular points of V."
+        )
 
 
 def _ritz(moments: _Moments, n_states: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

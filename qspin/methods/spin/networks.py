@@ -21,15 +21,22 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from qspin.numerics.registry import Registry
 
-__all__ = ["MLP", "NETWORKS", "BlockSparseMLP", "Factors", "Layered", "Network", "SeparateMLPs", "softplus"]
+__all__ = [
+    "MLP",
+    "NETWORKS",
+    "BlockSparseMLP",
+    "Network",
+    "SeparateMLPs",
+    "activation_name",
+    "named_activation",
+    "softplus",
+]
 
 NETWORKS = Registry("network", "qspin.networks")  # names for files of spectra
 
 Activation = Callable[[Float[Array, "*n"]], Float[Array, "*n"]]
 Layers = tuple[tuple[Float[Array, "..."], Float[Array, "..."]], ...]  # ((weight, bias), ...)
-# For each layer: what its weights multiply, (1 or N, batch, rows), and the derivative of each output by its
-# pre-activations, (N, batch, columns). Their product at a point is ∂(output)/∂(weight).
-Factors = tuple[tuple[Float[Array, "groups batch rows"], Float[Array, "outputs batch columns"]], ...]
+_WIDEST = 65_536  # neurons of a layer: the weights between two such layers would fill 16 GB
 
 
 @jax.custom_jvp
@@ -52,6 +59,22 @@ def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     return softplus(x), t * (0.5 + 0.5 * jnp.tanh(0.5 * x))
 
 
+def activation_name(function: Activation) -> str:
+    """The name that files hold for an activation. ValueError where it is not of jax.numpy, jax.nn or qspin."""
+    name = getattr(function, "__name__", "")
+    if named_activation(name) is not function:
+        raise ValueError(
+            f"save: activation of the network must be a function of jax.numpy or jax.nn, got {function!r}."
+        )
+    return name
+
+
+def named_activation(name: str) -> Activation | None:
+    """The activation of this name, `softplus` being qspin's; None where there is none."""
+    places: tuple[Any, ...] = ({"softplus": softplus}, vars(jnp), vars(jax.nn))
+    return next((place[name] for place in places if callable(place.get(name))), None)
+
+
 class Network(ABC):
     """Settings of a network. `init` makes its parameters; calling it maps one z (inputs,) to (outputs,).
 
@@ -72,11 +95,11 @@ class Network(ABC):
 
 
 @dataclass(frozen=True)
-class Layered(Network):
-    """A network of dense layers, which gives the two factors of ∂(output)/∂(weight).
+class _Layered(Network):
+    """What networks of dense layers share: the settings, and the pickling of them.
 
     Args:
-        hidden: widths of the hidden layers; one number is one layer.
+        hidden: widths of the hidden layers, at most 65,536 each; one number is one layer.
         activation: of hidden layers, a function of jax.numpy or jax.nn, or `softplus`.
     """
 
@@ -85,36 +108,29 @@ class Layered(Network):
 
     def __post_init__(self) -> None:
         widths = tuple(self.hidden) if np.iterable(self.hidden) else (self.hidden,)
-        if not widths or not all(isinstance(w, int | np.integer) and w > 0 for w in widths):
+        if not widths or not all(isinstance(w, int | np.integer) and 0 < w <= _WIDEST for w in widths):
             raise ValueError(
-                f"{type(self).__name__}: hidden must be a sequence of positive layer widths, got {self.hidden!r}."
+                f"{type(self).__name__}: hidden must be a sequence of positive layer widths of at most {_WIDEST}, "
+                f"got {self.hidden!r}."
             )
         object.__setattr__(self, "hidden", tuple(int(w) for w in widths))
 
-    def factors(
-        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
-    ) -> Factors:
-        """For every layer (inputs, deltas): cotangents[b, k] · ∂(output k)/∂(weight) = inputs ⊗ deltas at b.
+    def __reduce__(self) -> tuple[Any, ...]:
+        # JAX's functions cannot be pickled, their names can.
+        try:
+            activation: Any = activation_name(self.activation)
+        except ValueError:
+            activation = self.activation
+        return _unpickled, (type(self), self.hidden, activation)
 
-        It takes one forward and N backward passes, none of them over the weights.
-        """
-        taps = tuple(jnp.zeros((len(z), bias.size), z.dtype) for _, bias in params)
-        outputs, pullback, inputs = jax.vjp(
-            lambda t: _forward(params, z, self.activation, t), taps, has_aux=True
-        )
-        one_at_a_time = jnp.eye(outputs.shape[1], dtype=z.dtype)
-        (deltas,) = jax.vmap(lambda only: pullback(cotangents * only))(one_at_a_time)
-        return tuple((h[None], delta) for h, delta in zip(inputs, deltas, strict=True))
 
-    def assemble(self, params: Layers, gradients: Layers) -> Layers:
-        """Gradients of each output ((weight (N, rows, columns), bias (N, columns)), …) summed, in the layout of `params`."""
-        del params
-        return jax.tree.map(lambda g: g.sum(0), gradients)
+def _unpickled(kind: Callable[..., Network], hidden: tuple[int, ...], activation: Any) -> Network:
+    return kind(hidden, named_activation(activation) if isinstance(activation, str) else activation)
 
 
 @NETWORKS("MLP")
 @dataclass(frozen=True)
-class MLP(Layered):
+class MLP(_Layered):
     """Fully connected layers that all outputs share. `MLP((128,) * 4, softplus)` is the paper's size.
 
     Cost and memory a point: Σ widths products of neighbouring layers, whatever the number of outputs.
@@ -127,13 +143,12 @@ class MLP(Layered):
         return _hidden(params, z, self.activation)[None]
 
     def __call__(self, params: Layers, z: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-        weight, bias = params[-1]
-        return _hidden(params, z, self.activation) @ weight + bias
+        return _dense(params, z, self.activation)
 
 
 @NETWORKS("BlockSparseMLP")
 @dataclass(frozen=True)
-class BlockSparseMLP(Layered):
+class BlockSparseMLP(_Layered):
     """The SpIN paper's MLP (appendix C.1): one block of weights for each output; blocks overlap less with depth.
 
     In layer l of L the block of output k spans a share (L - l + 1)/L of the layer's inputs and of its
@@ -175,22 +190,12 @@ class BlockSparseMLP(Layered):
         return _hidden(self._mask(params), z, self.activation)[None]
 
     def __call__(self, params: Layers, z: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
-        layers = self._mask(params)
-        weight, bias = layers[-1]
-        return _hidden(layers, z, self.activation) @ weight + bias
-
-    def factors(
-        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
-    ) -> Factors:
-        return super().factors(self._mask(params), z, cotangents)
-
-    def assemble(self, params: Layers, gradients: Layers) -> Layers:
-        return self._mask(super().assemble(params, gradients))
+        return _dense(self._mask(params), z, self.activation)
 
 
 @NETWORKS("SeparateMLPs")
 @dataclass(frozen=True)
-class SeparateMLPs(Layered):
+class SeparateMLPs(_Layered):
     """One small MLP for each output, evaluated together by one vmap over stacked parameters.
 
     No output disturbs another's parameters, so with the masked gradient a lower state never feels a higher
@@ -211,21 +216,6 @@ class SeparateMLPs(Layered):
         hidden = self.hidden_activations(params, z)
         return jnp.einsum("kw,kw->k", hidden, weight[..., 0]) + bias[:, 0]
 
-    def factors(
-        self, params: Layers, z: Float[Array, "batch inputs"], cotangents: Float[Array, "batch outputs"]
-    ) -> Factors:
-        # No output depends on another's parameters: one backward pass serves them all.
-        taps = tuple(jnp.zeros((len(bias), len(z), bias.shape[1]), z.dtype) for _, bias in params)
-        _, pullback, inputs = jax.vjp(
-            jax.vmap(lambda layers, t: _forward(layers, z, self.activation, t)), params, taps, has_aux=True
-        )
-        _, deltas = pullback(cotangents.T[:, :, None])
-        return tuple(zip(inputs, deltas, strict=True))
-
-    def assemble(self, params: Layers, gradients: Layers) -> Layers:
-        del params
-        return gradients
-
 
 def _init_layers(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> Layers:
     """Weights of variance 1/fan-in; first-layer biases spread the neurons' zeros over inputs in [-1, 1]."""
@@ -244,16 +234,9 @@ def _hidden(layers: Layers, z: Float[Array, " inputs"], activation: Activation) 
     return z
 
 
-def _forward(
-    layers: Layers, z: Float[Array, "batch inputs"], activation: Activation, taps: Any
-) -> tuple[Float[Array, "batch outputs"], list[Float[Array, "batch width"]]]:
-    """Outputs, and what each layer's weights multiply; `taps` are added to the pre-activations."""
-    inputs = []
-    for depth, ((weight, bias), tap) in enumerate(zip(layers, taps, strict=True)):
-        z = activation(z) if depth else z
-        inputs.append(z)
-        z = z @ weight + bias + tap
-    return z, inputs
+def _dense(layers: Layers, z: Float[Array, " inputs"], activation: Activation) -> Float[Array, " outputs"]:
+    weight, bias = layers[-1]
+    return _hidden(layers, z, activation) @ weight + bias
 
 
 def _span(start: float, share: float, size: int) -> slice:

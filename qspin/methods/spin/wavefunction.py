@@ -53,10 +53,11 @@ class Wavefunction:
     input_range: float = 3.0
 
     def __post_init__(self) -> None:
-        placed = self.centres or self.cloud is not None
-        if placed and not isinstance(self.domain, Box):
+        if not self.landmarks:
+            return
+        if not isinstance(self.domain, Box):
             raise TypeError(f"Wavefunction: centres and clouds need a Box, got {self.domain!r}.")
-        if placed and isinstance(self.domain, Box) and any(self.domain.periodic):
+        if any(self.domain.periodic):
             raise ValueError(
                 "Wavefunction: centres or a cloud in a box with periodic axes are not supported: distances "
                 "from them are not periodic. Use hard walls, or a Potential without singularities."
@@ -94,34 +95,17 @@ class Wavefunction:
         # log(1 + s) - s/(1 + s) = s²/2 - 2s³/3 + …: distance without a linear term; see the module's top.
         return jnp.concatenate([offset * (log / r / 2), (log - s / (1 + s) - 1)[None]])
 
-    def _factor(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        exponent = jnp.zeros((), x.dtype)
+    def _envelope(self, decay: Float[Array, " rates"], x: Float[Array, " dim"]) -> Float[Array, " rates"]:
+        """exp(-decay · mean distance to the centres) · mask · cusp. The distances are smooth at each centre: no second cusp."""
+        exponent, distance = jnp.zeros((), x.dtype), jnp.zeros((), x.dtype)
         for centre in self.centres:
             _, r = _from_centre(centre, x)
             exponent += centre.cusp * r / (1 + r / centre.length)
-        return self.domain.boundary_mask(x) * jnp.exp(exponent)
-
-    def _distance(self, x: Float[Array, " dim"]) -> Float[Array, ""]:
-        """Mean distance to the centres, smooth at each: no second cusp."""
-        if not self.centres:
-            return jnp.zeros((), x.dtype)
-        offsets = [_from_centre(centre, x)[1] for centre in self.centres]
-        softened = [
-            jnp.sqrt(r**2 + centre.length**2) - centre.length
-            for r, centre in zip(offsets, self.centres, strict=True)
-        ]
-        return sum(softened, start=jnp.zeros((), x.dtype)) / len(softened)
-
-    def envelope(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
-        """What multiplies the network's outputs: decay · mask · cusp."""
-        return jnp.exp(-jnp.exp(params.log_decay) * self._distance(x)) * self._factor(x)
-
-    def decay_slope(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
-        """∂ ln u_k/∂ log_decay_k."""
-        return -jnp.exp(params.log_decay) * self._distance(x)
+            distance += (jnp.sqrt(r**2 + centre.length**2) - centre.length) / len(self.centres)
+        return jnp.exp(-decay * distance) * (self.domain.boundary_mask(x) * jnp.exp(exponent))
 
     def __call__(self, params: WavefunctionParams, x: Float[Array, " dim"]) -> Float[Array, " states"]:
-        return self.network(params.network, self.inputs(x)) * self.envelope(params, x)
+        return self.network(params.network, self.inputs(x)) * self._envelope(jnp.exp(params.log_decay), x)
 
     def hidden_functions(
         self, params: WavefunctionParams, x: Float[Array, " dim"]
@@ -133,7 +117,7 @@ class Wavefunction:
         hidden = self.network.hidden_activations(params.network, self.inputs(x))
         decay = jnp.exp(params.log_decay)
         decay = decay if hidden.shape[0] == self.n_states else decay.mean(keepdims=True)
-        return hidden * jnp.exp(-decay * self._distance(x))[:, None] * self._factor(x)
+        return hidden * self._envelope(decay, x)[:, None]
 
 
 def _from_centre(centre: Centre, x: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Float[Array, ""]]:
