@@ -115,7 +115,7 @@ def speed() -> None:
     labels = {
         BARE: "covariance (Jacobian-free)",
         qspin.AveragedCovariance(): "covariance, projected",
-        qspin.AveragedJacobian(): "Algorithm 1, by layers",
+        qspin.AveragedJacobian(): "Algorithm 1",
     }
     rows = [
         ("4×128 block-sparse", problem, paper, estimator, 9, 128)
