@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import qspin
-from qspin.methods.sampled.ansatz import TrialSpace
+from qspin.methods.sampled.functions import TrialSpace
 from qspin.methods.sampled.training import Training
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
@@ -199,7 +199,7 @@ def cost() -> None:
         with double_precision():
             problem = shipped("coupled_oscillators", dim)
             ansatz = qspin.SampledRitz(normal_coordinates=False).ansatz(problem, n)
-            trial = TrialSpace(problem.domain, problem.local.potential, ansatz, n)
+            trial = TrialSpace(ansatz, problem.local.potential, n)
             lattice = golden_lattice(batch, dim + 1, offset=0.0)
             training = Training(trial, lattice, 100, 1.0, 0.2)
             state = training.init(0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
+from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED, product_reference
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.sampled.ansatz import ProductAnsatz, product_reference
+from qspin.methods.sampled.functions import ProductAnsatz
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import double_precision
 
@@ -22,16 +22,16 @@ def mixed() -> ProductAnsatz:
     v = qspin.Potential(lambda x: x[0] ** 2 + jnp.cos(np.pi * x[2]) + 0.3 * x[0] * x[1])
     box = qspin.Box([-9.0, -1.0, -1.0], [9.0, 1.0, 1.0], periodic=[False, False, True])
     well = Well(np.zeros(3), np.eye(3), np.full(3, np.sqrt(0.5)), 0.0)
-    return ProductAnsatz(
-        (product_reference(qspin.Problem(qspin.Kinetic() + v, box), well, (OPEN, WALLED, PERIODIC), 12),)
-    )
+    kinds = (OPEN, WALLED, PERIODIC)
+    return ProductAnsatz((product_reference(qspin.Problem(qspin.Kinetic() + v, box), well, kinds, 12),), box)
 
 
 def two_wells() -> ProductAnsatz:
     v = qspin.Potential(lambda x: (x[0] ** 2 - 3) ** 2 + x[0] * x[1] + jnp.sum(x**2))
     p = qspin.Problem(qspin.Kinetic() + v, qspin.Space(3))
     wells = gaussian_wells(p)
-    return ProductAnsatz(tuple(product_reference(p, w, (OPEN,) * 3, 9) for w in wells))
+    references = tuple(product_reference(p, w, (OPEN,) * 3, 9) for w in wells)
+    return ProductAnsatz(references, qspin.Box.cube(9.0, dim=3))
 
 
 @double_precision()
@@ -62,7 +62,7 @@ def test_training_begins_from_the_reference() -> None:
     """Products of Hermite functions for a harmonic well, orthonormal."""
     p = qspin.Problem(qspin.Kinetic() + qspin.Potential(lambda x: jnp.sum(x**2)), qspin.Space(4))
     reference = product_reference(p, gaussian_wells(p)[0], (OPEN,) * 4, 6)
-    ansatz = ProductAnsatz((reference,))
+    ansatz = ProductAnsatz((reference,), qspin.Box.cube(9.0, dim=4))
     assert ansatz.n_features == 15  # whole levels: 1 + 4 + 10
     unit = jnp.asarray(golden_lattice(20_000, 5))
     x = reference.points(unit)

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED, logarithm, series
+from qspin.methods.locate.mean_field import (
+    OPEN,
+    PERIODIC,
+    WALLED,
+    Reference,
+    logarithm,
+    product_reference,
+    series,
+)
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.sampled.ansatz import Reference, product_reference
 from qspin.numerics.precision import double_precision
 
 

@@ -38,15 +38,14 @@ def test_training_does_what_normal_coordinates_would(tmp_path) -> None:  # type:
     problem, frequencies = oscillators(4)
     exact = qspin.exact.coupled_oscillators(np.diag(frequencies**2))(5)
     plain = qspin.solve(problem, 5, SampledRitz(normal_coordinates=False, steps=0, evaluation_points=8192))
-    trained = qspin.solve(
-        problem,
-        5,
-        SampledRitz(normal_coordinates=False, steps=150, batch_size=1024, evaluation_points=131072),
+    small = SampledRitz(
+        normal_coordinates=False, steps=80, batch_size=512, widths=(16,), evaluation_points=65536
     )
+    trained = qspin.solve(problem, 5, small)
     before, after = (np.abs(s.energies / exact - 1).max() for s in (plain, trained))
     assert before > 1e-3 and after < 1e-4 and after < before / 30
     assert np.mean(np.abs(trained.energies - exact) <= 2 * trained.errors) >= 0.8
-    assert trained.history["residuals"].shape == (150, 5)
+    assert trained.history["residuals"].shape == (80, 5)
     points, weights = trained.eigenfunctions.quadrature()
     psi = trained(points)
     assert np.abs((psi * weights[:, None]).T @ psi - np.eye(5)).max() < 0.1
@@ -77,7 +76,9 @@ def test_both_wells_are_found() -> None:
     one = qspin.Potential(lambda x: 0.5 * (x[0] ** 2 - 4) ** 2)
     levels = qspin.solve(qspin.Problem(qspin.Kinetic() + one, qspin.Box.cube(6.0, dim=1)), 2).energies + 1.5
     problem = qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box.cube(9.0, dim=4))
-    spectrum = qspin.solve(problem, 2, SampledRitz(steps=50, batch_size=1024, evaluation_points=32768))
+    spectrum = qspin.solve(
+        problem, 2, SampledRitz(steps=50, batch_size=512, widths=(16,), evaluation_points=32768)
+    )
     assert len(spectrum.provenance["wells"]) == 2
     assert spectrum.energies == pytest.approx(levels, abs=3e-3)
     psi = spectrum(np.stack([np.asarray(turn).T @ [s * 1.9, 0, 0, 0] for s in (1, -1)]))

@@ -71,6 +71,18 @@ class Method(ABC):
         del problem
         return self
 
+    def spectrum(self, problem: Problem, provenance: Mapping[str, Any], **solved: Any) -> Spectrum:
+        """The `Spectrum` with the given fields, and with what the problem and this method say of it themselves."""
+        return Spectrum(
+            domain=problem.domain,
+            name=problem.name,
+            units=problem.units,
+            method=self.name,
+            provenance={"method": repr(self), "precision": "float64", **provenance},
+            potential=problem.potential_values,
+            **solved,
+        )
+
 
 class DirectMethod(Method):
     """A method without training."""

@@ -127,31 +127,26 @@ class Grid(DirectMethod):
         functions = pairs.vectors[:, :n_states] / np.sqrt(h.mesh.weights)[:, None]
         scale = energy_scale(series.finest)
         accurate = (series.errors <= 0.01 * scale) & (residuals <= 1e-6 * max(scale, 1e-300))
-        return Spectrum(
+        provenance = {
+            "points": [list(shape) for shape in shapes],
+            "scheme": repr(scheme),
+            "solver": pairs.solver,
+            "none_missed": pairs.check,
+            "finest": series.finest.tolist(),
+            "order": {
+                "expected": series.expected,
+                "observed": [float(p) if np.isfinite(p) else None for p in series.orders],
+            },
+        }
+        return self.spectrum(
+            problem,
+            provenance,
             energies=series.energies,
             errors=series.errors,
             residuals=residuals,
             converged=accurate & pairs.complete,
             notes=centre_notes or _notes(series, pairs, h),
             eigenfunctions=GridFunctions(h.mesh, functions, problem.domain),
-            domain=problem.domain,
-            name=problem.name,
-            units=problem.units,
-            method=self.name,
-            provenance={
-                "method": repr(self),
-                "points": [list(shape) for shape in shapes],
-                "scheme": repr(scheme),
-                "solver": pairs.solver,
-                "none_missed": pairs.check,
-                "precision": "float64",
-                "finest": series.finest.tolist(),
-                "order": {
-                    "expected": series.expected,
-                    "observed": [float(p) if np.isfinite(p) else None for p in series.orders],
-                },
-            },
-            potential=problem.potential_values,
         )
 
     def _solve_meshes(

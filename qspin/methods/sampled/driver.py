@@ -1,6 +1,6 @@
 """`SampledRitz`: Rayleigh–Ritz with a trained network past three dimensions, where integrals are sampled.
 
-Features are products of mean-field functions times a shared network (`ansatz`), and Hf is evaluated pointwise. Moving averages
+Features are products of mean-field functions times a shared network (`functions`); Hf is evaluated pointwise. Moving averages
 of E[f fᵀ] and E[f (Hf)ᵀ] give the lowest states of their span; the part of the residual outside the span gives the gradient of
 the network. The final energies come from fresh points, by a projected problem that is not symmetric: its noise vanishes with
 the residual, but its energies are not variational.
@@ -14,13 +14,13 @@ from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from qspin.methods.base import IterativeMethod, Run
-from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED
+from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED, product_reference
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.sampled.ansatz import ProductAnsatz, TrialSpace, product_reference
 from qspin.methods.sampled.evaluation import SampledEnergies, evaluate
+from qspin.methods.sampled.functions import ProductAnsatz, TrialSpace
 from qspin.methods.sampled.training import State, Training, reference_residuals
 from qspin.numerics.checks import check_kind, real_number, whole
 from qspin.numerics.errors import energy_scale
@@ -77,14 +77,10 @@ class SampledRitz(IterativeMethod):
     def __post_init__(self) -> None:
         real_number("SampledRitz: tolerance", self.tolerance, least=1e-10, most=1)
         real_number("SampledRitz: averaging", self.averaging, above=0, most=1)
-        for setting, least in (
-            ("steps", 0),
-            ("batch_size", 64),
-            ("n_features", 1),
-            ("evaluation_points", 4096),
-        ):
-            if (value := getattr(self, setting)) is not None:
-                whole(f"SampledRitz: {setting}", value, least)
+        least = {"steps": 0, "batch_size": 64, "n_features": 1, "evaluation_points": 4096}
+        for setting, smallest in least.items():
+            if getattr(self, setting) is not None:
+                whole(f"SampledRitz: {setting}", getattr(self, setting), smallest)
         check_kind("SampledRitz: widths", self.widths, tuple | list, "a tuple of numbers, such as (64, 64)")
         if not self.widths:
             raise ValueError("SampledRitz: widths must not be empty.")
@@ -94,27 +90,28 @@ class SampledRitz(IterativeMethod):
     def check(self, problem: Problem, n_states: int) -> None:
         self.check_boxed(problem)
         assert isinstance(problem.domain, Box)
-        if isinstance(problem.domain, Region):
-            raise ValueError(
-                "SampledRitz: its references end at the walls of a box, not of a Region; use qspin.SpIN()."
-            )
-        if problem.centres or any(problem.domain.wave_vector):
-            raise ValueError(
-                "SampledRitz: its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use "
-                "qspin.SpIN(), or qspin.Ritz() in up to three dimensions."
-            )
-        if self.n_features is not None and self.n_features < n_states:
-            raise ValueError(
-                f"SampledRitz: n_states = {n_states} needs as many features, n_features is {self.n_features}."
-            )
-        if self._batch(problem.dim) < 4 * n_states:
-            raise ValueError(
-                f"SampledRitz: n_states = {n_states} needs batch_size = {4 * n_states} at least, "
-                f"got {self._batch(problem.dim)}."
-            )
-
-    def _features(self, n_states: int) -> int:
-        return self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
+        batch = self._batch(problem.dim)
+        for refused, why in (
+            (
+                isinstance(problem.domain, Region),
+                "its references end at the walls of a box, not of a Region; use qspin.SpIN().",
+            ),
+            (
+                problem.centres or any(problem.domain.wave_vector),
+                "its references have no cusps and are real; with Coulomb-like centres or a Bloch wave vector use qspin.SpIN(), "
+                "or qspin.Ritz() in up to three dimensions.",
+            ),
+            (
+                self.n_features is not None and self.n_features < n_states,
+                f"n_states = {n_states} needs as many features, n_features is {self.n_features}.",
+            ),
+            (
+                batch < 4 * n_states,
+                f"n_states = {n_states} needs batch_size = {4 * n_states} at least, got {batch}.",
+            ),
+        ):
+            if refused:
+                raise ValueError(f"SampledRitz: {why}")
 
     def _batch(self, dim: int) -> int:
         return self.batch_size if self.batch_size is not None else (4096 if dim < 32 else 2048)
@@ -125,30 +122,24 @@ class SampledRitz(IterativeMethod):
     def ansatz(self, problem: Problem, n_states: int) -> ProductAnsatz:
         """The trial functions for a problem: references about its wells."""
         assert isinstance(problem.domain, Box)
-        count = self._features(n_states)
-        box = problem.domain
-        lower, upper = np.asarray(box.lower), np.asarray(box.upper)
+        count = self.n_features if self.n_features is not None else n_states + n_states // 4 + 6
+        box, periodic = problem.domain, np.asarray(problem.domain.periodic)
         with double_precision():
             wells = gaussian_wells(problem, rotate=self.normal_coordinates)
             reach = np.stack([_FADED * np.linalg.norm(w.axes, axis=1) for w in wells])
             centres = np.stack([w.centre for w in wells])
-            inside = np.all((centres - reach > lower) & (centres + reach < upper), axis=0) & ~np.asarray(
-                box.periodic
-            )
-            if not inside.all():
-                wells = gaussian_wells(problem, rotate=False)
-            kinds = tuple(
-                PERIODIC if turns else OPEN if fits else WALLED
-                for turns, fits in zip(box.periodic, inside, strict=True)
-            )
-            wells = [_fit_to_walls(w, kinds, box, problem) for w in wells]
+            inside = (centres - reach > box.lower) & (centres + reach < box.upper)
+            kinds = np.where(periodic, PERIODIC, np.where(inside.all(axis=0), OPEN, WALLED))
+            if (kinds != OPEN).any():
+                wells = [_fit_to_walls(w, kinds, problem) for w in gaussian_wells(problem, rotate=False)]
+            axes = tuple(map(int, kinds))
             # A well far above the others has none of the wanted states.
-            first = product_reference(problem, wells[0], kinds, count)
+            first = product_reference(problem, wells[0], axes, count)
             highest = wells[0].energy + first.energies[min(count, len(first.energies)) - 1]
             kept = _distinct_wells([w for w in wells if w.energy <= highest])[:_WELLS]
             each = -(-count // len(kept)) + 2
-            references = [product_reference(problem, w, kinds, each) for w in kept] if kept[1:] else [first]
-        return ProductAnsatz(tuple(references), self.widths)
+            references = [product_reference(problem, w, axes, each) for w in kept] if kept[1:] else [first]
+        return ProductAnsatz(tuple(references), box, self.widths)
 
     def bind(self, problem: Problem, n_states: int) -> Run:
         ansatz = self.ansatz(problem, n_states)
@@ -156,8 +147,7 @@ class SampledRitz(IterativeMethod):
             raise ValueError(
                 f"SampledRitz: n_states = {n_states} is more than the {ansatz.n_features} products the reference makes."
             )
-        assert isinstance(problem.domain, Box)
-        trial = TrialSpace(problem.domain, problem.local.potential, ansatz, n_states)
+        trial = TrialSpace(ansatz, problem.local.potential, n_states)
         with double_precision():
             lattice = golden_lattice(self._batch(problem.dim), problem.dim + 1, offset=0.0)
             far, energies, residuals = reference_residuals(trial, lattice)
@@ -179,8 +169,7 @@ class SampledRitz(IterativeMethod):
     def _spectrum(
         self, problem: Problem, trial: TrialSpace, state: State, history: Mapping[str, np.ndarray]
     ) -> Spectrum:
-        params = jax.tree.map(np.asarray, state.mean)
-        seed = int(state.seed)
+        params, seed = jax.tree.map(np.asarray, state.mean), int(state.seed)
         initial = trial.ansatz.init(seed) if int(state.step) else None
         with double_precision():
             result = evaluate(trial, params, initial, self.tolerance, self.evaluation_points, seed)
@@ -190,67 +179,54 @@ class SampledRitz(IterativeMethod):
             errors = np.full_like(errors, np.inf)
         allowed = self.tolerance * np.maximum(np.abs(states.energies), 1e-2 * energy_scale(states.energies))
         converged = (errors <= allowed) & states.real
-        return Spectrum(
+        provenance = {
+            "wells": [r.centre.tolist() for r in trial.ansatz.references],
+            "n_features": trial.ansatz.n_features,
+            "evaluated_on": result.n_points,
+            "effective_share": result.effective_share,
+            "statistical_errors": states.statistical.tolist(),
+            "variational_errors": result.left_out.tolist(),
+        }
+        return self.spectrum(
+            problem,
+            provenance,
             energies=states.energies,
             errors=errors,
             residuals=states.residuals,
             converged=converged,
             notes=_notes(result, converged, self._steps(problem.dim)),
-            labels=tuple(result.labels),
+            labels=result.labels,
             eigenfunctions=result.functions,
-            domain=problem.domain,
-            name=problem.name,
-            units=problem.units,
-            method=self.name,
             history=history,
-            provenance={
-                "method": repr(self),
-                "precision": "float64",
-                "wells": [r.centre.tolist() for r in trial.ansatz.references],
-                "n_features": trial.ansatz.n_features,
-                "evaluated_on": result.n_points,
-                "effective_share": result.effective_share,
-                "statistical_errors": states.statistical.tolist(),
-                "variational_errors": result.left_out.tolist(),
-            },
-            potential=problem.potential_values,
         )
 
 
 def _notes(result: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[Note, ...]:
     noisy = (result.pencil.statistical > result.left_out).mean() > 0.5
     more = "evaluation_points" if noisy else f"steps (now {steps}), widths or n_features"
-    notes = note(
-        "tolerance",
-        ~converged,
-        "the claimed error is above the tolerance",
-        f"raise {more}, or the tolerance",
+    share = (
+        f"only {result.effective_share:.1%} of the sample counts: states live where the reference does not"
     )
-    notes += note(
-        "complex pair",
-        ~result.pencil.real,
+    above, pair = (
+        "the claimed error is above the tolerance",
         "the energy came out as one of a complex pair: its real part is given",
     )
-    if result.effective_share < _FEW:
-        share = f"only {result.effective_share:.1%} of the sample counts"
-        notes += (Note("samples", (), f"{share}: states live where the reference does not"),)
-    return notes
+    return (
+        *note("tolerance", ~converged, above, f"raise {more}, or the tolerance"),
+        *note("complex pair", ~result.pencil.real, pair),
+        *([Note("samples", (), share)] if result.effective_share < _FEW else []),
+    )
 
 
-def _fit_to_walls(well: Well, kinds: tuple[int, ...], box: Box, problem: Problem) -> Well:
-    """The well, with walled and periodic axes that span the box for y from -1 to 1."""
-    if all(k == OPEN for k in kinds):
-        return well
-    bounded = np.array(kinds) != OPEN
-    half = np.asarray(box.lengths) / 2
-    c = problem.local.coefficients
-    order = np.argsort(np.abs(well.axes).argmax(0))  # unrotated: one axis each, by rate
-    axes, rates = well.axes[:, order], well.rates[order]
-    axes = np.where(bounded[None], np.diag(half), axes)
+def _fit_to_walls(well: Well, kinds: Int[np.ndarray, " dim"], problem: Problem) -> Well:
+    """The well of axes that are not turned, with walled and periodic ones that span the box for y from -1 to 1."""
+    box, bounded = problem.domain, kinds != OPEN
+    assert isinstance(box, Box)
+    half, order = np.asarray(box.lengths) / 2, np.argsort(np.abs(well.axes).argmax(0))  # they come by rate
     return well._replace(
         centre=np.where(bounded, np.asarray(box.centre), well.centre),
-        axes=axes,
-        rates=np.where(bounded, np.sqrt(c) / half, rates),
+        axes=np.where(bounded[None], np.diag(half), well.axes[:, order]),
+        rates=np.where(bounded, np.sqrt(problem.local.coefficients) / half, well.rates[order]),
     )
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Bool, Float, Int, PyTree
 
-from qspin.methods.sampled.ansatz import ProductAnsatz, TrialSpace
-from qspin.methods.sampled.functions import SampledFunctions
+from qspin.methods.sampled.functions import BATCH, ProductAnsatz, SampledFunctions, TrialSpace
 from qspin.numerics.errors import fall_rates, temple_rates
 from qspin.numerics.pencil import whitening
 from qspin.numerics.points import golden_lattice
 
 __all__ = ["Moments", "Pencil", "SampledEnergies", "evaluate", "solve_pencil"]
 
-_BLOCK = 4096  # points at a time
 _BLOCKS = 32  # at first; the noise decides how many follow, up to eight times as many at once
 _SAFETY = 2.0
 _ROUNDING = 1e-12  # of |E|
@@ -48,13 +45,13 @@ class Pencil(NamedTuple):
 
 
 class SampledEnergies(NamedTuple):
-    """The states on fresh points, the error of each energy from what the span leaves out, the functions, and the quantum
-    numbers of the products that they are most similar to."""
+    """The states on fresh points, the error of each energy from what the span leaves out, the functions, the quantum numbers
+    of the products that they are most similar to, and the effective share of the points."""
 
     pencil: Pencil
     left_out: Float[np.ndarray, " n"]
     functions: SampledFunctions
-    labels: list[str]
+    labels: tuple[str, ...]
     n_points: int
     effective_share: float
 
@@ -67,18 +64,15 @@ def evaluate(
     Memory O(blocks · M²), constant in the points. `before` are the parameters before training, None where there was none: the
     rate α at which energies fell with residual² since then turns residuals into errors.
     """
-    lattice = jnp.asarray(golden_lattice(_BLOCK, trial.ansatz.dim + 1, offset=0.0))
-    n = trial.n_states
+    ansatz, n = trial.ansatz, trial.n_states
+    lattice = golden_lattice(BATCH, ansatz.box.dim + 1, offset=0.0)
     root = jax.random.key(np.uint32((seed * 7919 + 2**31) % 2**32))
 
-    @jax.jit
-    def block(params: PyTree, number: Array) -> tuple[Array, Array, Array]:
-        shift = jax.random.uniform(jax.random.fold_in(root, number), lattice.shape[1:])
-        f, hf = trial.images(params, *trial.points((lattice + shift) % 1))
-        return f.T @ f, f.T @ hf, hf.T @ hf
-
     def moments(params: PyTree, numbers: range) -> Moments:
-        parts = zip(*(block(params, jnp.uint32(b)) for b in numbers), strict=True)
+        shifts = (
+            np.asarray(jax.random.uniform(jax.random.fold_in(root, b), lattice.shape[1:])) for b in numbers
+        )
+        parts = zip(*(trial.moments(params, (lattice + shift) % 1) for shift in shifts), strict=True)
         return Moments(*(np.stack([np.asarray(a) for a in part]) for part in parts))
 
     blocks, count = moments(params, range(_BLOCKS)), _BLOCKS
@@ -90,16 +84,26 @@ def evaluate(
         states = solve_pencil(blocks, n)
         allowed = _STATISTICAL_SHARE * tolerance * np.maximum(np.abs(states.energies), 1e-300)
         ratio = (states.statistical / allowed).max()
-        if ratio <= 1 or count * _BLOCK >= most_points:
+        if ratio <= 1 or count * BATCH >= most_points:
             break
-        done, count = count, int(min(count * min(max(ratio**2, 1.5), 8.0), -(-most_points // _BLOCK)))
+        done, count = count, int(min(count * min(max(ratio**2, 1.5), 8.0), -(-most_points // BATCH)))
         more = moments(params, range(done, count))
         blocks = Moments(*(np.concatenate(pair) for pair in zip(blocks, more, strict=True)))
     first = states if before is None else solve_pencil(moments(before, range(_BLOCKS)), n)
-    lower_products = _lower_products(trial.ansatz, n)
-    fewer = solve_pencil(Moments(*(part[:, lower_products][:, :, lower_products] for part in blocks)), n)
-    functions, labels, share = _functions(trial, params, states.vectors)
-    return SampledEnergies(states, _left_out(states, first, fewer), functions, labels, count * _BLOCK, share)
+    lower = _lower_products(ansatz, n)
+    fewer = solve_pencil(Moments(*(part[:, lower][:, :, lower] for part in blocks)), n)
+    x, shift = jax.jit(ansatz.points)(np.clip(lattice, 1e-9, 1 - 1e-9))
+    products = np.asarray(ansatz.compiled_values(ansatz.init(0), x, shift))
+    psi = np.asarray(ansatz.compiled_values(params, x, shift)) @ states.vectors
+    density = np.sum(psi**2, axis=1)
+    return SampledEnergies(
+        states,
+        _left_out(states, first, fewer),
+        SampledFunctions(ansatz, params, states.vectors, np.asarray(x), np.exp(2 * np.asarray(shift))),
+        _labels(ansatz, products, psi),
+        count * BATCH,
+        float(density.sum() ** 2 / (density**2).sum() / len(density)),
+    )
 
 
 def _left_out(states: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray, " n"]:
@@ -115,54 +119,34 @@ def _left_out(states: Pencil, first: Pencil, fewer: Pencil) -> Float[np.ndarray,
     return _SAFETY * np.maximum(rates, leaning) * squares + _ROUNDING * np.abs(energies)
 
 
-def _functions(
-    trial: TrialSpace, params: PyTree, vectors: Float[np.ndarray, "m n"]
-) -> tuple[SampledFunctions, list[str], float]:
-    """The functions, their labels, and the effective share of their points."""
-    lattice = golden_lattice(_BLOCK, trial.ansatz.dim + 1, offset=0.0)
-
-    @jax.jit
-    def sample(params: PyTree) -> tuple[Array, ...]:
-        x, shift = trial.points(jnp.clip(jnp.asarray(lattice), 1e-9, 1 - 1e-9))
-        products = trial.values(trial.ansatz.init(0), x, shift)
-        return x, jnp.exp(2 * shift), trial.values(params, x, shift) @ vectors, products
-
-    x, weights, psi, products = (np.asarray(a) for a in sample(params))
-    density = np.sum(psi**2, axis=1)
-    share = float(density.sum() ** 2 / (density**2).sum() / len(density))
-    functions = SampledFunctions(trial.ansatz, params, vectors, trial.box, x, weights)
-    return functions, _labels(trial.ansatz, products, psi), share
-
-
 def _lower_products(ansatz: ProductAnsatz, n: int) -> Int[np.ndarray, " fewer"]:
     """Indices of the lower 0.8 of each well's products, at least n in all."""
-    counts = [r.n_products for r in ansatz.references]
-    starts = np.cumsum([0, *counts[:-1]])
-    share = max(_FEWER, n / sum(counts))
-    return np.concatenate(
-        [s + np.arange(int(np.ceil(share * c))) for s, c in zip(starts, counts, strict=True)]
-    )
+    share, place = max(_FEWER, n / ansatz.n_features), 0
+    chosen: list[int] = []
+    for r in ansatz.references:
+        chosen += range(place, place + int(np.ceil(share * r.n_products)))
+        place += r.n_products
+    return np.array(chosen)
 
 
 def _labels(
     ansatz: ProductAnsatz, products: Float[np.ndarray, "batch m"], psi: Float[np.ndarray, "batch n"]
-) -> list[str]:
+) -> tuple[str, ...]:
     """For each function the product of the reference that it is most similar to: quanta along the reference's axes, by
     falling extent, and the square of the overlap; and the next one's where that is more than a tenth."""
     names = []
     for w, reference in enumerate(ansatz.references):
-        of = f"well {w}: " if len(ansatz.references) > 1 else ""
+        well = f"well {w}: " if len(ansatz.references) > 1 else ""
         for level in reference.levels:
             quanta = " ".join(f"{n}·ν{i}" if n > 1 else f"ν{i}" for i, n in enumerate(level) if n)
-            names.append(of + (quanta or "ground"))
+            names.append(well + (quanta or "ground"))
     unit = products / np.linalg.norm(products, axis=0)
-    share = (unit.T @ (psi / np.linalg.norm(psi, axis=0))) ** 2  # (M, N)
     labels = []
-    for column in share.T:
-        order = np.argsort(-column)
-        chosen = [order[0], *(m for m in order[1:3] if column[m] > 0.1)]
-        labels.append(" + ".join(f"{names[m]} {min(column[m], 1):.0%}" for m in chosen))
-    return labels
+    for share in ((unit.T @ (psi / np.linalg.norm(psi, axis=0))) ** 2).T:
+        order = np.argsort(-share)
+        chosen = [order[0], *(m for m in order[1:3] if share[m] > 0.1)]
+        labels.append(" + ".join(f"{names[m]} {min(share[m], 1):.0%}" for m in chosen))
+    return tuple(labels)
 
 
 def solve_pencil(blocks: Moments, n: int) -> Pencil:
@@ -188,15 +172,15 @@ def solve_pencil(blocks: Moments, n: int) -> Pencil:
     # Statistical: d E = l (dP - E dS) r / (l r), averaged over blocks.
     norm = np.einsum("ik,ik->k", left.conj(), right)
     norm = np.where(np.abs(norm) > 1e-3, norm, 1e-3)
+    outer, inner = basis @ left, basis @ right
     changes = [
-        np.einsum("ik,bij,jk->bk", left.conj(), basis.T @ part @ basis, right)
-        for part in (blocks.energy, blocks.overlap)
+        np.einsum("ik,bik->bk", outer.conj(), part @ inner) for part in (blocks.energy, blocks.overlap)
     ]
     shifts = (changes[0] - values * changes[1]) / norm
     statistical = np.std(np.real(shifts), axis=0, ddof=1) / np.sqrt(len(shifts))
     span = np.where(values.imag > 0, right.imag, right.real)
     span = span / np.linalg.norm(span, axis=0)
-    along = np.einsum("ik,ij,jk->k", span, basis.T @ square @ basis, span)
+    along = np.einsum("ik,ij,jk->k", basis @ span, square, basis @ span)
     mixed = np.einsum("ik,ij,jk->k", span, matrix, span)
     residuals = np.sqrt(np.maximum(along - 2 * values.real * mixed + values.real**2, 0))
     # Orthonormalise in order; within noise the vectors are orthonormal already.

@@ -13,8 +13,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PyTree, UInt
 
-from qspin.methods.sampled.ansatz import TrialSpace
-from qspin.numerics.pencil import Average, all_finite, order
+from qspin.methods.sampled.functions import TrialSpace
+from qspin.numerics.pencil import Average, all_finite, order, rayleigh_ritz, whitening
 from qspin.numerics.precision import chunked, double_precision
 
 __all__ = ["State", "Training", "lowest", "outside", "reference_residuals"]
@@ -71,14 +71,16 @@ class Training:
         """
         key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         unit = (jnp.asarray(self.lattice) + jax.random.uniform(key, self.lattice.shape[1:])) % 1
-        x, shift = self.trial.points(unit)
+        x, shift = self.trial.ansatz.points(unit)
         f, hf = self.trial.images(state.params, x, shift)
         overlap = state.overlap.update(f.T @ f, self.averaging)
         energy = state.energy.update(f.T @ hf, self.averaging)
         energies, c = lowest(overlap.value, energy.value, self.trial.n_states)
         psi = f @ c
         residual = outside(f, hf @ c - psi * energies)
-        _, pull = jax.vjp(lambda p: self.trial.values(p, x, shift), state.params)
+        _, pull = jax.vjp(
+            lambda p: jax.vmap(self.trial.ansatz.values, (None, 0, 0))(p, x, shift), state.params
+        )
         params, adam = self._apply_gradient(state, pull(residual @ c.T)[0])
         since = jnp.maximum(state.step - self.steps // 2, 0).astype(float)
         mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
@@ -95,7 +97,7 @@ class Training:
         """Parameters and moments after a step of Adam, whose length falls as a cosine."""
         unit, adam = optax.scale_by_adam().update(gradient, state.adam, state.params)
         # Adam moves every entry by as much: a form of dim² entries, and with it the log factor, would change dim times as much.
-        slower = min(1.0, float(np.sqrt(_FEW / self.trial.ansatz.dim)))
+        slower = min(1.0, float(np.sqrt(_FEW / self.trial.ansatz.box.dim)))
         share = self.share * optax.cosine_decay_schedule(1.0, max(self.steps, 1))(state.step)
         rate = _LEARNING_RATE * slower * share
         change = [
@@ -131,13 +133,10 @@ def reference_residuals(
 ) -> tuple[float, Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """For the reference before training: its largest residual, in mean spacings of its axes; energies and residuals."""
 
-    @jax.jit
-    def solve(params: PyTree, unit: Array) -> tuple[Array, Array]:
-        f, hf = trial.images(params, *trial.points(unit))
-        energies, c = lowest(f.T @ f, f.T @ hf, trial.n_states)
-        return energies, jnp.linalg.norm(outside(f, hf @ c - f @ c * energies), axis=0)
-
-    unit = jnp.asarray(np.clip(lattice, 1e-9, 1 - 1e-9))
-    energies, residuals = (np.asarray(a) for a in solve(trial.ansatz.init(0), unit))
+    unit = np.clip(lattice, 1e-9, 1 - 1e-9)
+    overlap, energy, square = (np.asarray(a) for a in trial.moments(trial.ansatz.init(0), unit))
+    energies, c = rayleigh_ritz(overlap, energy, trial.n_states)
+    inside = whitening(overlap, 1e-10).T @ energy @ c
+    residuals = np.sqrt(np.maximum(np.sum(c * (square @ c), axis=0) - np.sum(inside**2, axis=0), 0))
     spacing = np.mean([(r.rates**2).mean() for r in trial.ansatz.references])
     return float(residuals.max() / spacing), energies, residuals
