@@ -10,8 +10,8 @@ import pytest
 
 import qspin
 from qspin import exact, potentials
+from qspin.methods.product_basis.basis import position_powers
 from qspin.methods.product_basis.driver import ProductBasis
-from qspin.methods.product_basis.matrices import position_powers
 from qspin.numerics.precision import double_precision
 from qspin.numerics.separable import hermite_functions, lowest_products, products_below
 

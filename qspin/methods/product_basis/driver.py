@@ -3,7 +3,7 @@
 In normal coordinates y of the best Gaussian, -Σ rates² ∂² + Σ rates² y² is diagonal in products of Hermite functions, and
 the rest of V, a polynomial, moves no quantum number by more than its power: matrix elements are exact, the matrix is sparse,
 energies are upper bounds. H maps the basis into a finite larger set, so residuals are exact too, and show which functions to
-add: the basis is selected, not cut at a number of quanta; see `selection`.
+add: the basis is selected, not cut at a number of quanta; see `basis`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,8 +21,13 @@ from scipy.special import ndtri
 from qspin.methods.base import DirectMethod, check_plain_hamiltonian
 from qspin.methods.locate.walls import wall_shifts
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.product_basis.matrices import check_bounded, fit_polynomial
-from qspin.methods.product_basis.selection import DOUBT, SelectedStates, select_states
+from qspin.methods.product_basis.basis import (
+    DOUBT,
+    SelectedStates,
+    check_bounded,
+    fit_polynomial,
+    select_states,
+)
 from qspin.numerics.checks import real_number, whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.laplacian import Function
@@ -120,7 +126,19 @@ class ProductBasis(DirectMethod):
         scale = max(np.abs(energies).max(), energy_scale(energies))
         errors = left_out + misfit + raised + _ROUNDING * scale
         converged = errors <= self.tolerance * np.maximum(np.abs(energies), 1e-2 * scale)
-        return Spectrum(
+        provenance = {
+            "functions": len(states.products.quanta),
+            "most_quanta": states.products.quanta.max(axis=0).tolist(),
+            "degree": int(v.powers.sum(axis=1).max(initial=0)),
+            "terms": len(v.powers),
+            "misfit": misfit,
+            "left_out": states.left_out[:n_states].tolist(),
+            "second_order_fell_short_by": ratio.tolist(),
+            "widths": np.linalg.norm(well.axes, axis=0).tolist(),
+        }
+        return self.spectrum(
+            problem,
+            provenance,
             energies=energies,
             errors=errors,
             residuals=states.residuals[:n_states],
@@ -128,23 +146,6 @@ class ProductBasis(DirectMethod):
             notes=_notes(converged, raised, left_out, self.max_functions),
             wall_shifts=raised,
             eigenfunctions=functions,
-            domain=problem.domain,
-            name=problem.name,
-            units=problem.units,
-            method=self.name,
-            provenance={
-                "method": repr(self),
-                "precision": "float64",
-                "functions": len(states.products.quanta),
-                "most_quanta": states.products.quanta.max(axis=0).tolist(),
-                "degree": int(v.powers.sum(axis=1).max(initial=0)),
-                "terms": len(v.powers),
-                "misfit": misfit,
-                "left_out": states.left_out[:n_states].tolist(),
-                "second_order_fell_short_by": ratio.tolist(),
-                "widths": np.linalg.norm(well.axes, axis=0).tolist(),
-            },
-            potential=problem.potential_values,
         )
 
 
@@ -219,35 +220,27 @@ class ProductBasisFunctions(Eigenfunctions):
         return len(self.centre)
 
     @cached_property
-    def _halves(self) -> list[tuple[range, np.ndarray, np.ndarray]]:
-        """Axes, the different products over them, and which of these each function has: two factors a function, not dim."""
-        middle, halves = (self.dim + 1) // 2, []
+    def _psi(self) -> Function:
+        inverse, most = np.linalg.inv(self.axes), int(self.quanta.max())
+        c = self.coefficients * np.abs(np.linalg.det(self.axes)) ** -0.5
+        middle, halves = (self.dim + 1) // 2, []  # two factors a function, not dim
         for axes in (range(middle), range(middle, self.dim))[: self.dim]:
             different, place = np.unique(self.quanta[:, axes], axis=0, return_inverse=True)
             halves.append((axes, different, place.ravel()))
-        return halves
-
-    @cached_property
-    def _psi(self) -> Function:
-        inverse, most = np.linalg.inv(self.axes), int(self.quanta.max())
-        norm = np.abs(np.linalg.det(self.axes)) ** -0.5
 
         def psi(x: Any) -> Any:
             h = hermite_functions(jnp.asarray(inverse) @ (x - self.centre), most)
-            product: Any = norm
-            for axes, different, place in self._halves:
-                factors = jnp.prod(jnp.stack([h[different[:, j], i] for j, i in enumerate(axes)]), axis=0)
-                product = product * factors[place]
-            return product @ jnp.asarray(self.coefficients)
+            factors = [prod(h[n[:, j], i] for j, i in enumerate(axes))[place] for axes, n, place in halves]
+            return prod(factors[1:], start=factors[0]) @ jnp.asarray(c)
 
         return psi
 
-    def _batch(self, copies: int) -> int:
-        """Points at a time, where `copies` of all products are held for each."""
-        return max(_HELD // (copies * len(self.quanta)), 1)
+    def _values(self, function: Function, points: np.ndarray, copies: int) -> np.ndarray:
+        """A function of one point at points, where `copies` of all products are held for each."""
+        return evaluated(function, points, max(_HELD // (copies * len(self.quanta)), 1))
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return evaluated(self._psi, points, self._batch(2))
+        return self._values(self._psi, points, 2)
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Quasi-random, normal in y: an integral of a product of two states is met to about a per cent."""
@@ -258,7 +251,7 @@ class ProductBasisFunctions(Eigenfunctions):
         return self.centre + (u * deviations) @ self.axes.T, weights
 
     def image(self, operator: Operator) -> np.ndarray:
-        return evaluated(operator.exact()(self._psi), self.quadrature()[0], self._batch(6 * self.dim))
+        return self._values(operator.exact()(self._psi), self.quadrature()[0], 6 * self.dim)
 
     def times(self, factors: np.ndarray) -> Eigenfunctions:
         return replace(self, coefficients=self.coefficients * factors)

@@ -7,12 +7,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import scipy.linalg
+from jax.tree_util import Partial
 from jaxtyping import Bool, Float, Int, PyTree
 
 from qspin.methods.sampled.functions import BATCH, ProductAnsatz, SampledFunctions, TrialSpace
 from qspin.numerics.errors import fall_rates, temple_rates
 from qspin.numerics.pencil import whitening
 from qspin.numerics.points import golden_lattice
+from qspin.numerics.precision import evaluated
 
 __all__ = ["Moments", "Pencil", "SampledEnergies", "evaluate", "solve_pencil"]
 
@@ -66,11 +68,11 @@ def evaluate(
     """
     ansatz, n = trial.ansatz, trial.n_states
     lattice = golden_lattice(BATCH, ansatz.box.dim + 1, offset=0.0)
-    root = jax.random.key(np.uint32((seed * 7919 + 2**31) % 2**32))
+    key = jax.random.key(np.uint32((seed * 7919 + 2**31) % 2**32))
 
     def moments(params: PyTree, numbers: range) -> Moments:
         shifts = (
-            np.asarray(jax.random.uniform(jax.random.fold_in(root, b), lattice.shape[1:])) for b in numbers
+            np.asarray(jax.random.uniform(jax.random.fold_in(key, b), lattice.shape[1:])) for b in numbers
         )
         parts = zip(*(trial.moments(params, (lattice + shift) % 1) for shift in shifts), strict=True)
         return Moments(*(np.stack([np.asarray(a) for a in part]) for part in parts))
@@ -92,14 +94,15 @@ def evaluate(
     first = states if before is None else solve_pencil(moments(before, range(_BLOCKS)), n)
     lower = _lower_products(ansatz, n)
     fewer = solve_pencil(Moments(*(part[:, lower][:, :, lower] for part in blocks)), n)
-    x, shift = jax.jit(ansatz.points)(np.clip(lattice, 1e-9, 1 - 1e-9))
-    products = np.asarray(ansatz.compiled_values(ansatz.init(0), x, shift))
-    psi = np.asarray(ansatz.compiled_values(params, x, shift)) @ states.vectors
+    x, shift = (np.asarray(part) for part in jax.jit(ansatz.points)(np.clip(lattice, 1e-9, 1 - 1e-9)))
+    functions = SampledFunctions(ansatz, params, states.vectors, x, np.exp(2 * shift))
+    root = np.exp(shift)[:, None]
+    psi, products = root * functions(x), root * evaluated(Partial(ansatz.values, ansatz.init(0)), x)
     density = np.sum(psi**2, axis=1)
     return SampledEnergies(
         states,
         _left_out(states, first, fewer),
-        SampledFunctions(ansatz, params, states.vectors, np.asarray(x), np.exp(2 * np.asarray(shift))),
+        functions,
         _labels(ansatz, products, psi),
         count * BATCH,
         float(density.sum() ** 2 / (density**2).sum() / len(density)),
