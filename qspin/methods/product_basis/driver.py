@@ -230,7 +230,10 @@ class ProductBasisFunctions(Eigenfunctions):
 
         def psi(x: Any) -> Any:
             h = hermite_functions(jnp.asarray(inverse) @ (x - self.centre), most)
-            factors = [prod(h[n[:, j], i] for j, i in enumerate(axes))[place] for axes, n, place in halves]
+            parts = [[h[n[:, j], i] for j, i in enumerate(axes)] for axes, n, _ in halves]
+            factors = [
+                prod(part[1:], start=part[0])[half[2]] for part, half in zip(parts, halves, strict=True)
+            ]
             return prod(factors[1:], start=factors[0]) @ jnp.asarray(c)
 
         return psi
