@@ -155,6 +155,8 @@ class Box(Domain):
                 raise ValueError(
                     f"Box: on axis {axis} lower must be less than upper, got lower={low:g}, upper={high:g}."
                 )
+            if high - low == inf:
+                raise ValueError(f"Box: axis {axis} is too long, got lower={low:g}, upper={high:g}.")
         given = np.asarray(periodic)
         if given.dtype != bool or given.shape not in ((), (dim,)):
             raise ValueError(f"Box: periodic must be a bool, or {dim} of them, got {shown(periodic)}.")

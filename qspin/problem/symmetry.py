@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
-from qspin.numerics.checks import check_function, real_number, shown, vector
+from qspin.numerics.checks import MOST_DIMENSIONS, check_function, real_number, shown, vector
 from qspin.numerics.precision import evaluated
 
 __all__ = ["PointMap", "angular_momentum", "exchange", "parity", "reflection", "rotation"]
@@ -84,7 +84,10 @@ def _about(centre: Any, matrix: Callable[[int], np.ndarray]) -> Callable[..., An
 
 def _indices(what: str, axes: Any) -> list[int]:
     chosen = list(axes) if isinstance(axes, Sequence) or np.ndim(axes) == 1 else [axes]
-    if not all(isinstance(a, int | np.integer) and not isinstance(a, bool) and a >= 0 for a in chosen):
+    if not all(
+        isinstance(a, int | np.integer) and not isinstance(a, bool) and 0 <= a < MOST_DIMENSIONS
+        for a in chosen
+    ):
         raise ValueError(f"{what} must be the number of a coordinate, or several, got {shown(axes)}.")
     if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"{what} must be different coordinates, got {shown(axes)}.")

@@ -72,9 +72,9 @@ def tabulated(
         )
     if np.iscomplexobj(numbers) or not all(np.isfinite(part).all() for part in (numbers, *axes)):
         raise ValueError("tabulated: x and values must be finite real numbers.")
-    if degree not in _DEGREES or isinstance(degree, bool):
+    if not isinstance(degree, int) or isinstance(degree, bool) or degree not in _DEGREES:
         raise ValueError(f"tabulated: degree must be 1, 3 or 5, got {shown(degree)}.")
-    if outside not in ("refuse", "nearest"):
+    if not isinstance(outside, str) or outside not in ("refuse", "nearest"):
         raise ValueError(f'tabulated: outside must be "refuse" or "nearest", got {shown(outside)}.')
     check_kind("tabulated: units", units, str, "a text such as 'eV'")
     for i, axis in enumerate(axes):
