@@ -142,6 +142,7 @@ for _view, _function in {
     "plot_overlap": "qspin.draw.levels:overlap",
     "animate": "qspin.draw.film:animate",
     "report": "qspin.draw.report:report",
+    "bounds": "qspin.methods.bounds.driver:bounds",
 }.items():
     _VIEWS.register(_view, _function)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ["numerics", "problem", "spectrum", "methods", "draw", "run"]
-METHODS = ["base", "locate", "spin", "ritz", "sampled", "grid", "product_basis"]
+METHODS = ["base", "locate", "spin", "ritz", "sampled", "grid", "product_basis", "bounds"]
 
 
 def imported(path: Path) -> set[tuple[str, ...]]:

@@ -320,6 +320,17 @@ class Spectrum:
             units=self.units,
         )
 
+    def bounds(self, problem: Any = None, width: float = 1e-9) -> Any:
+        """Intervals [lower_k, upper_k] that contain the N lowest levels of the Hamiltonian, with their index: a `Bounds`.
+
+        For smooth V in a box with walls, of one or two dimensions, whatever method solved: upper bounds by Rayleigh-Ritz, lower
+        bounds by Lehmann's method, with functions of their own. `problem` is needed for a spectrum from a file; `width` is the
+        width that is aimed at, relative to the energies. The intervals hold up to margins for rounding errors in double
+        precision, which they include and `rounding` states. Takes seconds to minutes. Raises ValueError for what it does not
+        serve, by name.
+        """
+        return VIEWS["bounds"](self, problem, width)
+
     def _beside(
         self, caller: str, reference: Spectrum
     ) -> tuple[Inexact[np.ndarray, "points states"], Inexact[np.ndarray, "points others"]]:

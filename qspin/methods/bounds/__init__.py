@@ -1,0 +1,1 @@
+"""Guaranteed intervals for the levels of a Hamiltonian: `Spectrum.bounds`."""
