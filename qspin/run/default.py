@@ -1,0 +1,129 @@
+"""What `solve` does without a method: which one it tries first, which one takes over, and what checks the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool
+
+from qspin.methods.base import Method
+from qspin.methods.locate.survey import survey
+from qspin.methods.spin.driver import SpIN
+from qspin.numerics.errors import energy_scale
+from qspin.problem.problem import Problem
+from qspin.problem.region import Region
+from qspin.spectrum.notes import Note, note
+from qspin.spectrum.spectrum import Spectrum
+
+__all__ = ["solve_by_default", "variational_method"]
+
+TOLERANCE = 1e-6  # of an energy, or of a hundredth of their range where that is more
+_ROUNDING = 1e-11  # of the largest energy: below that two methods agree whatever they claim
+_REFUSALS = (ValueError, MemoryError)
+
+
+def variational_method(problem: Problem, n_states: int) -> Method:
+    """The best variational method for a problem in a box: `Ritz()` for Hamiltonians of one to three dimensions, `SampledRitz()`
+    past them, where these serve (no region; past three dimensions no singular centres); `SpIN()` for everything else."""
+    from qspin.methods.ritz.driver import Ritz  # SciPy's linear algebra: not before it is needed
+    from qspin.methods.sampled.driver import SampledRitz
+
+    method = Ritz() if problem.dim <= 3 else SampledRitz()
+    return method if _serves(method, problem, n_states) else SpIN()
+
+
+def _serves(method: Method, problem: Problem, n_states: int) -> bool:
+    try:
+        method.check(problem, n_states)
+    except _REFUSALS:
+        return False
+    return True
+
+
+def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], Spectrum]) -> Spectrum:
+    """The states of a problem in a box, by the rule that `qspin.solve` documents; `solve` solves it by one method."""
+    first = variational_method(problem, n_states)
+    if not problem.is_boxed_hamiltonian or problem.dim > 3:
+        return solve(first)
+    from qspin.methods.grid.axes import elements  # SciPy's sparse code: not before it is needed
+    from qspin.methods.grid.driver import Grid
+
+    region = isinstance(problem.domain, Region)
+    smooth = not problem.centres and not problem.hamiltonian.singularities and not survey(problem).jumps
+    ways = [way for way in ([Grid(), first] if smooth or region else [first, Grid()]) if _serves(way, problem, n_states)]
+    if region or not ways:  # there is nothing quick to compare a region with
+        return solve(ways[0] if ways else first)
+    survey(problem).check_bounded_below()
+    results = _results(ways, solve)
+    best = min(results, key=lambda s: (not _exact_enough(s).all(), float(np.nan_to_num(s.errors, nan=np.inf).max())))
+    others = [s for s in results if s is not best]
+    if problem.dim <= 2 and not others:
+        check = Grid(scheme=elements(12)) if best.method == "grid" else Grid()
+        others = _results([check], solve, refused=True)
+    for other in others:
+        best = _compared(best, other)
+    return _judged(best, results)
+
+
+def _exact_enough(spectrum: Spectrum) -> Bool[np.ndarray, " N"]:
+    """Which states converged, to the tolerance."""
+    energies = spectrum.energies
+    allowed = TOLERANCE * np.maximum(np.abs(energies), 1e-2 * energy_scale(energies))
+    return spectrum.converged & (spectrum.errors <= allowed)
+
+
+def _results(ways: list[Method], solve: Callable[[Method], Spectrum], refused: bool = False) -> list[Spectrum]:
+    """What the methods give, one after the other, up to the first that is exact enough. Where all refuse, raises what the first
+    one says, or gives nothing if it may be `refused`."""
+    results: list[Spectrum] = []
+    said: list[Exception] = []
+    for method in ways:
+        try:
+            results.append(solve(method))
+        except _REFUSALS as error:
+            said.append(error)
+            continue
+        if _exact_enough(results[-1]).all():
+            break
+    if not results and not refused:
+        raise said[0]
+    return results
+
+
+def _compared(spectrum: Spectrum, other: Spectrum) -> Spectrum:
+    """The spectrum, its provenance with the other one's energies; states in which the two differ are not converged, and their
+    errors are at least the difference."""
+    off = np.abs(spectrum.energies - other.energies)
+    combined = np.hypot(spectrum.errors, other.errors)
+    differ = ~(off <= 3 * combined + _ROUNDING * np.abs(spectrum.energies).max())
+    said = note(
+        "differs",
+        differ,
+        f"{other.provenance.get('method', other.method)} gives energies up to {np.max(off, where=differ, initial=0):.1e} away, "
+        "more than both errors together explain",
+        "declare where V is singular, or set points, features or a smaller box by hand",
+    )
+    route = {"method": other.provenance.get("method"), "energies": other.energies.tolist(), "errors": other.errors.tolist()}
+    return replace(
+        spectrum,
+        errors=np.where(differ, np.fmax(spectrum.errors, off), spectrum.errors),
+        converged=spectrum.converged & ~differ,
+        notes=(*said, *spectrum.notes),
+        provenance={**spectrum.provenance, "checked_by": route},
+    )
+
+
+def _judged(spectrum: Spectrum, results: list[Spectrum]) -> Spectrum:
+    """The best of the results, with notes on who takes whose place, and on states outside the tolerance."""
+    notes, first = spectrum.notes, results[0]
+    if spectrum.method != first.method:
+        largest = float(first.errors.max())
+        what = f"{first.method} did not reach the tolerance, with errors of up to {largest:.1e}: this is the result of {spectrum.method}"
+        notes = (Note("handed over", (), what), *notes)
+    enough = _exact_enough(spectrum)
+    told = {k for one in notes for k in one.states or range(spectrum.n_states) if one.kind in ("tolerance", "differs", "missed")}
+    untold = ~enough & ~np.isin(np.arange(spectrum.n_states), list(told))
+    notes += note("tolerance", untold, f"the claimed error is above {TOLERANCE:g} of the energy", "choose a method and its settings by hand")
+    return replace(spectrum, converged=enough, notes=notes)
