@@ -227,13 +227,13 @@ def test_scales_of_a_turned_well_follow_its_axes() -> None:
 
 
 def test_the_default_method_follows_the_problem() -> None:
-    from qspin.run.solve import default_method
+    from qspin.run.default import variational_method
 
-    assert isinstance(default_method(oscillator(2), 4), qspin.Ritz)
-    assert isinstance(default_method(oscillator(4), 4), qspin.SampledRitz)
+    assert isinstance(variational_method(oscillator(2), 4), qspin.Ritz)
+    assert isinstance(variational_method(oscillator(4), 4), qspin.SampledRitz)
     assert qspin.Ritz(tolerance=1e-8).for_problem(oscillator(4)) == qspin.SampledRitz(tolerance=1e-8)
     assert qspin.Ritz(train=False).for_problem(oscillator(4)) == qspin.SampledRitz(tolerance=1e-6, steps=0)
     assert isinstance(
-        default_method(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1), qspin.SpIN
+        variational_method(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1), qspin.SpIN
     )
-    assert isinstance(default_method(oscillator(1), 500), qspin.SpIN)
+    assert isinstance(variational_method(oscillator(1), 500), qspin.SpIN)

@@ -150,10 +150,10 @@ def test_presets(file: Path) -> None:
 @pytest.mark.parametrize(
     ("dim", "table", "method"),
     [
-        (1, {}, qspin.Ritz()),
+        (1, {}, None),
         (1, {"tolerance": 1e-3}, qspin.Ritz(tolerance=1e-3)),
         (1, {"steps": 10}, qspin.SpIN(steps=10)),
-        (4, {}, qspin.SampledRitz()),
+        (4, {}, None),
         (4, {"steps": 10}, qspin.SampledRitz(steps=10)),
         (4, {"estimator": "AveragedJacobian"}, qspin.SpIN(estimator=qspin.AveragedJacobian())),
         (4, {"name": "product-basis", "degree": 4}, qspin.ProductBasis(degree=4)),
@@ -170,11 +170,13 @@ def test_the_default_method_is_the_librarys_unless_it_lacks_a_setting(
     ("dim", "name", "trains"),
     [
         (1, "spin", True), (1, "ritz", False), (1, "grid", False), (4, "sampled-ritz", True),
-        (4, "ritz", True), (4, "product-basis", False),
+        (4, "ritz", True), (4, "product-basis", False), (1, None, False), (4, None, True),
     ],
 )  # fmt: skip
 def test_every_method_that_trains_has_a_checkpoint(dim: int, name: str, trains: bool) -> None:
-    asked = job(Settings({"potential": "r**2", "dim": dim, "box": [-5, 5]}, {"name": name}))
+    asked = job(
+        Settings({"potential": "r**2", "dim": dim, "box": [-5, 5]}, {} if name is None else {"name": name})
+    )
     assert (checkpoint(Path("run"), asked) == Path("run/checkpoint.npz")) is trains
     assert trains or checkpoint(Path("run"), asked) is None
 

@@ -53,7 +53,7 @@ class Callbacks:
     def __init__(self, callbacks: Any) -> None:
         several = callbacks if isinstance(callbacks, Sequence) else [] if callbacks is None else [callbacks]
         for callback in several:
-            check_function("solve: callback", callback, "callback(step, state, info), or a list of them")
+            check_function("solve: callback", callback, "callback(step, state, info), or a list of them", 3)
         self._all = tuple(several)
         self._named = {
             f"{type(c).__name__}.{i}/": c for i, c in enumerate(several) if isinstance(c, Callback)

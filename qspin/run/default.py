@@ -21,6 +21,10 @@ __all__ = ["solve_by_default", "variational_method"]
 
 TOLERANCE = 1e-6  # of an energy, or of a hundredth of their range where that is more
 _ROUNDING = 1e-11  # of the largest energy: below that two methods agree whatever they claim
+_FEWEST_CHECKED, _FINER = (
+    64,
+    1.6,
+)  # points an axis of elements that check a grid: at least, and for each of its points
 _REFUSALS = (ValueError, MemoryError)
 
 
@@ -52,16 +56,24 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
 
     region = isinstance(problem.domain, Region)
     smooth = not problem.centres and not problem.hamiltonian.singularities and not survey(problem).jumps
-    ways = [way for way in ([Grid(), first] if smooth or region else [first, Grid()]) if _serves(way, problem, n_states)]
+    ways = [
+        way
+        for way in ([Grid(), first] if smooth or region else [first, Grid()])
+        if _serves(way, problem, n_states)
+    ]
     if region or not ways:  # there is nothing quick to compare a region with
         return solve(ways[0] if ways else first)
     survey(problem).check_bounded_below()
     results = _results(ways, solve)
-    best = min(results, key=lambda s: (not _exact_enough(s).all(), float(np.nan_to_num(s.errors, nan=np.inf).max())))
+    best = min(
+        results, key=lambda s: (not _exact_enough(s).all(), float(np.nan_to_num(s.errors, nan=np.inf).max()))
+    )
     others = [s for s in results if s is not best]
     if problem.dim <= 2 and not others:
-        check = Grid(scheme=elements(12)) if best.method == "grid" else Grid()
-        others = _results([check], solve, refused=True)
+        # In two dimensions the default number of points costs several times what this mesh does.
+        finest = [max(_FEWEST_CHECKED, int(_FINER * k)) for k in best.provenance.get("points", [()])[-1]]
+        check = Grid(points=finest if problem.dim == 2 else None, scheme=elements(12))
+        others = _results([check if best.method == "grid" else Grid()], solve, refused=True)
     for other in others:
         best = _compared(best, other)
     return _judged(best, results)
@@ -74,7 +86,9 @@ def _exact_enough(spectrum: Spectrum) -> Bool[np.ndarray, " N"]:
     return spectrum.converged & (spectrum.errors <= allowed)
 
 
-def _results(ways: list[Method], solve: Callable[[Method], Spectrum], refused: bool = False) -> list[Spectrum]:
+def _results(
+    ways: list[Method], solve: Callable[[Method], Spectrum], refused: bool = False
+) -> list[Spectrum]:
     """What the methods give, one after the other, up to the first that is exact enough. Where all refuse, raises what the first
     one says, or gives nothing if it may be `refused`."""
     results: list[Spectrum] = []
@@ -105,7 +119,11 @@ def _compared(spectrum: Spectrum, other: Spectrum) -> Spectrum:
         "more than both errors together explain",
         "declare where V is singular, or set points, features or a smaller box by hand",
     )
-    route = {"method": other.provenance.get("method"), "energies": other.energies.tolist(), "errors": other.errors.tolist()}
+    route = {
+        "method": other.provenance.get("method"),
+        "energies": other.energies.tolist(),
+        "errors": other.errors.tolist(),
+    }
     return replace(
         spectrum,
         errors=np.where(differ, np.fmax(spectrum.errors, off), spectrum.errors),
@@ -117,13 +135,15 @@ def _compared(spectrum: Spectrum, other: Spectrum) -> Spectrum:
 
 def _judged(spectrum: Spectrum, results: list[Spectrum]) -> Spectrum:
     """The best of the results, with notes on who takes whose place, and on states outside the tolerance."""
-    notes, first = spectrum.notes, results[0]
+    notes, first, enough = spectrum.notes, results[0], _exact_enough(spectrum)
     if spectrum.method != first.method:
-        largest = float(first.errors.max())
-        what = f"{first.method} did not reach the tolerance, with errors of up to {largest:.1e}: this is the result of {spectrum.method}"
-        notes = (Note("handed over", (), what), *notes)
-    enough = _exact_enough(spectrum)
-    told = {k for one in notes for k in one.states or range(spectrum.n_states) if one.kind in ("tolerance", "differs", "missed")}
-    untold = ~enough & ~np.isin(np.arange(spectrum.n_states), list(told))
-    notes += note("tolerance", untold, f"the claimed error is above {TOLERANCE:g} of the energy", "choose a method and its settings by hand")
+        missed = f"{first.method} missed the tolerance, with errors of up to {float(first.errors.max()):.1e}"
+        notes = (Note("handed over", (), f"{missed}: this is the result of {spectrum.method}"), *notes)
+    every = range(spectrum.n_states)
+    reasons = [one for one in notes if one.kind in ("tolerance", "differs", "missed")]
+    told = [k for one in reasons for k in one.states or every]
+    what = f"the claimed error is above {TOLERANCE:g} of the energy"
+    notes += note(
+        "tolerance", ~enough & ~np.isin(every, told), what, "choose a method and its settings by hand"
+    )
     return replace(spectrum, converged=enough, notes=notes)

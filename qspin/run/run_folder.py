@@ -21,7 +21,9 @@ import numpy as np
 
 from qspin.methods.base import IterativeMethod
 from qspin.numerics import precision
+from qspin.run.default import variational_method
 from qspin.run.settings import Job, Settings, SettingsError, read_settings
+from qspin.run.solve import boxed
 from qspin.spectrum.comparison import Comparison
 from qspin.spectrum.spectrum import Spectrum
 from qspin.spectrum.store import load, whole_file
@@ -93,8 +95,9 @@ def is_finished(folder: Path) -> bool:
 
 def checkpoint(folder: Path, job: Job) -> Path | None:
     """Where training is saved to; None for a method that does not train on this problem."""
-    trains = isinstance(job.method.for_problem(job.problem), IterativeMethod)
-    return folder / _CHECKPOINT if trains else None
+    problem = boxed(job.problem, job.n_states)
+    method = job.method or variational_method(problem, job.n_states)
+    return folder / _CHECKPOINT if isinstance(method.for_problem(problem), IterativeMethod) else None
 
 
 def keep_comparison(folder: Path, comparison: Comparison) -> None:

@@ -27,8 +27,9 @@ from qspin.problem.domain import Box, Space
 from qspin.problem.expression import expression
 from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
+from qspin.run.default import variational_method
 from qspin.run.problem_file import load_problem
-from qspin.run.solve import default_method
+from qspin.run.solve import boxed
 
 __all__ = [
     "KEYS",
@@ -64,8 +65,8 @@ KEYS: dict[str, dict[str, tuple[Any, str]]] = {
     "method": {
         "name": (
             str,
-            "default: ritz in one to three dimensions, sampled-ritz past them, spin where these do not serve or lack a "
-            "setting that is given; with a preset its own",
+            "default: that of qspin.solve, a grid or ritz, checked by another one; with settings of a method ritz, "
+            "sampled-ritz past three dimensions, or spin where these lack one; with a preset its own",
         ),
     },
     "run": {
@@ -146,13 +147,14 @@ class Job:
     """A problem with a method, ready to be solved.
 
     Attributes:
+        method: None where nothing is said of it: `solve` chooses.
         reference: the grid to compare with; None where none is wanted.
         settings: all that leads here again, every field of the method included, but for `out`.
         source: text of the problem file; None where the problem is a formula.
     """
 
     problem: Problem
-    method: Method
+    method: Method | None
     n_states: int
     seed: int
     reference: Method | None
@@ -214,7 +216,7 @@ def job(settings: Settings) -> Job:
     points = run.get("points")
     method = _method(settings.method, points, problem, n_states, base)
     reference = _method({"name": "grid"}, points, problem, n_states, None) if run["grid"] else None
-    complete = Settings(described, describe_method(method, settings.method), run)
+    complete = Settings(described, {} if method is None else describe_method(method, settings.method), run)
     return Job(problem, method, n_states, run["seed"], reference, Path(out), complete, source)
 
 
@@ -254,10 +256,12 @@ def _one_or_all(values: Any) -> Any:
 
 def _method(
     table: Mapping[str, Any], points: Any, problem: Problem, n_states: int, base: Method | None
-) -> Method:
-    """The method that is named, or the preset's; or `solve`'s own choice, or SpIN, where that lacks a setting that is given."""
+) -> Method | None:
+    """The method that is named, or the preset's; where only settings are given the variational one, or SpIN if it lacks one."""
     if (name := table.get("name")) is None:
-        choice = base or default_method(problem, n_states)
+        if base is None and not table:
+            return None
+        choice = base or variational_method(boxed(problem, n_states), n_states)
         served = base is not None or {setting.name for setting in fields(choice)}.issuperset(table)  # type: ignore[arg-type]
         name = _name_of(choice) if served else "spin"
     if name == "grid" and points is not None:

@@ -15,18 +15,18 @@ from tqdm import tqdm
 from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run
 from qspin.methods.locate.survey import survey
 from qspin.methods.locate.walls import noting_walls
-from qspin.methods.spin.driver import SpIN
 from qspin.numerics import precision
 from qspin.numerics.checks import shown, whole
 from qspin.problem.domain import Space
 from qspin.problem.problem import Problem
 from qspin.run.callbacks import Callbacks
 from qspin.run.checkpoint import Checkpoints, Interrupted, Progress, Watch, identity_of, joined
+from qspin.run.default import solve_by_default
 from qspin.spectrum.notes import Note
 from qspin.spectrum.rotation import with_fixed_phases
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["TrainingError", "boxed", "default_method", "solve"]
+__all__ = ["TrainingError", "boxed", "solve"]
 
 _MOST_STATES = 100_000  # asked for at once
 _MOST_RECORDS = 1000  # rows of history kept
@@ -64,7 +64,7 @@ def solve(
     Args:
         problem: the `Problem` to solve.
         n_states: N, at least 1.
-        method: settings such as `Ritz(...)`, `SpIN(...)` or `Grid(...)`; by default `default_method(problem, n_states)`.
+        method: settings such as `Ritz(...)`, `SpIN(...)` or `Grid(...)`; without one, by the rule below.
         seed: one seed in, the same numbers out, on one machine.
         progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
         callback: for methods that train: called after each chunk of steps as callback(step, state, info), info with one
@@ -75,6 +75,25 @@ def solve(
             machine. The file before is kept as NAME.previous.npz, and taken up, with a warning, where the newest is
             damaged. A run that ended, be it through a callback, is only evaluated again.
         checkpoint_every: seconds between checkpoints; written between chunks.
+
+    Without a method (the tolerance is a millionth of each energy, or of a hundredth of their
+    range where that is more):
+
+    ==========================================  ===============  ================================  ==========================
+    problem                                     first            where that misses the tolerance   checked by
+    ==========================================  ===============  ================================  ==========================
+    V smooth, no centres, 1D or 2D              `Grid()`         `Ritz()`                          `Grid(scheme=elements(12))`
+    V smooth, no centres, 3D                    `Grid()`         `Ritz()`                          the second, if it was run
+    centres, or jumps or kinks across an axis   `Ritz()`         `Grid()`                          `Grid()` (3D: if it was run)
+    a `Region`, one to three dimensions         `Grid()`         stays                             its own meshes
+    four dimensions and more                    `SampledRitz()`  stays                             fresh points
+    matrices, kernels, other operators          `SpIN()`         stays                             fresh points
+    ==========================================  ===============  ================================  ==========================
+
+    A method that does not serve is passed over. If both miss the tolerance, the result is that of the smaller errors, and
+    states outside the tolerance are not converged. Where the check gives another energy, by more than three combined errors,
+    the state is not converged and its error at least the difference. Notes say what happened; `provenance["checked_by"]`
+    has the energies of the check.
 
     Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
     and raises KeyboardInterrupt, which says how to go on (`checkpoint.Interrupted`: `step`, `steps`, `checkpoint`); a second
@@ -87,36 +106,38 @@ def solve(
     """
     _check_arguments(problem, n_states, method, seed, checkpoint_every)
     n_states, seed, callbacks = int(n_states), int(seed), Callbacks(callback)
-    in_space, problem = isinstance(problem.domain, Space), boxed(problem, n_states)
-    method = default_method(problem, n_states) if method is None else method
-    method = method.for_problem(problem)
-    method.check(problem, n_states)
+    started, in_space = time.perf_counter(), isinstance(problem.domain, Space)
+    problem = boxed(problem, n_states)
     if problem.is_boxed_hamiltonian:
         survey(problem).check()
 
-    started = time.perf_counter()
-    if isinstance(method, DirectMethod):
-        spectrum = method.solve(problem, n_states, seed)
-    elif isinstance(method, IterativeMethod):
-        files = None
-        if checkpoint is not None:
-            identity = identity_of(problem, n_states, method, seed)
-            files = Checkpoints(checkpoint, identity, float(checkpoint_every))
-        run = method.bind(problem, n_states)
-        quiet = None if progress is None else not progress  # None: tqdm looks whether stderr is a terminal
-        with tqdm(total=run.steps, desc=problem.name, unit="step", disable=quiet) as bar:
-            reached, failure = _train(run, seed, bar, callbacks, files)
-        spectrum = _finished(run, reached, failure, problem)
-    else:
-        raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
+    def solve_by(method: Method) -> Spectrum:
+        method = method.for_problem(problem)
+        method.check(problem, n_states)
+        if isinstance(method, DirectMethod):
+            spectrum = method.solve(problem, n_states, seed)
+        elif isinstance(method, IterativeMethod):
+            files = None
+            if checkpoint is not None:
+                identity = identity_of(problem, n_states, method, seed)
+                files = Checkpoints(checkpoint, identity, float(checkpoint_every))
+            run = method.bind(problem, n_states)
+            quiet = None if progress is None else not progress  # None: tqdm looks for a terminal
+            with tqdm(total=run.steps, desc=problem.name, unit="step", disable=quiet) as bar:
+                reached, failure = _train(run, seed, bar, callbacks, files)
+            spectrum = _finished(run, reached, failure, problem)
+        else:
+            raise TypeError(f"solve: {method!r} is neither a DirectMethod nor an IterativeMethod.")
+        probes = [*method.probes, *(["the box that Space chose by V"] if in_space else [])]
+        spectrum = replace(spectrum, provenance={**spectrum.provenance, "probes": probes})
+        return survey(problem).noting_missed_wells(spectrum) if problem.is_boxed_hamiltonian else spectrum
+
+    spectrum = solve_by(method) if method is not None else solve_by_default(problem, n_states, solve_by)
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
     if problem.is_boxed_hamiltonian:
-        spectrum = noting_walls(problem, survey(problem).noting_missed_wells(spectrum))
-        spectrum = _noting_single_precision(problem, spectrum)
+        spectrum = _noting_single_precision(problem, noting_walls(problem, spectrum))
     seconds = round(time.perf_counter() - started, 3)
-    probes = [*method.probes, *(["the box that Space chose by V"] if in_space else [])]
-    ours = {"seed": seed, "seconds": seconds, "probes": probes}
-    provenance = {**spectrum.provenance, **ours, **precision.describe()}
+    provenance = {**spectrum.provenance, "seed": seed, "seconds": seconds, **precision.describe()}
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
 
 
@@ -180,21 +201,6 @@ def _running(energies: np.ndarray) -> str:
         return ""
     pairs = zip(energies.mean(0)[:6], energies.std(0)[:6], strict=True)
     return " ".join(f"{e:.5g}±{s:.0e}" for e, s in pairs) + (" …" if energies.shape[1] > 6 else "")
-
-
-def default_method(problem: Problem, n_states: int) -> Method:
-    """The best variational method for a problem: `Ritz()` for Hamiltonians in a box or in space of one to three dimensions,
-    `SampledRitz()` past them, where these serve (no region; past three dimensions no singular centres); `SpIN()` for everything
-    else."""
-    from qspin.methods.ritz.driver import Ritz  # SciPy's linear algebra: not before it is needed
-    from qspin.methods.sampled.driver import SampledRitz
-
-    method = Ritz() if problem.dim <= 3 else SampledRitz()
-    try:
-        method.check(boxed(problem, n_states), n_states)
-    except ValueError:
-        return SpIN()
-    return method
 
 
 def boxed(problem: Problem, n_states: int) -> Problem:

@@ -12,6 +12,7 @@ from qspin.methods.base import Method
 from qspin.methods.grid.driver import Grid
 from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
+from qspin.run.default import variational_method
 from qspin.run.solve import boxed, solve
 from qspin.spectrum.comparison import AGREES, CANNOT_TELL, DIFFERS, Comparison, agreement
 from qspin.spectrum.spectrum import Spectrum
@@ -132,7 +133,8 @@ def validate(
     seed: int = 0,
     progress: bool | None = None,
 ) -> Validation:
-    """Solve by `method` (by default `solve`'s own choice) and, up to three dimensions, by `grid`; set the closed form beside.
+    """Solve by `method` (by default `Ritz()`, or another variational method where that does not serve) and, up to three
+    dimensions, by `grid`; set the closed form beside.
 
     Costs both solves. Raises ValueError where there is nothing to compare with: no grid and no closed form.
     """
@@ -145,6 +147,7 @@ def validate(
             f"validate: there is nothing to validate against: no grid serves{why}, and no closed form is known."
         )
     reference = solve(problem, n_states, grid or Grid(), seed=seed) if judged_by_grid else None
+    method = method or variational_method(problem, n_states)  # `solve`'s own choice may be a grid, too
     spectrum = solve(problem, n_states, method, seed=seed, progress=progress)
     on_grid = spectrum if reference is None else reference
     shifts = np.full(n_states, np.nan) if on_grid.wall_shifts is None else on_grid.wall_shifts
