@@ -391,7 +391,7 @@ def test_list_and_info(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     [
         (["solve", "nowhere.py"], "does not exist"),
         (["solve", "{problem}", "--states", "0"], "n_states must be"),
-        (["solve", "{problem}", "--averaging", "2"], "averaging must be in"),
+        (["solve", "{problem}", "--averaging", "2"], "must be in (0, 1], got 2"),
         (["solve", "{problem}", "--preset", "paper"], "no preset 'paper'"),
         (["solve", "{problem}", "--method", "grid", "--states", "100000"], "100000"),
         (["solve"], "nothing to solve: give a problem FILE, or a formula by --potential"),
