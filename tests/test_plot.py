@@ -240,10 +240,28 @@ def test_wrong_input_for_panels():
         (945.59, 23.0, "945.6 ± 23.0"),
         (-0.5, np.inf, "−0.5 ± ?"),
         (0.5, np.nan, "0.5 ± ?"),
+        (-1.602177e-19, 4e-24, "−1.60218(4)e−19"),
+        (1.6e-19, 2.5e-19, "(1.6 ± 2.5)e−19"),
+        (1.602177e-19, np.inf, "1.60218e−19 ± ?"),
+        (1e-13, 4e-11, "(0.0 ± 4.0)e−11"),
+        (-4.5e15, 2e9, "−4.500000(2)e15"),
     ],
 )
 def test_numbers_with_errors(energy, error, text):
     assert plot_style.with_error(energy, error) == text
+
+
+def test_joules_are_drawn_as_electronvolts_are():
+    """The same picture, with other numbers beside it: limits, spacings and contours are relative."""
+    si = 1.602e-19
+    small = oscillator(3, 1, potential=None, units="J")
+    small = replace(small, energies=si * small.energies, errors=si * small.errors)
+    ax, plain = small.plot_orbitals(), oscillator(3, 1, potential=None).plot_orbitals()
+    assert np.array(ax.get_ylim()) == pytest.approx(si * np.array(plain.get_ylim()))
+    assert text_of(ax)[1].startswith("$E_{1}$ = 2.4030") and text_of(ax)[1].endswith("e−19")
+    single = oscillator(1, 1, errors=np.zeros(1))
+    low, high = replace(single, energies=si * single.energies).plot_levels().get_ylim()
+    assert 0 < high - low < 10 * si
 
 
 def test_labels_move_to_be_apart():

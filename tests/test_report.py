@@ -131,7 +131,11 @@ def test_a_run_is_reported(run):
     ]
     text = page.all("main")[0]["text"]
     assert "NOT CONVERGED: states 1, 2. Try <more> steps." in text
-    assert "Against grid: 2 of 3 levels agree within three combined errors. DIFFERS: state 2." in text
+    assert (
+        "Against grid: 1 of 3 levels agree within three combined errors, 1 differs, of 1 nothing can be told."
+        in text
+    )
+    assert "DIFFERS: state 2." in text
     assert "DIFFERS by 10.0 errors" in text
     # orbitals, one a state, levels, overlaps, training
     assert len(page.all("img")) == 1 + 3 + 1 + 1 + 1

@@ -247,7 +247,10 @@ def draw_surroundings(
     shape = (len(grid[1]), len(grid[0]))
     v = style.potential_at(spectrum, mesh) if contours else None
     if v is not None:
-        heights = np.unique(np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1]).round(12))
+        largest = float(np.abs(v).max()) or 1.0
+        heights = largest * np.unique(
+            (np.quantile(v, np.linspace(0, 1, contours + 2)[1:-1]) / largest).round(12)
+        )
         ax.contour(*grid, v.reshape(shape), levels=heights, colors="0.35", linewidths=0.5)
     if not isinstance(spectrum.domain, Region):
         return

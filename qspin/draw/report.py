@@ -63,7 +63,7 @@ def report(
         comparison=comparison,
         title=title_of(spectrum),
         doubtful=_failing(spectrum.converged),
-        differing="" if comparison is None else _failing(comparison.agrees),
+        differing="" if comparison is None else _failing(~(np.array(comparison.outcomes) == "differs")),
         drawn=drawn,
         solid=solid,
         pictures=_pictures(spectrum, reference, drawn),

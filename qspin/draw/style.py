@@ -37,9 +37,14 @@ def unit_of(spectrum: Spectrum, brackets: bool = False) -> str:
 
 
 def with_error(energy: float, error: float) -> str:
-    """−0.11108(4): error in units of the last digit, rounded up; 3.0 ± 1.2 where that takes more."""
+    """−0.11108(4): error in units of the last digit, rounded up; 3.0 ± 1.2 where that takes more; 1.6022(4)e−19 joule."""
     if not np.isfinite(error):
         return f"{energy:.6g} ± ?".replace("-", "−")
+    scale = max(abs(energy), abs(error)) or 1.0
+    if not 1e-6 <= scale < 1e12:
+        exponent = int(np.floor(np.log10(scale)))
+        text = with_error(energy / 10.0**exponent, error / 10.0**exponent)
+        return (f"({text})" if "±" in text else text) + f"e{exponent}".replace("-", "−")
     digits = int(np.clip(-np.floor(np.log10(max(abs(error), 1e-300))), -12, 8))
     last = float(np.ceil(abs(error) * 10.0**digits - 1e-9))
     if last >= 10:  # 0.96 is no longer 0.(10)
@@ -88,7 +93,7 @@ def limits(
     low, high = float((energies - bars).min()), float((energies + bars).max())
     span = high - low
     if span <= 1e-9 * max(abs(low), abs(high), 1e-300):  # a single level
-        span = 2 * max(abs(low), abs(high), 0.5)
+        span = 2 * (max(abs(low), abs(high)) or 0.5)
     return low - share * span, high + share * span
 
 
