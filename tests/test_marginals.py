@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from stored_spectra import stored
 
 import qspin
 import qspin.draw.report
@@ -17,9 +18,7 @@ OMEGA = np.array([1.0, 1.2, 1.5, 2.0])
 
 @pytest.fixture(scope="module")
 def spectrum() -> qspin.Spectrum:
-    potential = qspin.Potential(qspin.potentials.harmonic(OMEGA))
-    problem = qspin.Problem(qspin.Kinetic() + potential, qspin.Space(4), name="oscillators")
-    return qspin.solve(problem, 3, qspin.SampledRitz(steps=0, evaluation_points=4096))
+    return stored("sampled-ritz")
 
 
 def test_one_coordinate_of_an_oscillator(spectrum: qspin.Spectrum) -> None:

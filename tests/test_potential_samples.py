@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from known_spectra import spectrum_of
+from known_spectra import oscillator, spectrum_of
 from matplotlib import pyplot as plt
 
 import qspin
@@ -19,23 +19,21 @@ def kept(spectrum, path):
     return qspin.load(spectrum.save(path / "spectrum.npz"))
 
 
-def test_a_polynomial_comes_back_to_the_square_of_the_spacing(tmp_path):
-    problem = qspin.Problem(
-        qspin.Kinetic() + qspin.Potential(lambda x: 0.5 * x[0] ** 2 + x[1] ** 2), qspin.Box.cube(9.0, dim=2)
+def test_a_polynomial_comes_back_to_the_square_of_the_spacing():
+    samples = sampled_potential(
+        oscillator(4, 2, half_width=9.0, potential=lambda x: 0.5 * x[:, 0] ** 2 + x[:, 1] ** 2)
     )
-    loaded = kept(qspin.solve(problem, 4, qspin.Grid()), tmp_path)
     x = np.random.default_rng(0).normal(size=(4000, 2))  # where the states live
-    off = np.abs(loaded.potential(x) - (0.5 * x[:, 0] ** 2 + x[:, 1] ** 2)).max()
-    assert isinstance(loaded.potential, PotentialSamples)
-    dense = [axis[np.abs(axis) < 2] for axis in loaded.potential.axes]
-    assert all(len(axis) > 0.6 * 256 for axis in dense)
-    assert off < 1.5 * max(np.diff(axis).max() for axis in loaded.potential.axes) ** 2 / 4
-    assert [(axis[0], axis[-1]) for axis in loaded.potential.axes] == [(-9, 9)] * 2
+    off = np.abs(samples(x) - (0.5 * x[:, 0] ** 2 + x[:, 1] ** 2)).max()
+    assert all(len(axis[np.abs(axis) < 2]) > 0.5 * 256 for axis in samples.axes)
+    assert off < 1.5 * max(np.diff(axis).max() for axis in samples.axes) ** 2 / 4
+    assert [(axis[0], axis[-1]) for axis in samples.axes] == [(-9, 9)] * 2
 
 
 def test_levels_of_all_sizes_get_their_nodes(hydrogen, tmp_path):
     """1s of 2D hydrogen fills a thousandth of this box, and is a quarter of the states."""
     samples = kept(hydrogen, tmp_path).potential
+    assert isinstance(samples, PotentialSamples)
     assert all(np.sum(np.abs(axis) < 1.5) > 60 for axis in samples.axes)
     x = np.array([[0.5, 0.5], [1.0, -0.3]])
     np.testing.assert_allclose(samples(x), hydrogen.potential(x), rtol=0.02)
@@ -70,14 +68,7 @@ def test_contours_of_a_loaded_plane_are_those_of_v(hydrogen, tmp_path):
     plt.close("all")
 
 
-@pytest.mark.parametrize("dim, there", [(3, True), (4, False)])
-def test_three_dimensions_have_samples_and_more_have_none(dim, there, tmp_path):
-    problem = qspin.Problem(
-        qspin.Kinetic() + qspin.Potential(qspin.potentials.harmonic(1.0)), qspin.Box.cube(6.0, dim=dim)
-    )
-    method = qspin.Grid(points=24) if dim == 3 else qspin.ProductBasis()
-    loaded = kept(qspin.solve(problem, 2, method), tmp_path)
-    assert (loaded.potential is not None) == there
-    if there:
-        x = np.full((1, 3), 0.7)
-        assert abs(loaded.potential(x)[0] - 0.5 * 3 * 0.49) < 0.05
+def test_three_dimensions_have_samples_and_more_have_none():
+    samples = sampled_potential(oscillator(2, 3))
+    assert abs(samples(np.full((1, 3), 0.7))[0] - 0.5 * 3 * 0.49) < 0.1
+    assert sampled_potential(oscillator(2, 4)) is None

@@ -3,16 +3,16 @@
 import json
 import warnings
 import zipfile
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from known_spectra import Known, oscillator
+from stored_spectra import OneLayer, stored
 
 import qspin
-from qspin.methods.spin.networks import MLP, NETWORKS
+from qspin.methods.spin.networks import MLP
 from qspin.spectrum import store
 from qspin.spectrum.eigenfunctions import EIGENFUNCTIONS, Eigenfunctions, Rotated, check_shapes
 from qspin.spectrum.notes import Note
@@ -160,24 +160,17 @@ def test_records_that_cannot_be_are_named(path, meta, words):
 
 
 @pytest.fixture(scope="module")
-def solved(spin):
+def solved():
     """A spectrum of two states by each method, the grid's with a wave vector and therefore complex."""
-    v = qspin.Potential(lambda x: 1 - jnp.cos(x[0]))
-    box, ring = qspin.Box(-np.pi, np.pi), qspin.Box(-np.pi, np.pi, periodic=True, wave_vector=0.3)
-    methods = {
-        "grid": qspin.Grid(points=24),
-        "product basis": qspin.ProductBasis(max_functions=20),
-        "ritz": qspin.Ritz(max_features=24, tolerance=1e-2),
-    }
-    where = {"grid": ring, "product basis": qspin.Space(1), "ritz": box}
+    ring = qspin.Box(-np.pi, np.pi, periodic=True, wave_vector=0.3)
+    bloch = qspin.Problem(qspin.Kinetic() + qspin.Potential(lambda x: 1 - jnp.cos(x[0])), ring)
     harmonic = qspin.Potential(qspin.potentials.harmonic(omega=1.0))
-    return {"spin": spin} | {
-        name: qspin.solve(
-            qspin.Problem(qspin.Kinetic() + (harmonic if name == "product basis" else v), where[name]),
-            2,
-            method,
-        )
-        for name, method in methods.items()
+    oscillator = qspin.Problem(qspin.Kinetic() + harmonic, qspin.Box.cube(6.0, dim=1))
+    return {
+        "grid": qspin.solve(bloch, 2, qspin.Grid(points=24)),
+        "product basis": qspin.solve(oscillator, 2, qspin.ProductBasis(max_functions=20)),
+        "ritz": stored("ritz"),
+        "spin": stored("spin"),
     }
 
 
@@ -243,28 +236,12 @@ def test_shapes_are_checked_by_name():
 # --- what SpIN needs beside
 
 
-@NETWORKS("one layer")
-@dataclass(frozen=True)
-class OneLayer(MLP):
-    """A network of the user's own."""
-
-    hidden: Any = (3,)
-    scale: float = 1.0
-
-
 class NotRegistered(MLP):
-    """Like it, but not registered."""
+    """A network of the user's own that is not registered."""
 
 
-@pytest.fixture(scope="module")
-def spin():
-    v = qspin.Potential(qspin.potentials.harmonic(omega=1.0))
-    problem = qspin.Problem(qspin.Kinetic() + v, qspin.Box.cube(6.0, dim=1))
-    settings = {"network": OneLayer(scale=2.0), "sampler": qspin.Clustered(qspin.Uniform(), fill=0.5)}
-    return qspin.solve(problem, 2, qspin.SpIN(steps=0, batch_size=16, evaluation_points=1024, **settings))
-
-
-def test_a_registered_network_of_the_users_own_comes_back(tmp_path, spin):
+def test_a_registered_network_of_the_users_own_comes_back(tmp_path, solved):
+    spin = solved["spin"]
     loaded = qspin.load(spin.save(tmp_path / "spin.npz"))
     assert loaded.eigenfunctions.wavefunction.network == OneLayer(scale=2.0)
     assert loaded.eigenfunctions.sampler == spin.eigenfunctions.sampler
@@ -277,8 +254,8 @@ def test_a_registered_network_of_the_users_own_comes_back(tmp_path, spin):
             qspin.load(edited(tmp_path / "spin.npz", meta={"eigenfunctions": {**settings, meta[0]: meta[1]}}))
 
 
-def test_networks_that_could_not_be_read_back_are_refused(tmp_path, spin):
-    functions = spin.eigenfunctions
+def test_networks_that_could_not_be_read_back_are_refused(tmp_path, solved):
+    spin, functions = solved["spin"], solved["spin"].eigenfunctions
     for network, words in (
         (NotRegistered((3,)), "network NotRegistered is not a registered dataclass"),
         (MLP((3,), lambda x: x / (1 + x**2)), "activation of the network must be a function of jax.numpy"),

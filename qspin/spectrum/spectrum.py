@@ -78,10 +78,10 @@ class Spectrum:
             sigma of the fresh evaluation and the fall of the energy in a larger space; `Grid`: what its
             resolutions leave open. Walls belong to the problem: their shift is not in the
             error.
-        residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1. `Ritz`, `SampledRitz` and `SpIN` evaluate it on points that they did not solve on:
-            up to these points' noise an eigenvalue of H lies within this distance of E. `ProductBasis` has it exactly, for the
-            polynomial that stands for V. Those of `Grid` are residuals of its matrix: an eigenvalue of the *matrix* lies that
-            near; what the mesh leaves out is in `errors` alone.
+        residuals: (N,) ‖Hψ - Eψ‖ with ‖ψ‖ = 1. `Ritz`, `SampledRitz` and `SpIN` evaluate it on points that they did not solve
+            on: up to these points' noise an eigenvalue of H lies within this distance of E. `ProductBasis` has it exactly, for
+            the polynomial that stands for V. Those of `Grid` are residuals of its matrix: an eigenvalue of the *matrix* lies
+            that near; what the mesh leaves out is in `errors` alone.
         converged: (N,) bool.
         notes: what the method says beside the numbers, as data (`Note`); `status` is one message made of them.
         eigenfunctions: orthonormal; `spectrum(x)` evaluates them.
