@@ -48,7 +48,7 @@ METHODS = {
     "Ritz": "qspin.Ritz()",
     "SampledRitz": "qspin.SampledRitz()",
     "ProductBasis": "qspin.ProductBasis()",
-    "SpIN": "qspin.SpIN(steps=3000, batch_size=256)",
+    "SpIN": "qspin.SpIN(steps=2000, batch_size=128)",
 }
 FUNCTIONS = (
     "sqrt",

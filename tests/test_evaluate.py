@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qspin
-from qspin.methods.spin.evaluate import VariationalFunctions, evaluate
+from qspin.methods.spin.evaluate import VariationalFunctions, check_above_potential, evaluate
 from qspin.methods.spin.networks import NETWORKS, BlockSparseMLP, Network, softplus
 from qspin.methods.spin.wavefunction import Wavefunction, WavefunctionParams
 from qspin.numerics import precision
@@ -207,6 +207,14 @@ def test_any_number_of_points(n):
 def test_dependent_functions_are_refused():
     with pytest.raises(ValueError, match="independent"):
         evaluated([[1, 2, 0, 0, 0], [2, 4, 0, 0, 0]])
+
+
+def test_an_energy_below_the_potential_is_refused():
+    """No state has one: it is what noise in the integrals looks like, such as that of a training that collapsed."""
+    functions = functions_of(np.eye(2, 5))
+    check_above_potential(FREE, LEVELS[:2], functions)
+    with pytest.raises(ValueError, match=r"-1, lies below the least value of V, 0: .*Try a larger batch"):
+        check_above_potential(FREE, np.array([-1.0, 0.5]), functions)
 
 
 def test_functions_that_are_not_finite_are_refused():

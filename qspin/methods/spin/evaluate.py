@@ -18,14 +18,14 @@ from qspin.numerics.laplacian import Function
 from qspin.numerics.pencil import moment, rayleigh_ritz
 from qspin.numerics.points import Points
 from qspin.numerics.precision import double_precision, evaluated
-from qspin.problem.domain import Centre, Cloud, Domain
+from qspin.problem.domain import Box, Centre, Cloud, Domain
 from qspin.problem.hamiltonian import Operator
 from qspin.problem.problem import Problem
 from qspin.problem.sampling import Clustered, QuasiRandom, Sampler, Stratified, Uniform
 from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, combined
 from qspin.spectrum.store import check_region, describe_domain
 
-__all__ = ["Evaluation", "VariationalFunctions", "evaluate"]
+__all__ = ["Evaluation", "VariationalFunctions", "check_above_potential", "evaluate"]
 
 _BATCH = 1024  # points held at a time
 _MOST_FUNCTIONS = 256  # largest size of the enlarged space that gives the variational error
@@ -90,10 +90,8 @@ class VariationalFunctions(Eigenfunctions):
         points, weights = self.quadrature()
         # Integrals over every tenth point keep the cost in bounds.
         few = slice(None, None, 1 if self.wavefunction.domain.all_points() is not None else 10)
-        scale = weights.sum() / weights[few].sum()
-        others = (
-            None if operator.is_local else Points(jnp.asarray(points[few]), jnp.asarray(scale * weights[few]))
-        )
+        scaled = weights[few] * (weights.sum() / weights[few].sum())
+        others = None if operator.is_local else Points(jnp.asarray(points[few]), jnp.asarray(scaled))
         exact, psi = operator.exact(), self._psi()
         return evaluated(lambda x: exact.image(psi, x[None], others)[0], points, 1024)
 
@@ -110,7 +108,6 @@ class VariationalFunctions(Eigenfunctions):
             "network": _to_record(network),
             "domain": describe_domain(self.wavefunction.domain),
             "cloud": None if self.wavefunction.cloud is None else asdict(self.wavefunction.cloud),
-            "input_range": self.wavefunction.input_range,
             "centres": [[*c.position, c.strength, c.length, c.cusp] for c in centres],
             "sampler": _to_record(self.sampler),
             "seed": self.seed,
@@ -129,7 +126,7 @@ class VariationalFunctions(Eigenfunctions):
         cloud = settings["cloud"] and Cloud(**{key: _from_record(v) for key, v in settings["cloud"].items()})
         network, sampler = _from_record(settings["network"]), _from_record(settings["sampler"])
         rotation = arrays["rotation"]
-        wavefunction = Wavefunction(network, domain, len(rotation), centres, cloud, settings["input_range"])
+        wavefunction = Wavefunction(network, domain, len(rotation), centres, cloud)
         with double_precision():
             shape = jax.eval_shape(wavefunction.init, jax.random.key(0))
         leaves, structure = jax.tree.flatten(shape)
@@ -237,16 +234,19 @@ def evaluate(
 
     arrays = jax.tree.map(np.asarray, params)
     functions = VariationalFunctions(wavefunction, arrays, rotation, sampler, int(seed))
-    if problem.is_boxed_hamiltonian:
-        _check_above_potential(problem, energies - 5 * statistical, functions)
+    if problem.is_boxed_hamiltonian and problem.local.is_plain:
+        check_above_potential(problem, energies - 5 * statistical, functions)
     return Evaluation(problem.sign * energies, statistical, variational, residuals, functions)
 
 
-def _check_above_potential(problem: Problem, energies: np.ndarray, functions: VariationalFunctions) -> None:
-    """Raise ValueError where an energy lies below every value of V, which no state's does."""
+def check_above_potential(problem: Problem, energies: np.ndarray, functions: VariationalFunctions) -> None:
+    """Raise ValueError where an energy lies clearly below every value of V, which no state's does: by more than a hundredth of
+    the range of the energies and of what a box without V would have."""
     points, _ = functions.quadrature()
     least = min(survey(problem).sample[1].min(), problem.potential_values(points).min())
-    if energies[0] < least - 1e-6 * max(abs(least), abs(energies[0])):
+    assert isinstance(problem.domain, Box)
+    empty = np.sum(np.asarray(problem.local.coefficients) * (np.pi / np.asarray(problem.domain.lengths)) ** 2)
+    if energies[0] < least - 0.01 * (np.ptp(energies) + empty):
         raise ValueError(
             f"evaluate: an energy, {energies[0]:.6g}, lies below the least value of V, {least:.6g}: the integrals over these "
             "wavefunctions are noise. Try a larger batch or a lower learning rate, or declare the singular points of V."

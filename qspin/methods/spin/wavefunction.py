@@ -35,11 +35,9 @@ class Wavefunction:
         domain: a box, whose mask makes u vanish on hard walls; periodic axes enter as cosine and sine. Or any
             other domain.
         n_states: N.
-        centres: singular points; without any, the inputs are the box coordinates, and there is no cusp and
+        centres: singular points; without any, the inputs are the box coordinates, scaled to [-3, 3], and there is no cusp and
             no decay.
         cloud: where the states are; inputs are then (x - mean) in its principal axes, whitened.
-        input_range: without centres and cloud, inputs are box coordinates scaled to
-            [-input_range, input_range].
 
     u is not normalised, and its states are not orthogonal: Rayleigh–Ritz does that afterwards. Cost a point:
     the network's, plus O(dim · centres).
@@ -50,7 +48,6 @@ class Wavefunction:
     n_states: int
     centres: tuple[Centre, ...] = ()
     cloud: Cloud | None = None
-    input_range: float = 3.0
 
     def __post_init__(self) -> None:
         if not self.landmarks:
@@ -81,7 +78,7 @@ class Wavefunction:
             return (x - jnp.asarray(self.cloud.mean, x.dtype)) @ jnp.asarray(
                 axes / np.sqrt(variances), x.dtype
             )
-        return self.domain.inputs(x, self.input_range)
+        return self.domain.inputs(x, 3.0)
 
     @property
     def landmarks(self) -> tuple[Centre | Cloud, ...]:
