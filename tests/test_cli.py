@@ -163,6 +163,31 @@ def test_a_method_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert np.array_equal(energies(tmp_path / "again"), energies(folder))
 
 
+def test_a_preset_of_a_method_of_somebody_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn: None
+) -> None:
+    file = tmp_path / "own_preset.py"
+    file.write_text(HARMONIC + OWN_METHOD + "presets = {'own': (problem, Own(order=40)), 'wrong': Own()}\n")
+    out = ["--out", str(tmp_path / "run"), "--quiet", "--no-grid"]
+    assert main(["solve", str(file), "--preset", "own", *out]) == 2
+    assert "`presets` must hold names with (problem, method)" in capsys.readouterr().err
+    file.write_text(file.read_text().replace(", 'wrong': Own()", ""))
+    assert main(["solve", str(file), "--preset", "own", "--order", "44", *out]) == 0
+    settings = tmp_path / "run" / "settings.toml"
+    assert 'name = "qspin_problem_own_preset:Own"\norder = 44' in settings.read_text()
+    assert main(["solve", "--settings", str(settings), "--out", str(tmp_path / "again"), "--quiet"]) == 0
+    assert np.array_equal(energies(tmp_path / "again"), energies(tmp_path / "run"))
+
+
+def test_a_grid_that_fails_leaves_the_result(
+    problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn: None
+) -> None:
+    words = ["--method", "product-basis", "--states", "20", "--points", "24", "--out", str(tmp_path / "run")]
+    assert main(["solve", problem, *words]) == 0
+    assert "nothing is compared with a grid: Grid: n_states = 20 is too many" in capsys.readouterr().err
+    assert np.allclose(energies(tmp_path / "run"), np.arange(20) + 0.5, atol=1e-3)
+
+
 def test_nobody_reads_on() -> None:
     """As in `qspin list | head -1`."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}

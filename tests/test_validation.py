@@ -44,6 +44,8 @@ def test_walls_are_told_from_the_solvers_error() -> None:
     assert not judged.ok
     assert judged.grid is None
     assert all(verdict.startswith("WALLS raise it") for verdict in judged.verdicts)
+    assert "grid: States 0–2: the walls raise the energy" in str(judged)
+    assert (judged.wall_shifts > 1e-5).all()
 
 
 def test_a_wrong_closed_form_is_not_blamed_on_walls() -> None:
@@ -58,7 +60,7 @@ def test_past_three_dimensions_only_the_closed_form_serves() -> None:
         qspin.Box.cube(6.0, dim=4),
         exact=exact.harmonic((1.0,) * 4),
     )
-    judged = qspin.validate(problem, 1, qspin.SpIN(steps=300), progress=False)
+    judged = qspin.validate(problem, 1, qspin.ProductBasis())
     assert judged.grid is None
     assert (judged.wall_shifts < judged.spectrum.errors).all()
     assert "grid energy" not in str(judged)

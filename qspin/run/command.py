@@ -137,10 +137,14 @@ def _carry_out(todo: Job, options: argparse.Namespace) -> _Outcome:
     elif todo.reference is not None and problem.dim > 3:
         options.note(f"nothing is compared with a grid, which does not reach {problem.dim} dimensions.")
     elif todo.reference is not None:
-        reference = solve(problem, n_states, todo.reference, seed=todo.seed)
-        reference.save(folder / run_folder.GRID)
-        comparison = spectrum.compare(reference)
-        options.say(f"\n{reference}")
+        try:
+            reference = solve(problem, n_states, todo.reference, seed=todo.seed)
+        except (ValueError, MemoryError) as error:  # the result stands
+            options.note(f"nothing is compared with a grid: {error}")
+        else:
+            reference.save(folder / run_folder.GRID)
+            comparison = spectrum.compare(reference)
+            options.say(f"\n{reference}")
     if comparison is None and spectrum.exact is not None:
         comparison = spectrum.compare_with_exact()
     if comparison is not None:

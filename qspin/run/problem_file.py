@@ -4,11 +4,13 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from qspin.methods.base import Method
+from qspin.numerics.checks import whole
 from qspin.problem.problem import Problem
 
 __all__ = ["ProblemFile", "ProblemFileError", "load_problem", "shipped_problems"]
@@ -57,7 +59,14 @@ def load_problem(path: str | os.PathLike[str], source: bytes | None = None) -> P
         got = f"{type(problem).__name__} {problem!r}"
         raise ProblemFileError(f"problem file {path}: `problem` must be a qspin.Problem, got {got}.")
     title = (module.__doc__ or problem.name).strip().splitlines()[0]
-    n_states, presets = getattr(module, "n_states", 6), getattr(module, "presets", {})
+    presets = getattr(module, "presets", {})
+    for pair in presets.values() if isinstance(presets, Mapping) else [presets]:
+        match pair:
+            case (Problem(), Method() as method) if is_dataclass(method):
+                continue
+        expected = "names with (problem, method), the method a dataclass whose fields are its settings"
+        raise ProblemFileError(f"problem file {path}: `presets` must hold {expected}, got {pair!r}.")
+    n_states = whole(f"problem file {path}: n_states", getattr(module, "n_states", 6))
     return ProblemFile(found, problem, n_states, title, presets, code)
 
 

@@ -29,7 +29,7 @@ from qspin.problem.hamiltonian import Kinetic, Potential
 from qspin.problem.problem import Problem
 from qspin.run.default import variational_method
 from qspin.run.problem_file import load_problem
-from qspin.run.solve import boxed
+from qspin.run.solve import MOST_STATES, boxed
 
 __all__ = [
     "KEYS",
@@ -212,7 +212,7 @@ def job(settings: Settings) -> Job:
     run = {"states": n_states, "seed": 0, "grid": True, **settings.run}
     folder = re.sub(r"[^\w.+-]+", "_", problem.name).lstrip("._") or "problem"
     out = run.pop("out", None) or Path("runs", folder)
-    n_states = whole("n_states", run["states"])
+    n_states = whole("n_states", run["states"], 1, MOST_STATES)
     points = run.get("points")
     method = _method(settings.method, points, problem, n_states, base)
     reference = _method({"name": "grid"}, points, problem, n_states, None) if run["grid"] else None

@@ -26,9 +26,9 @@ from qspin.spectrum.notes import Note
 from qspin.spectrum.rotation import with_fixed_phases
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["TrainingError", "boxed", "solve"]
+__all__ = ["MOST_STATES", "TrainingError", "boxed", "check_arguments", "solve"]
 
-_MOST_STATES = 100_000  # asked for at once
+MOST_STATES = 100_000  # asked for at once
 _MOST_RECORDS = 1000  # rows of history kept
 
 _BREAKDOWN = (
@@ -104,7 +104,7 @@ def solve(
     anything is trained; ValueError where every checkpoint is damaged; `TrainingError` where training breaks down. Time and
     memory: see the method.
     """
-    _check_arguments(problem, n_states, method, seed, checkpoint_every)
+    check_arguments(problem, n_states, method, seed, checkpoint_every)
     n_states, seed, callbacks = int(n_states), int(seed), Callbacks(callback)
     started, in_space = time.perf_counter(), isinstance(problem.domain, Space)
     problem = boxed(problem, n_states)
@@ -141,12 +141,13 @@ def solve(
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)
 
 
-def _check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkpoint_every: Any) -> None:
+def check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkpoint_every: Any = 0.0) -> None:
+    """Raise ValueError or TypeError, with what was expected, for arguments of `solve` that cannot work."""
     if not isinstance(problem, Problem):
         raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
     whole("solve: n_states", n_states)
-    if n_states > _MOST_STATES:
-        raise ValueError(f"solve: n_states must be at most {_MOST_STATES:,}, got {shown(n_states)}.")
+    if n_states > MOST_STATES:
+        raise ValueError(f"solve: n_states must be at most {MOST_STATES:,}, got {shown(n_states)}.")
     problem.exact_energies(n_states)  # a closed form that fails is refused before anything is solved
     whole("solve: seed", seed, 0, 2**32 - 1)
     if method is not None and not isinstance(method, Method):

@@ -13,7 +13,7 @@ from qspin.methods.grid.driver import Grid
 from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
 from qspin.run.default import variational_method
-from qspin.run.solve import boxed, solve
+from qspin.run.solve import boxed, check_arguments, solve
 from qspin.spectrum.comparison import AGREES, CANNOT_TELL, DIFFERS, Comparison, agreement
 from qspin.spectrum.spectrum import Spectrum
 
@@ -117,6 +117,7 @@ class Validation:
             lines.append(f"{line}  {verdict}")
         if self.comparison is not None and np.isfinite(self.comparison.angles).any():
             lines.append(f"largest angle between eigenspaces: {np.nanmax(self.comparison.angles):.1e}")
+        lines += [f"{s.method}: {note}" for s in self.spectra for note in s.notes if note.kind == "walls"]
         return "\n".join([*lines, agreement(self.outcomes)])
 
 
@@ -138,6 +139,7 @@ def validate(
 
     Costs both solves. Raises ValueError where there is nothing to compare with: no grid and no closed form.
     """
+    check_arguments(problem, n_states, method, seed)
     problem = boxed(problem, n_states)
     judged_by_grid = problem.is_boxed_hamiltonian and problem.dim <= 3 and not isinstance(method, Grid)
     if not judged_by_grid and problem.exact is None:
