@@ -167,16 +167,13 @@ def _compare(
         eager = jax.tree.leaves(function(*args))
     pairs = list(zip(compiled, eager, strict=True))
     pairs += [] if expected is None else [(compiled[0], expected), (eager[0], expected)]
-    inexact = [leaf.dtype for leaf in compiled if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    allowed = 1e4 * max((float(jnp.finfo(dtype).eps) for dtype in inexact), default=0.0)
-    return name, max((_deviation(a, b) for a, b in pairs), default=0.0), allowed
-
-
-def _deviation(a: Any, b: Any) -> float:
-    a, b = np.asarray(a, np.complex128), np.asarray(b, np.complex128)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return float("inf")
-    return float(np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), np.finfo(float).tiny))
+    eps = [float(jnp.finfo(a.dtype).eps) for a in compiled if jnp.issubdtype(a.dtype, jnp.inexact)]
+    largest = 0.0
+    for a, b in (np.asarray(pair, np.complex128) for pair in pairs):
+        scale = max(np.abs(b).max(initial=0.0), np.finfo(float).tiny)
+        finite = np.isfinite(a).all() and np.isfinite(b).all()
+        largest = max(largest, float(np.abs(a - b).max(initial=0.0) / scale) if finite else float("inf"))
+    return name, largest, 1e4 * max(eps, default=0.0)
 
 
 def describe() -> dict[str, str]:

@@ -50,10 +50,11 @@ class Region(Box):
         super().__init__(box.lower, box.upper, box.periodic, box.mask, box.wave_vector)
         set_fields(self, inside=inside, corners=points_of("Region: corners", corners, box.dim))
         answer = traced("Region: inside(x)", inside, self.dim)
-        if answer.shape != () or not jnp.issubdtype(answer.dtype, jnp.floating):
+        shape, dtype = getattr(answer, "shape", None), getattr(answer, "dtype", bool)
+        if shape != () or not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(
                 "Region: inside(x) must be a real number for one point, positive inside and negative outside, such as "
-                f"1 - jnp.sum(x**2); got shape {answer.shape} of {answer.dtype}."
+                f"1 - jnp.sum(x**2); got {shown(answer)}."
             )
         if not np.isfinite(self._sampled).all():
             raise ValueError("Region: inside(x) is not finite everywhere in the box.")
