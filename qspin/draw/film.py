@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from qspin.draw import style
 from qspin.draw.orbitals import draw_plane, draw_potential, draw_surroundings, line_and_potential
-from qspin.numerics.checks import whole
+from qspin.numerics.checks import shown, whole
 from qspin.spectrum.eigenfunctions import tensor_points
 from qspin.spectrum.spectrum import Spectrum
 
@@ -70,9 +70,13 @@ def animate(
     if len(axes) != 2 or len({*axes} & {0, 1, 2}) != 2:
         raise ValueError(f"animate: axes must be two different ones of 0, 1, 2, got {axes!r}.")
     points = (600, 120, 80)[box.dim - 1] if points is None else points
-    least = {"frames": (frames, 2), "fps": (fps, 1), "points": (points, 2), "dpi": (dpi, 1)}
-    for name, bounds in least.items():
-        whole(f"animate: {name}", *bounds)
+    for name, value, least in (
+        ("frames", frames, 2),
+        ("fps", fps, 1),
+        ("points", points, 2),
+        ("dpi", dpi, 1),
+    ):
+        whole(f"animate: {name}", value, least)
     members = np.flatnonzero(np.abs(weights) ** 2 > 1e-6)
     weights, energies, period = weights[members], spectrum.energies[members], slowest_beat(spectrum, members)
     if duration is None:  # where nothing moves, about a period of the phase
@@ -93,8 +97,7 @@ def animate(
     text.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 2})
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()
-    # The layout is made once: nothing may jump, and it takes longer than drawing.
-    figure.set_layout_engine("none")
+    figure.set_layout_engine("none")  # made once: nothing may jump, and it takes longer than drawing
     with writer.saving(figure, str(target), int(dpi)):
         for time, now in zip(times, amplitudes, strict=True):
             draw(now)
@@ -112,28 +115,23 @@ def superposition(spectrum: Spectrum, coefficients: Any) -> Complex[np.ndarray, 
 
     Raises ValueError for more coefficients than states, states out of range, numbers that are not finite, or all zero.
     """
-    n = spectrum.n_states
+    n, named = spectrum.n_states, isinstance(coefficients, Mapping)
+    for state in coefficients if named else ():
+        if type(state) is bool or not isinstance(state, int | np.integer) or not 0 <= state < n:
+            raise ValueError(f"superposition: states must lie in 0 … {n - 1}, got {shown(state)}.")
+    try:
+        listed = np.asarray(list(coefficients.values()) if named else coefficients, complex)
+    except (TypeError, ValueError):
+        listed = np.empty((0, 0))
+    if listed.ndim != 1 or not (named or 1 <= len(listed) <= n):
+        kinds = f"1 to {n} numbers, or a mapping from states to numbers"
+        raise ValueError(f"superposition: coefficients must be {kinds}, got {shown(coefficients)}.")
     given = np.zeros(n, complex)
-    if isinstance(coefficients, Mapping):
-        for state, value in coefficients.items():
-            if type(state) is bool or not isinstance(state, int | np.integer) or not 0 <= state < n:
-                raise ValueError(f"superposition: states must lie in 0 … {n - 1}, got {state!r}.")
-            given[state] = value
-    else:
-        try:
-            listed = np.asarray(coefficients, complex)
-        except (TypeError, ValueError):
-            listed = np.empty((0, 0))
-        if listed.ndim != 1 or not 1 <= len(listed) <= n:
-            raise ValueError(
-                f"superposition: coefficients must be 1 to {n} numbers, or a mapping from states to numbers, got "
-                f"{coefficients!r}."
-            )
-        given[: len(listed)] = listed
+    given[list(coefficients) if named else slice(len(listed))] = listed
     norm = float(np.linalg.norm(given))
     if not np.isfinite(norm) or norm == 0:
         raise ValueError(
-            f"superposition: coefficients must be finite and not all zero, got {coefficients!r}."
+            f"superposition: coefficients must be finite and not all zero, got {shown(coefficients)}."
         )
     return given / norm
 

@@ -173,18 +173,13 @@ def _planes(spectrum: Spectrum, chosen: list[int], windows: Float[np.ndarray, "n
         return [_Plane((0, 1), middle)] * len(chosen)
     points, _ = spectrum.eigenfunctions.quadrature()
     size = np.abs(spectrum.eigenfunctions(points))
-    central = [_Plane(drawn, middle) for drawn in ((0, 1), (0, 2), (1, 2))]
-    meshes = [
-        plane.points(*(style.cells(w[axis], 40) for axis in plane.drawn))
-        for w in windows
-        for plane in central
-    ]
-    on_plane = np.abs(spectrum(np.concatenate(meshes))).reshape(len(chosen), len(central), 40 * 40, -1)
     planes = []
-    for i, k in enumerate(chosen):
-        seen = on_plane[i, :, :, k].max(axis=1) > 0.25 * size[:, k].max()
+    for k, window in zip(chosen, windows, strict=True):
+        central = [_Plane(drawn, middle) for drawn in ((0, 1), (0, 2), (1, 2))]
+        meshes = [plane.points(*(style.cells(window[axis], 40) for axis in plane.drawn)) for plane in central]
+        seen = [np.abs(spectrum(mesh)[:, k]).max() > 0.25 * size[:, k].max() for mesh in meshes]
         highest = _Plane((0, 1), points[size[:, k].argmax()])
-        planes.append(central[int(seen.argmax())] if seen.any() else highest)
+        planes.append(next((plane for plane, there in zip(central, seen, strict=True) if there), highest))
     return planes
 
 
@@ -198,18 +193,13 @@ def _draw_panels(
     density: bool,
 ) -> None:
     box, names = style.box_of(spectrum), style.coordinate_names(spectrum.domain.dim)
-    planes = _planes(spectrum, chosen, windows)
-    parts = style.within_walls(box, windows)
-    sides = [part[list(plane.drawn)] for part, plane in zip(parts, planes, strict=True)]
-    grids = [[style.cells(interval, points) for interval in both] for both in sides]
-    meshes = [plane.points(*grid) for plane, grid in zip(planes, grids, strict=True)]
-    # Each distinct mesh once, all of them in one call: a call compiles.
-    distinct = {mesh.tobytes(): mesh for mesh in meshes}
-    every = np.split(style.drawable(spectrum(np.concatenate(list(distinct.values())))), len(distinct))
-    values = dict(zip(distinct, every, strict=True))
-    for ax, k, plane, window, both, grid, mesh in zip(
-        axes, chosen, planes, windows, sides, grids, meshes, strict=True
-    ):
+    planes, values = _planes(spectrum, chosen, windows), {}  # values by mesh: states often share one
+    for ax, k, plane, window in zip(axes, chosen, planes, windows, strict=True):
+        both = style.within_walls(box, window)[list(plane.drawn)]
+        grid = [style.cells(interval, points) for interval in both]
+        mesh = plane.points(*grid)
+        if mesh.tobytes() not in values:
+            values[mesh.tobytes()] = style.drawable(spectrum(mesh))
         psi = values[mesh.tobytes()][:, k].reshape(points, points)
         draw_plane(ax, psi**2 if density else psi, both, signed=not density)
         draw_surroundings(ax, spectrum, mesh, grid, contours)

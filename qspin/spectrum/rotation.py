@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from operator import index
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Complex, Float, Inexact
 
+from qspin.numerics.checks import real_number, shown
 from qspin.numerics.errors import degenerate_groups
 from qspin.problem.hamiltonian import Operator, Potential
 from qspin.problem.symmetry import PointMap
@@ -40,8 +42,7 @@ def rotated(spectrum: Spectrum, by: Any, groups: Any, tolerance: Any) -> Spectru
         raise ValueError(
             "Spectrum.rotate: by must be an operator, a function, a symmetry, or several of them; got none."
         )
-    if not (isinstance(tolerance, int | float | np.number) and 0 < tolerance <= 1):
-        raise ValueError(f"Spectrum.rotate: tolerance must be a number between 0 and 1, got {tolerance!r}.")
+    tolerance = real_number("Spectrum.rotate: tolerance", tolerance, above=0, most=1)
     n, blocks = spectrum.n_states, _blocks(spectrum, groups)
     points, weights = spectrum.eigenfunctions.quadrature()
     root, psi = np.sqrt(np.abs(weights))[:, None], spectrum.eigenfunctions(points)
@@ -76,7 +77,10 @@ def rotated(spectrum: Spectrum, by: Any, groups: Any, tolerance: Any) -> Spectru
     ]  # fmt: skip
     provenance = {
         **spectrum.provenance,
-        "quantum_numbers": {name: _plain(row) for name, row in zip(names, numbers, strict=True)},
+        "quantum_numbers": {  # for JSON: real numbers, or pairs of real and imaginary part
+            name: (row.real if np.abs(row.imag).max() < 1e-6 else np.stack([row.real, row.imag], 1)).tolist()
+            for name, row in zip(names, numbers, strict=True)
+        },
         "leaving": dict(zip(names, leaving.tolist(), strict=True)),
     }
     turned = _turned(spectrum, turn * phase_factors(points, weights, psi @ turn))
@@ -110,22 +114,18 @@ def _turned(spectrum: Spectrum, turn: Matrix) -> Spectrum:
     )
 
 
-def _plain(numbers: Complex[np.ndarray, " n"]) -> list[Any]:
-    """For JSON: real numbers, or pairs of real and imaginary part."""
-    real = np.abs(numbers.imag).max() < 1e-6
-    return numbers.real.tolist() if real else np.stack([numbers.real, numbers.imag], 1).tolist()
-
-
 def _blocks(spectrum: Spectrum, groups: Any) -> list[list[int]]:
     """Groups that hold every state once; those not named stand alone."""
     if groups is None:  # a level that is cut is seen by what leaves it
         return degenerate_groups(spectrum.energies, spectrum.errors)
-    named = [[int(k) for k in group] for group in groups]
+    try:
+        named = [[index(k) for k in group] for group in groups]
+    except TypeError:
+        named = [[]]
     flat = [k for group in named for k in group]
     if len(set(flat)) != len(flat) or not all(0 <= k < spectrum.n_states for k in flat) or not all(named):
-        raise ValueError(
-            f"Spectrum.rotate: groups must be lists of different states from 0 to {spectrum.n_states - 1}, got {groups!r}."
-        )
+        states = f"lists of different states from 0 to {spectrum.n_states - 1}"
+        raise ValueError(f"Spectrum.rotate: groups must be {states}, got {shown(groups)}.")
     return named + [[k] for k in range(spectrum.n_states) if k not in flat]
 
 
@@ -188,7 +188,17 @@ class _Observable:
 
 def _observable(spectrum: Spectrum, by: Any, points: Float[np.ndarray, "points dim"]) -> _Observable:
     functions, dim = spectrum.eigenfunctions, spectrum.domain.dim
-    by = by if isinstance(by, Operator | PointMap) else _as_operator(by, dim)
+    if not callable(by) and not isinstance(by, Operator | PointMap):
+        raise TypeError(
+            "Spectrum.rotate: by must be an operator, a function of a point x, or a symmetry such as qspin.symmetry.parity(), "
+            f"got {shown(by)}."
+        )
+    if not isinstance(by, Operator | PointMap):  # V(x), a number, multiplies; g(x), another point, is a map
+        try:
+            shape = jax.eval_shape(by, jax.ShapeDtypeStruct((dim,), np.float32)).shape
+        except Exception:  # what is wrong with it, the operator says
+            shape = ()
+        by = Potential(by) if shape == () else PointMap(by)
     if isinstance(by, Operator):
         by.check(spectrum.domain)
         return _Observable("⟨A⟩", functions.image(by), "hermitian")
@@ -198,20 +208,6 @@ def _observable(spectrum: Spectrum, by: Any, points: Float[np.ndarray, "points d
     undone = np.allclose(by.moved(moved), points, rtol=0, atol=near)
     kind = "generator" if by.step else "involution" if undone else "map"
     return _Observable(by.name, functions(moved), kind, by.step)
-
-
-def _as_operator(by: Any, dim: int) -> Operator | PointMap:
-    """A function of a point: V(x), a number, multiplies; g(x), another point, is a map."""
-    if not callable(by):
-        raise TypeError(
-            "Spectrum.rotate: by must be an operator, a function of a point x, or a symmetry such as qspin.symmetry.parity(), "
-            f"got {by!r}."
-        )
-    try:
-        shape = jax.eval_shape(by, jax.ShapeDtypeStruct((dim,), np.float32)).shape
-    except Exception:  # what is wrong with it, the operator says
-        shape = ()
-    return Potential(by) if shape == () else PointMap(by)
 
 
 def _projected(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -68,7 +67,7 @@ def wall_shifts(
     deviation = np.sqrt(np.diagonal(covariance))
     count = max(_POINTS // (2 * dim), 64) if dim > 1 else 1
     normal = ndtri(golden_lattice(count, max(dim - 1, 1)))
-    faces: list[_Face] = []
+    total = np.zeros(len(energies))
     for i in (axis for axis, turns in enumerate(box.periodic) if not turns):
         rest = np.delete(np.arange(dim), i)
         for wall, inward in ((box.lower[i], 1.0), (box.upper[i], -1.0)):
@@ -92,29 +91,10 @@ def wall_shifts(
             step = 1e-3 * min(1 / max(float(kappa.max(initial=0.0)), 1e-300), deviation[i])
             beside = x[held]
             beside[:, i] += inward * step
-            faces.append(_Face(i, x[held], beside, area[held], kappa, step))
-    if not faces:
-        return np.zeros(len(energies))
-    # All values in one call, since each call compiles.
-    psi = functions(np.concatenate([part for face in faces for part in (face.x, face.beside)]))
-    ends = np.cumsum([len(face.x) for face in faces for _ in range(2)])[:-1]
-    values = np.split(psi, ends)
-    total = np.zeros(len(energies))
-    for face, at, inner in zip(faces, values[::2], values[1::2], strict=True):
-        slope = np.abs(inner - at) / face.step + face.kappa * np.abs(at)
-        lost = face.area[:, None] * problem.local.coefficients[face.axis] * slope**2
-        free = (lost * (face.kappa == 0)).sum(0) * box.lengths[face.axis] > 1e-9 * np.abs(energies)
-        added = np.where(face.kappa > 0, lost / np.where(face.kappa > 0, 2 * face.kappa, 1), 0).sum(0)
-        total += np.where(free, np.inf, added)
+            psi = functions(x[held])
+            slope = np.abs(functions(beside) - psi) / step + kappa * np.abs(psi)
+            lost = area[held][:, None] * problem.local.coefficients[i] * slope**2
+            free = (lost * (kappa == 0)).sum(0) * box.lengths[i] > 1e-9 * np.abs(energies)
+            added = np.where(kappa > 0, lost / np.where(kappa > 0, 2 * kappa, 1), 0).sum(0)
+            total += np.where(free, np.inf, added)
     return total
-
-
-class _Face(NamedTuple):
-    """Points just inside of a wall across an axis and a `step` farther in, the areas they stand for, and κ of each state."""
-
-    axis: int
-    x: Float[np.ndarray, "points dim"]
-    beside: Float[np.ndarray, "points dim"]
-    area: Float[np.ndarray, " points"]
-    kappa: Float[np.ndarray, "points states"]
-    step: float
