@@ -35,6 +35,7 @@ from qspin.spectrum.spectrum import Spectrum  # noqa: E402
 from qspin.spectrum.store import load  # noqa: E402
 
 if _TYPE_CHECKING:
+    from qspin.methods.bounds.driver import Bounds as Bounds
     from qspin.methods.grid.axes import differences as differences
     from qspin.methods.grid.axes import dvr as dvr
     from qspin.methods.grid.axes import elements as elements
@@ -52,6 +53,7 @@ __all__ = [
     "AveragedCovariance",
     "AveragedJacobian",
     "BlockSparseMLP",
+    "Bounds",
     "Box",
     "Clustered",
     "Comparison",
@@ -148,6 +150,7 @@ for _view, _function in {
 
 # SciPy's sparse code takes a third of a second to import: `Grid` and what needs it come when asked for.
 _LAZY = {
+    "Bounds": "qspin.methods.bounds.driver",
     "Grid": "qspin.methods.grid.driver",
     "differences": "qspin.methods.grid.axes",
     "dvr": "qspin.methods.grid.axes",

@@ -133,6 +133,7 @@ def test_a_spectrum_from_a_file_needs_its_problem(tmp_path):
     [
         (lambda x: jnp.where(x[0] < 0, 0.0, 1.0), qspin.Box(-3.0, 3.0), "JAX operation"),
         (lambda x: jnp.abs(x[0]), qspin.Box(-9.0, 9.0), "operation 'abs'"),
+        (lambda x: x[0].astype(jnp.float32) ** 2, qspin.Box(-9.0, 9.0), "operation 'convert_element_type'"),
         (lambda x: jnp.sqrt(x[0] ** 2), qspin.Box(-9.0, 9.0), "not smooth enough near"),
         (lambda x: 1 / x[0], qspin.Box(0.0, 9.0), "no finite lower bound near"),
         (qspin.potentials.harmonic(), qspin.Box(-9.0, 9.0, periodic=True), "walls on all sides"),

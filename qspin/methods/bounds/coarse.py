@@ -88,7 +88,7 @@ def _cells(edges: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Centres and half-widths (…, 2) of the cells of a tensor grid."""
     parts = ([(e[1:] + e[:-1]) / 2 for e in edges], [np.diff(e) / 2 for e in edges])
     centres, half = (np.stack(np.meshgrid(*part, indexing="ij"), axis=-1) for part in parts)
-    return centres, half * (1 + 1e-12)
+    return centres, half * (1 + 1e-9)
 
 
 def _minima(enclosure: Enclosure, centres: np.ndarray, half: np.ndarray, depth: int = 0) -> np.ndarray:
@@ -111,7 +111,7 @@ def _minima(enclosure: Enclosure, centres: np.ndarray, half: np.ndarray, depth: 
             )
         corners = np.array(list(itertools.product((-0.5, 0.5), repeat=2)))
         parts = centres.reshape(-1, 2)[bad][:, None] + corners * half.reshape(-1, 2)[bad][:, None]
-        halves = np.broadcast_to(half.reshape(-1, 2)[bad][:, None] / 2 * (1 + 1e-12), parts.shape)
+        halves = np.broadcast_to(half.reshape(-1, 2)[bad][:, None] / 2 * (1 + 1e-9), parts.shape)
         low[bad] = _minima(enclosure, parts, halves, depth + 1).min(1)
     return low.reshape(centres.shape[:-1])
 

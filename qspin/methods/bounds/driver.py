@@ -148,7 +148,10 @@ def _model(enclosure: Enclosure, axes: list[_Axis], cells: int) -> _Model:
     grid = np.meshgrid(*((e[1:] + e[:-1]) / 2 for e in edges), indexing="ij")
     centres = np.stack([g.ravel() for g in grid], axis=-1)[:, :dim]
     half = np.array([(e[1] - e[0]) / 2 for e in edges])
-    wide = np.broadcast_to(half[:dim] * (1 + 1e-12), centres.shape)
+    far = max(
+        np.abs(e).max() / h for e, h in zip(edges, half, strict=True)
+    )  # centres are rounded by far · 2⁻⁵³ half-widths
+    wide = np.broadcast_to(half[:dim] * (1 + 1e-9), centres.shape)
     about, over = enclosure(centres, 0 * wide, order), enclosure(centres, wide, order + 1)
     powers, table, error = [(0, 0)], [np.zeros(len(centres))], np.zeros(len(centres))
     for k, term in enumerate([*about, over[-1]]):
@@ -158,7 +161,7 @@ def _model(enclosure: Enclosure, axes: list[_Axis], cells: int) -> _Model:
             middle, radius = (half[0] ** (k - i) * half[1] ** i * part[i] for part in term)
             if k <= order:
                 powers, table = [*powers, (k - i, i)], [*table, middle + np.zeros(len(centres))]
-            error = error + radius + (4 * _UNIT if k <= order else 1.0) * np.abs(middle)
+            error = error + radius + (4 * _UNIT * (1 + k * far) if k <= order else 1.0) * np.abs(middle)
     coefficients = np.array(table)
     bad = ~np.isfinite(error) | ~np.isfinite(coefficients).all(0)
     if bad.any():  # where V has no Taylor series: its range
@@ -229,7 +232,8 @@ def _moments(model: _Model, axes: list[_Axis], c: np.ndarray, vectors: np.ndarra
         for k, (a, b) in enumerate(pairs + sized):
             sums[k] += (a * weight).reshape(n, -1) @ b.reshape(n, -1).T
     sums = (sums + sums.transpose(0, 2, 1)) / 2
-    unit = _UNIT * (2 * sum(axis.size for axis in axes) + order + 40)
+    far = max(max(abs(axis.lower), abs(axis.upper)) / (axis.upper - axis.lower) for axis in axes)
+    unit = _UNIT * (2 * sum(axis.size for axis in axes) * max(1.0, far) + order + 40)
     return _Moments(
         sums[0], sums[1], sums[2], sums[3], unit * np.stack([2 * sums[4], sums[5] + sums[6], 2 * sums[7]])
     )

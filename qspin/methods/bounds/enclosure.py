@@ -261,7 +261,9 @@ class Enclosure:
             indices = moved if equation.primitive.multiple_results else [moved]
             return [np.asarray(pool[np.asarray(index)], object) for index in indices]
         result: Any = None
-        if name in _FUNCTIONS:
+        if (
+            name in _FUNCTIONS and parameters.get("new_dtype", np.float64) == np.float64
+        ):  # no rounding to another type
             result = np.frompyfunc(_FUNCTIONS[name], len(arrays), 1)(*arrays)
         elif name == "integer_pow":
             result = np.frompyfunc(lambda g: g.power(parameters["y"]), 1, 1)(arrays[0])
