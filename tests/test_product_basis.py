@@ -7,10 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 import qspin
 from qspin import exact, potentials
-from qspin.methods.product_basis.basis import position_powers
+from qspin.methods.product_basis.basis import Polynomial, position_powers, window
 from qspin.methods.product_basis.driver import ProductBasis
 from qspin.numerics.precision import double_precision
 from qspin.numerics.separable import hermite_functions, lowest_products, products_below
@@ -205,8 +206,8 @@ def test_recorded_and_restored_they_are_the_same(quartics: qspin.Spectrum, tmp_p
             r"not a polynomial of degree ≤ 6",
         ),
         (
-            lambda q: 0.5 * jnp.sum(q**2) + 0.02 * q[0] ** 3,
-            r"falls without bound far out, by its terms of degree 3",
+            lambda q: 0.5 * jnp.sum(q**2) + 0.3 * q[0] ** 3,
+            r"falls without bound far out, .* only 0 functions end before",
         ),
     ],
     ids=["exponential", "eighth degree", "cubic"],
@@ -214,6 +215,35 @@ def test_recorded_and_restored_they_are_the_same(quartics: qspin.Spectrum, tmp_p
 def test_what_is_no_bounded_polynomial_is_refused(v: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         solve(problem_of(v, 2, 5.0), 2, max_functions=100)
+
+
+def test_levels_of_a_well_behind_a_barrier(tmp_path: Path) -> None:
+    """A quartic force field of water (cm⁻¹; harmonic frequencies and derivatives of V), which falls far out: its levels agree
+    with a grid's in a box of ±5. A note says that V falls."""
+    terms = [
+        ([3, 0, 0], -352.2), ([2, 1, 0], -92.8), ([1, 2, 0], 120.4), ([0, 3, 0], -1807.8), ([1, 0, 2], 233.0),
+        ([0, 1, 2], -1813.4), ([4, 0, 0], -103.2), ([3, 1, 0], 46.8), ([2, 2, 0], 13.2), ([2, 0, 2], -10.4),
+        ([1, 3, 0], -84.0), ([0, 4, 0], 744.0), ([0, 2, 2], 770.8), ([1, 1, 2], -91.6), ([0, 0, 4], 775.2),
+    ]  # fmt: skip
+    written = ", ".join(f"[{powers}, {k}]" for powers, k in terms)
+    path = tmp_path / "water.toml"
+    path.write_text(f"units = 'cm^-1'\nfrequencies = [1639.13, 3799.52, 3899.8]\nterms = [{written}]\n")
+    field = potentials.force_field(path)
+    masses = tuple(1 / np.array([1639.13, 3799.52, 3899.8]))
+    box = qspin.Box.cube(5.0, dim=3)
+    spectrum = solve(qspin.Problem(qspin.Kinetic(mass=masses) + qspin.Potential(field), box), 2)
+    assert spectrum.energies == pytest.approx([4635.1104, 6241.8149], abs=2e-4)
+    assert spectrum.converged.all() and (spectrum.errors < 1e-3).all()
+    assert [note.kind for note in spectrum.notes][:1] == ["falls"]
+    assert "behind a barrier of 11260" in spectrum.status
+
+
+def test_states_leave_through_a_low_barrier() -> None:
+    """½q² - 0.1q³ falls beyond 10/3, where it is 50/27: the lowest state tunnels, and what lies above is no state."""
+    v = window(Polynomial(np.array([[2], [3]]), np.array([0.5, -0.1])), np.sqrt([0.5]))
+    assert v.distance == pytest.approx(10 / 3, rel=0.02) and v.barrier == pytest.approx(50 / 27, rel=1e-3)
+    action = quad(lambda q: np.sqrt(max(q**2 - 0.2 * q**3 - 2.0, 0)), 1, 5, points=[1.75, 4.5], limit=200)[0]
+    assert v.leaving(np.array([1.0, 3.0])) == pytest.approx([np.exp(-2 * action), 1.0], rel=0.02)
 
 
 def test_higher_degrees_where_they_are_asked_for() -> None:

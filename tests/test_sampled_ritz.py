@@ -103,6 +103,20 @@ def test_exact_degenerate_levels_claim_no_error() -> None:
     assert (spectrum.errors < 1e-9).all() and spectrum.converged.all()
 
 
+def test_training_that_collapses_is_given_up() -> None:
+    """Parameters that put the functions where no points are: the states are those of the reference, with a note."""
+    problem = qspin.Problem(
+        qspin.Kinetic() + qspin.Potential(lambda x: 0.5 * jnp.sum(x**2)), qspin.Box.cube(8.0, dim=4)
+    )
+    method = SampledRitz(steps=10, evaluation_points=4096, widths=(4,))
+    run = method.bind(problem, 2)
+    state = run.init(0)
+    wild = [[*layers, (0.48 * np.eye(4), forms[1])] for *layers, forms in state.mean]
+    spectrum = run.finish(state._replace(mean=wild, step=state.step + 1), {})
+    assert spectrum.energies == pytest.approx([2.0, 3.0], abs=1e-6) and not spectrum.converged.any()
+    assert spectrum.notes[0].kind == "training"
+
+
 def test_bad_input() -> None:
     problem, _ = oscillators(4)
     with pytest.raises(ValueError, match="needs as many features"):

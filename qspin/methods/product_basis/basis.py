@@ -1,8 +1,8 @@
 """H in a basis of oscillator products: V as a polynomial, its sparse matrices, and the lowest states in a selected basis.
 
-V is fitted in the coordinates of a well by least squares, its misfit known. The basis is selected as it grows (Huron, Malrieu &
-Rancurel 1973, for electrons); each is solved by block Davidson steps from the states of the one before, a small one by
-diagonalisation.
+V is fitted in the coordinates of a well by least squares, its misfit known; where it falls far out, the functions end before.
+The basis is selected as it grows (Huron, Malrieu & Rancurel 1973, for electrons); each is solved by block Davidson steps from
+the states of the one before, a small one by diagonalisation.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+from jaxtyping import Float, Int
+from scipy.integrate import trapezoid
 from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
@@ -25,8 +27,8 @@ from qspin.numerics.separable import lowest_products, products_below
 from qspin.problem.problem import Problem
 
 __all__ = [
-    "DOUBT", "Matrices", "Polynomial", "Products", "SelectedStates", "check_bounded", "fit_polynomial", "position_powers",
-    "select_states",
+    "DOUBT", "Matrices", "Polynomial", "Products", "SelectedStates", "Window", "fit_polynomial", "position_powers",
+    "select_states", "window",
 ]  # fmt: skip
 
 _MISFIT = 1e-9  # of V's deviation, beyond which V is no polynomial
@@ -131,16 +133,49 @@ def _hermite_products(z: np.ndarray, powers: np.ndarray) -> np.ndarray:
     return design
 
 
-def check_bounded(problem: Problem, v: Polynomial) -> None:
-    """Raise ValueError where V falls without bound in some direction: by its terms of highest degree, on random directions."""
-    y = np.random.default_rng(0).normal(size=(4096, problem.dim))
-    values = v.top(y / np.linalg.norm(y, axis=1, keepdims=True))
-    if values.min() < -1e-9 * np.abs(values).max():
-        degree = v.top.powers.sum(axis=1)[0]
-        raise ValueError(
-            f"ProductBasis: V of {problem.name} falls without bound far out, by its terms of degree {degree}: in all of space "
-            "there is no lowest state. Use a method that knows the walls: qspin.Grid() or qspin.Ritz()."
-        )
+class Window(NamedTuple):
+    """How far V rises about a well, in its widths: at least as far as `distance`, to at least `barrier`; both are infinite
+    where V falls nowhere. `heights` are V at `radii` along the rays of lowest barriers, where the kinetic energy is
+    -`stiffness` ∂²."""
+
+    distance: float
+    barrier: float
+    radii: Float[np.ndarray, " radii"]
+    heights: Float[np.ndarray, "radii rays"]
+    stiffness: Float[np.ndarray, " rays"]
+
+    def leaving(self, energies: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """exp(-2∫√((V - E)/c) dy) through the thinnest barrier: how fast states leave, in units of the level spacing."""
+        height = np.maximum(self.heights[..., None] - energies, 0)
+        action = trapezoid(np.sqrt(height / self.stiffness[:, None]), self.radii, axis=0)
+        return np.exp(-2 * action).max(axis=0, initial=0.0)
+
+
+def window(v: Polynomial, rates: Float[np.ndarray, " dim"]) -> Window:
+    """Where V falls far out, by its terms of highest degree: on 4096 random rays, and on lower ones near the lowest of them."""
+    rng, dim = np.random.default_rng(0), len(rates)
+    rays = np.concatenate([np.eye(dim), -np.eye(dim), rng.normal(size=(4096, dim))])
+    for turn in range(12):
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        lowest = rays[np.argsort(v.top(rays))[:64], None]
+        near = lowest + 0.7**turn * rng.normal(size=(64, 16, dim)) / np.sqrt(dim)
+        rays = np.concatenate([rays, near.reshape(-1, dim)])
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    top = v.top(rays)
+    rays = rays[top < -1e-9 * np.abs(top).max()]
+    degrees = v.powers.sum(axis=1)
+    along = [
+        Polynomial(v.powers[degrees == k], v.coefficients[degrees == k])(rays)
+        for k in range(degrees.max(initial=0) + 1)
+    ]
+    radii = np.geomspace(0.1, 1e3, 400)
+    heights = np.polynomial.polynomial.polyval(radii, np.stack(along)).T
+    if not len(rays):
+        return Window(np.inf, np.inf, radii, heights, np.zeros(0))
+    barriers = heights.max(axis=0)
+    few = np.argsort(barriers)[:64]
+    nearest = float(radii[heights.argmax(axis=0)].min())
+    return Window(nearest, float(barriers.min()), radii, heights[:, few], rays[few] ** 2 @ rates**2)
 
 
 class Products:
@@ -297,21 +332,24 @@ class SelectedStates:
         left_out = np.sum(out**2 / gaps, axis=0) + inner**2 / spacing
         return cls(products, energies, vectors, residuals, left_out, products.decoded(h.keys), out / gaps)
 
-    def most_important(self, size: int, core: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """The functions, inside and outside, of largest coefficients, and all of the core: (size, dim)."""
+    def most_important(self, size: int, core: np.ndarray, share: np.ndarray, farthest: float) -> np.ndarray:
+        """The functions, inside and outside, of largest coefficients that end within a distance, and all of the core."""
         weight = [np.max(share * c**2, axis=1, initial=0) for c in (self.vectors, self.outer_vectors)]
         quanta = np.concatenate([core, self.products.quanta, self.outer])
         weights = np.concatenate([np.full(len(core), np.inf), *weight])
         order = np.argsort(-weights, kind="stable")
+        order = order[_reaches(quanta[order]) <= farthest]
         _, first = np.unique(quanta[order], axis=0, return_index=True)
         return quanta[order[np.sort(first)[:size]]]
 
 
 def select_states(
-    v: Polynomial, rates: np.ndarray, n: int, most: int, tolerance: float
+    v: Polynomial, rates: np.ndarray, n: int, most: int, tolerance: float, farthest: float
 ) -> tuple[SelectedStates, np.ndarray]:
     """The n lowest states of -Σ rates² ∂² + V, and a few above, in a basis that grows to `most` functions, or until their
-    relative errors are far below the tolerance; and the factor (n,) ≥ 1 that its second-order estimate wants."""
+    relative errors are far below the tolerance; and the factor (n,) ≥ 1 that its second-order estimate wants. All functions
+    end within the `farthest` distance.
+    """
     count = n + max(6, n // 2)
     sizes = [float(most)]
     while sizes[0] > 2 * _BLOCK or len(sizes) < 2:
@@ -319,13 +357,19 @@ def select_states(
     sizes = [min(max(size, 2.0 * count), float(most)) for size in sizes]
     share = np.where(np.arange(count) < n, 1.0, _GUARD_SHARE)
     core = lowest_products(np.outer(rates**2, np.arange(most)), most)[0][:most]
+    core = core[_reaches(core) <= farthest]
+    if len(core) < count:
+        raise ValueError(
+            f"ProductBasis: V falls without bound far out, from so near that only {len(core)} functions end before; {n} states "
+            f"need {count}. Use a method that knows the walls of a Box: qspin.Grid() or qspin.Ritz()."
+        )
     states = SelectedStates.solve(v, rates, core[: int(sizes[0])], count, None)
     ratio = np.ones(n)
     for size in map(int, sizes):
         before = states
         for _ in range(_EXCHANGES):
             last = states
-            quanta = last.most_important(size, core[: int(_CORE * size)], share)
+            quanta = last.most_important(size, core[: int(_CORE * size)], share, farthest)
             states = SelectedStates.solve(v, rates, quanta, count, last)
             if (states.energies + states.left_out)[:n].sum() > (last.energies + last.left_out)[:n].sum():
                 states = last  # exchanged once too often
@@ -343,6 +387,11 @@ def select_states(
         if (DOUBT * ratio * states.left_out[:n] <= enough).all():
             break
     return states, ratio
+
+
+def _reaches(quanta: Int[np.ndarray, "products dim"]) -> Float[np.ndarray, " products"]:
+    """How far products of oscillator functions reach, in widths: to the outermost turning points."""
+    return np.sqrt((2 * quanta + 1).sum(axis=1))
 
 
 @threadpool_limits.wrap(limits=1)

@@ -24,9 +24,10 @@ from qspin.methods.locate.wells import Well, gaussian_wells
 from qspin.methods.product_basis.basis import (
     DOUBT,
     SelectedStates,
-    check_bounded,
+    Window,
     fit_polynomial,
     select_states,
+    window,
 )
 from qspin.numerics.checks import real_number, whole
 from qspin.numerics.errors import energy_scale
@@ -78,8 +79,8 @@ class ProductBasis(DirectMethod):
     Time and memory for M functions: O(M · shifts), the shifts being the changes of quanta that V makes, of which those that
     lead below zero cost nothing: for quartic V in six dimensions about 140 entries a function; and block Davidson steps of
     O(M · n_states · (shifts + n_states)).
-    Raises ValueError where V is no polynomial, for more than eight dimensions, singular points, periodic axes, or n_states of
-    a fourth of the basis or more; MemoryError where the matrix would exceed 6 GB.
+    Raises ValueError where V is no polynomial, or holds no state in the well, for more than eight dimensions, singular points,
+    periodic axes, or n_states of a fourth of the basis or more; MemoryError where the matrix would exceed 6 GB.
     """
 
     max_functions: int = 20_000
@@ -116,15 +117,24 @@ class ProductBasis(DirectMethod):
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
         well = _frame(problem, seed)
         v, misfit = fit_polynomial(problem, well, self.degree)
-        check_bounded(problem, v)
-        states, ratio = select_states(v, well.rates, n_states, self._most(problem), self.tolerance)
+        around = window(v, well.rates)
+        most = self._most(problem)
+        states, ratio = select_states(v, well.rates, n_states, most, self.tolerance, around.distance)
         energies = states.energies[:n_states]
+        if energies[0] >= around.barrier:
+            raise ValueError(
+                f"ProductBasis: V of {problem.name} falls without bound far out, behind a barrier of {around.barrier:.6g}: no "
+                f"state stays in the well, the lowest is at {energies[0]:.6g}. Use a method that knows the walls of a Box: "
+                "qspin.Grid() or qspin.Ritz()."
+            )
         functions = _functions(problem, well, states, n_states)
         left_out = DOUBT * ratio * states.left_out[:n_states]
         boxed = isinstance(problem.domain, Box)
         raised = wall_shifts(problem, functions, energies) if boxed else np.zeros(n_states)
         scale = max(np.abs(energies).max(), energy_scale(energies))
-        errors = left_out + misfit + raised + _ROUNDING * scale
+        spacing = 2 * float((well.rates**2).max())
+        errors = left_out + misfit + raised + _ROUNDING * scale + spacing * around.leaving(energies)
+        errors = np.where(energies < around.barrier, errors, np.inf)
         converged = errors <= self.tolerance * np.maximum(np.abs(energies), 1e-2 * scale)
         provenance = {
             "functions": len(states.products.quanta),
@@ -143,7 +153,7 @@ class ProductBasis(DirectMethod):
             errors=errors,
             residuals=states.residuals[:n_states],
             converged=converged,
-            notes=_notes(converged, raised, left_out, self.max_functions),
+            notes=_notes(converged, raised, left_out, self.max_functions, around, energies),
             wall_shifts=raised,
             eigenfunctions=functions,
         )
@@ -178,7 +188,12 @@ def _functions(problem: Problem, well: Well, states: SelectedStates, n: int) -> 
 
 
 def _notes(
-    converged: np.ndarray, raised: np.ndarray, left_out: np.ndarray, max_functions: int
+    converged: np.ndarray,
+    raised: np.ndarray,
+    left_out: np.ndarray,
+    max_functions: int,
+    around: Window,
+    energies: np.ndarray,
 ) -> tuple[Note, ...]:
     short = ~converged & (left_out > raised)
     above, enlarge = (
@@ -187,9 +202,19 @@ def _notes(
     )
     held = "the basis holds the state to the tolerance, and its error comes from walls or from V's misfit"
     free = f"the energy is that of free space; walls would raise it by up to {raised.max():.1e}, which the error allows for"
+    falls = (
+        f"V falls without bound far out, behind a barrier of {around.barrier:.6g} at {around.distance:.3g} widths of the well: "
+        "there is no lowest state, and these are levels of the well, from functions that end before the barrier"
+    )
     return (
         *note("tolerance", short, above, f"raise max_functions (now {max_functions}), or the tolerance"),
         *note("tolerance", ~converged & ~short, held),
+        *([Note("falls", (), falls)] if np.isfinite(around.barrier) else []),
+        *note(
+            "falls",
+            energies >= around.barrier,
+            "the energy is above the barrier, over which the state leaves",
+        ),
         *note("walls", raised > np.maximum(left_out, 1e-12), free, enlarge),
     )
 

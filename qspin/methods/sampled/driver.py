@@ -9,17 +9,19 @@ the residual, but its energies are not variational.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PyTree
 
 from qspin.methods.base import IterativeMethod, Run
 from qspin.methods.locate.mean_field import OPEN, PERIODIC, WALLED, product_reference
+from qspin.methods.locate.survey import survey
 from qspin.methods.locate.wells import Well, gaussian_wells
-from qspin.methods.sampled.evaluation import SampledEnergies, evaluate
+from qspin.methods.sampled.evaluation import COLLAPSED, SampledEnergies, evaluate
 from qspin.methods.sampled.functions import ProductAnsatz, TrialSpace
 from qspin.methods.sampled.training import State, Training, reference_residuals
 from qspin.numerics.checks import check_kind, real_number, whole
@@ -36,7 +38,8 @@ __all__ = ["SampledRitz"]
 
 _FADED = 5.5  # a Gaussian counts as inside the walls if they are so many widths away
 _WELLS = 4
-_COLLAPSED, _FEW = 0.01, 0.05  # effective share below which errors are infinite, and a note warns
+_FEW = 0.05  # effective share below which a note warns
+_OF_REFERENCE = 262_144  # points for the energies of the reference where training is given up
 
 
 @dataclass(frozen=True)
@@ -155,8 +158,14 @@ class SampledRitz(IterativeMethod):
         steps = 0 if self._meets_tolerance(energies, residuals) else self._steps(problem.dim)
         training = Training(trial, lattice, steps, min(1.0, 4 * far), self.averaging)
 
+        lowest = float(survey(problem).sample[1].min())
+
         def enough(info: Mapping[str, np.ndarray]) -> bool:
-            return self._meets_tolerance(info["energies"][-1], info["residuals"].mean(0))
+            """Training ends where it is good enough, or where it has run onto few points, and energies below V."""
+            collapsed = np.median(info["effective_share"]) < COLLAPSED
+            below = np.median(info["energies"][:, 0]) < lowest
+            met = self._meets_tolerance(info["energies"][-1], info["residuals"].mean(0))
+            return bool(collapsed or below or met)
 
         finish = partial(self._spectrum, problem, trial)
         return Run(training.init, training.advance, finish, training.steps, enough)
@@ -170,15 +179,13 @@ class SampledRitz(IterativeMethod):
         self, problem: Problem, trial: TrialSpace, state: State, history: Mapping[str, np.ndarray]
     ) -> Spectrum:
         params, seed = jax.tree.map(np.asarray, state.mean), int(state.seed)
-        initial = trial.ansatz.init(seed) if int(state.step) else None
-        with double_precision():
-            result = evaluate(trial, params, initial, self.tolerance, self.evaluation_points, seed)
+        result, given_up = self._energies(problem, trial, params, seed, trained=int(state.step) > 0)
         states = result.pencil
         errors = np.hypot(states.statistical, result.left_out)
-        if result.effective_share < _COLLAPSED:  # the error of a mean over so few points cannot be estimated
+        if result.effective_share < COLLAPSED:
             errors = np.full_like(errors, np.inf)
         allowed = self.tolerance * np.maximum(np.abs(states.energies), 1e-2 * energy_scale(states.energies))
-        converged = (errors <= allowed) & states.real
+        converged = (errors <= allowed) & states.real & (not given_up)
         provenance = {
             "wells": [r.centre.tolist() for r in trial.ansatz.references],
             "n_features": trial.ansatz.n_features,
@@ -194,14 +201,40 @@ class SampledRitz(IterativeMethod):
             errors=errors,
             residuals=states.residuals,
             converged=converged,
-            notes=_notes(result, converged, self._steps(problem.dim)),
+            notes=_notes(result, converged, self._steps(problem.dim), given_up),
             labels=result.labels,
             eigenfunctions=result.functions,
             history=history,
         )
 
+    @double_precision()
+    def _energies(
+        self, problem: Problem, trial: TrialSpace, params: PyTree, seed: int, trained: bool
+    ) -> tuple[SampledEnergies, bool]:
+        """The energies after training; those of the reference, and True, where training left nothing sound.
 
-def _notes(result: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[Note, ...]:
+        Raises ValueError where the reference has energies below V, too.
+        """
+        initial, lowest = trial.ansatz.init(seed), float(survey(problem).sample[1].min())
+        most = self.evaluation_points
+        if trained:
+            with suppress(ValueError):  # functions that have become dependent
+                result = evaluate(trial, params, initial, self.tolerance, most, seed)
+                if result.is_sound(min(lowest, problem.potential_values(result.functions.points).min())):
+                    return result, False
+            most = min(most, _OF_REFERENCE)
+        result = evaluate(trial, initial, None, self.tolerance, most, seed)
+        lowest = min(lowest, float(problem.potential_values(result.functions.points).min()))
+        if result.is_below(lowest):
+            raise ValueError(
+                f"SampledRitz: the energies come out below the lowest V seen, {lowest:.6g}, where none can be: the points "
+                "do not give the integrals. V may be singular, or its states far from every Gaussian; soften V, or use "
+                "qspin.SpIN()."
+            )
+        return result, trained
+
+
+def _notes(result: SampledEnergies, converged: np.ndarray, steps: int, given_up: bool) -> tuple[Note, ...]:
     noisy = (result.pencil.statistical > result.left_out).mean() > 0.5
     more = "evaluation_points" if noisy else f"steps (now {steps}), widths or n_features"
     share = (
@@ -211,7 +244,14 @@ def _notes(result: SampledEnergies, converged: np.ndarray, steps: int) -> tuple[
         "the claimed error is above the tolerance",
         "the energy came out as one of a complex pair: its real part is given",
     )
+    given_up_note = Note(
+        "training",
+        (),
+        "training ran onto few points, where energies mean nothing: these are the states of the reference before it",
+        "fewer steps, a larger batch_size, or in up to eight dimensions, for a polynomial V, qspin.ProductBasis()",
+    )
     return (
+        *([given_up_note] if given_up else []),
         *note("tolerance", ~converged, above, f"raise {more}, or the tolerance"),
         *note("complex pair", ~result.pencil.real, pair),
         *([Note("samples", (), share)] if result.effective_share < _FEW else []),

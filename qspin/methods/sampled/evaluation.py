@@ -16,13 +16,14 @@ from qspin.numerics.pencil import whitening
 from qspin.numerics.points import golden_lattice
 from qspin.numerics.precision import evaluated
 
-__all__ = ["Moments", "Pencil", "SampledEnergies", "evaluate", "solve_pencil"]
+__all__ = ["COLLAPSED", "Moments", "Pencil", "SampledEnergies", "evaluate", "solve_pencil"]
 
 _BLOCKS = 32  # at first; the noise decides how many follow, up to eight times as many at once
 _SAFETY = 2.0
 _ROUNDING = 1e-12  # of |E|
 _RESIDUAL_ROUNDING = 1e-6  # of |E|: residuals are roots of differences of squares
 _FEWER = 0.8  # of the products, the lower ones, span a smaller space
+COLLAPSED = 0.01  # effective share of a sample below which the error of a mean over it cannot be estimated
 _STATISTICAL_SHARE = 0.3  # of the tolerance
 _REAL = 1e-3  # of the energies' range: an energy with a smaller imaginary part counts as real
 _RANK_TOLERANCE = 1e-11
@@ -56,6 +57,14 @@ class SampledEnergies(NamedTuple):
     labels: tuple[str, ...]
     n_points: int
     effective_share: float
+
+    def is_sound(self, lowest: float) -> bool:
+        """Whether enough of the sample counts, and no energy is below the lowest value of V, where none can be."""
+        return self.effective_share >= COLLAPSED and not self.is_below(lowest)
+
+    def is_below(self, lowest: float) -> bool:
+        """Whether an energy is below the lowest value of V."""
+        return not (self.pencil.energies >= lowest - 1e-9 * abs(lowest)).all()
 
 
 def evaluate(
@@ -163,8 +172,8 @@ def solve_pencil(blocks: Moments, n: int) -> Pencil:
     basis = whitening(overlap, _RANK_TOLERANCE)
     if basis.shape[1] < n:
         raise ValueError(
-            f"evaluate: only {basis.shape[1]} of the trial functions are independent, {n} states are wanted. "
-            "Try more n_features."
+            f"evaluate: only {basis.shape[1]} of the {len(overlap)} trial functions are independent, {n} states are wanted. "
+            f"Take n_features = {2 * len(overlap)}, or fewer states; for a polynomial V use qspin.ProductBasis()."
         )
     matrix = basis.T @ energy @ basis
     values, left, right = scipy.linalg.eig(matrix, left=True)

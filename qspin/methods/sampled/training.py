@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PyTree, UInt
 
+from qspin.methods.sampled.evaluation import COLLAPSED
 from qspin.methods.sampled.functions import TrialSpace
 from qspin.numerics.pencil import Average, all_finite, order, rayleigh_ritz, whitening
 from qspin.numerics.precision import chunked, double_precision
@@ -83,12 +84,15 @@ class Training:
         )
         params, adam = self._apply_gradient(state, pull(residual @ c.T)[0])
         since = jnp.maximum(state.step - self.steps // 2, 0).astype(float)
-        mean = jax.tree.map(lambda a, b: a + (b - a) / (since + 1), state.mean, params)
         density = jnp.sum(psi**2, axis=1)
+        share = jnp.sum(density) ** 2 / jnp.sum(density**2) / len(density)
+        # What collapses onto few points is not taken up: the mean stays what it was before.
+        part = jnp.where(share < COLLAPSED, 0.0, 1 / (since + 1))
+        mean = jax.tree.map(lambda a, b: a + (b - a) * part, state.mean, params)
         info = {
             "energies": energies,
             "residuals": jnp.sqrt(jnp.sum(residual**2, axis=0)),
-            "effective_share": jnp.sum(density) ** 2 / jnp.sum(density**2) / len(density),
+            "effective_share": share,
             "ok": all_finite(energies, residual, *jax.tree.leaves(params)),
         }
         return State(params, adam, overlap, energy, mean, state.step + 1, state.seed), info
