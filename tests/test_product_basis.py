@@ -243,7 +243,9 @@ def test_states_leave_through_a_low_barrier() -> None:
     v = window(Polynomial(np.array([[2], [3]]), np.array([0.5, -0.1])), np.sqrt([0.5]))
     assert v.distance == pytest.approx(10 / 3, rel=0.02) and v.barrier == pytest.approx(50 / 27, rel=1e-3)
     action = quad(lambda q: np.sqrt(max(q**2 - 0.2 * q**3 - 2.0, 0)), 1, 5, points=[1.75, 4.5], limit=200)[0]
-    assert v.leaving(np.array([1.0, 3.0])) == pytest.approx([np.exp(-2 * action), 1.0], rel=0.02)
+    assert v.leaving(np.array([1.0, 3.0])) == pytest.approx(
+        [np.exp(-2 * action), 1.0], rel=0.05
+    )  # radii 2 % apart
 
 
 def test_higher_degrees_where_they_are_asked_for() -> None:
