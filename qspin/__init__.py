@@ -10,7 +10,7 @@ import importlib as _importlib  # noqa: E402
 import logging as _logging  # noqa: E402
 from typing import TYPE_CHECKING as _TYPE_CHECKING  # noqa: E402
 
-from qspin.methods.base import METHODS, DirectMethod, IterativeMethod  # noqa: E402
+from qspin.methods.base import METHODS, DirectMethod, IterativeMethod, all_bound  # noqa: E402
 from qspin.methods.spin import presets  # noqa: E402
 from qspin.methods.spin.driver import SpIN  # noqa: E402
 from qspin.methods.spin.estimators import AveragedCovariance, AveragedJacobian, NestedLoRA, NeuralEF  # noqa: E402
@@ -91,6 +91,7 @@ __all__ = [
     "Stratified",
     "TrainingError",
     "Uniform",
+    "all_bound",
     "autodiff",
     "callbacks",
     "differences",

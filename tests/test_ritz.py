@@ -200,7 +200,7 @@ def test_status_says_what_is_cut() -> None:
     assert "cuts" not in qspin.solve(oscillator(2), 3, quick).status
     narrow = qspin.solve(oscillator(1, half_width=3.0), 2, quick)
     assert "the walls raise the energy" in narrow.status
-    tight = qspin.solve(hydrogen(half_width=8.0), 3, quick)
+    tight = qspin.solve(hydrogen(half_width=8.0), 3, qspin.Ritz(max_features=120, train=False))
     assert "walls" in {n.kind for n in tight.notes}
     assert (tight.energies[1:] > -1 / 9 + 1e-6).all()
 
@@ -237,3 +237,74 @@ def test_the_default_method_follows_the_problem() -> None:
         variational_method(qspin.Problem(qspin.MatrixOperator(np.eye(3)), qspin.Nodes(3)), 1), qspin.SpIN
     )
     assert isinstance(variational_method(oscillator(1), 500), qspin.SpIN)
+
+
+def singular(v, upper: float) -> qspin.Problem:  # type: ignore[no-untyped-def]
+    return qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box(0.0, upper))
+
+
+@pytest.mark.parametrize(
+    ("problem", "levels"),
+    [
+        # s(s - 1)/2 = g: the critical -1/(8x²), ψ ∝ √x; l = 1, ψ ∝ x²; 1/sin²x, singular at both walls
+        (singular(lambda x: -1 / x[0] - 1 / (8 * x[0] ** 2), 200.0), -1 / (2 * (np.arange(1, 4) - 0.5) ** 2)),
+        (singular(lambda x: -1 / x[0] + 1 / x[0] ** 2, 200.0), -1 / (2 * np.arange(2, 5.0) ** 2)),
+        (singular(lambda x: 1 / jnp.sin(x[0]) ** 2, np.pi), (np.arange(3) + 2.0) ** 2 / 2),
+    ],
+)
+def test_exponents_at_walls_follow_from_the_potential(
+    problem: qspin.Problem, levels: np.ndarray, tmp_path: Path
+) -> None:
+    spectrum = qspin.solve(problem, 3, qspin.Ritz())
+    off = np.abs(spectrum.energies - levels)
+    assert (off < 1e-9).all() and (off <= spectrum.errors).all() and spectrum.converged.all()
+    loaded = qspin.load(spectrum.save(tmp_path / "singular.npz"))
+    x = np.array([[0.1], [1.0], [2.0]])
+    assert loaded(x) == pytest.approx(spectrum(x))
+
+
+def test_a_wall_that_draws_without_end_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"goes as -0\.3/d².* there is no lowest level"):
+        qspin.solve(singular(lambda x: -0.3 / x[0] ** 2, 5.0), 1, qspin.Ritz())
+
+
+@pytest.mark.parametrize(
+    ("k", "levels"), [(1.0, [0.9884320224, 14.4614186434]), (0.0, [None, 20.2360426624])]
+)
+def test_steps_of_a_crystal(k: float, levels: list[float | None]) -> None:
+    """Kronig and Penney: cos k = cos αa cos βb - (α² + β²)/(2αβ) sin αa sin βb. One step lies where the period ends."""
+    box = qspin.Box(0.0, 1.0, periodic=True, wave_vector=k)
+    steps = qspin.Potential(lambda x: jnp.where(x[0] % 1.0 < 0.5, 1.0, 0.0))
+    spectrum = qspin.solve(qspin.Problem(qspin.Kinetic() + steps, box), 2, qspin.Ritz())
+    for found, errors, level in zip(spectrum.energies, spectrum.errors, levels, strict=True):
+        assert level is None or abs(found - level) < errors + 1e-9 < 1e-7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("problem", "levels"),
+    [
+        (qspin.Problem(qspin.Kinetic(), qspin.Box(0.0, 5.0, periodic=True), exact=exact.ring(5.0)), 40),
+        (qspin.Problem(qspin.Kinetic(), qspin.Box(0.0, 1.0), exact=exact.box([1.0])), 100),
+        (oscillator(1, half_width=20.0), 80),
+    ],
+)
+def test_many_states_in_one_dimension(problem: qspin.Problem, levels: int) -> None:
+    spectrum = qspin.solve(problem, levels, qspin.Ritz())
+    off = np.abs(spectrum.energies - spectrum.exact[:levels])
+    assert (off <= 2 * spectrum.errors).all() and (off < 1e-6 * spectrum.energies[-1]).all()
+
+
+@pytest.mark.slow
+def test_errors_do_not_rest_on_residuals_that_hardly_count() -> None:
+    """Several wells on one side: an envelope that fell off before the states did left 1e-5 of error at a claim of 4e-9."""
+    a = np.array([-0.51, 1.898, 0.26, 2.536, -1.052, 0.194])
+    phase = np.array([2.284, 4.584, 1.374, 0.936, 3.105, 1.738])
+
+    def v(x):  # type: ignore[no-untyped-def]
+        return 1.28 * x[0] ** 2 + jnp.sum(a * jnp.cos(1.65 * np.arange(1, 7) * x[0] + phase))
+
+    problem = qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box(-6.2, 6.2))
+    spectrum, grid = (qspin.solve(problem, 2, method) for method in (qspin.Ritz(), qspin.Grid()))
+    assert (np.abs(spectrum.energies - grid.energies) <= spectrum.errors + grid.errors).all()
+    assert (spectrum.errors < 1e-6).all()

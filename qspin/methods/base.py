@@ -14,9 +14,28 @@ from qspin.problem.hamiltonian import without_local_form
 from qspin.problem.problem import Problem
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["METHODS", "DirectMethod", "IterativeMethod", "Method", "Run", "check_plain_hamiltonian"]
+__all__ = [
+    "METHODS",
+    "DirectMethod",
+    "IterativeMethod",
+    "Method",
+    "Run",
+    "all_bound",
+    "check_plain_hamiltonian",
+]
 
 METHODS = Registry("method", "qspin.methods")  # names for the command and for settings files
+
+
+@dataclass(frozen=True)
+class all_bound:
+    """For `n_states` of `solve`: every state below the continuum, of a potential in `Space` of up to three dimensions.
+
+    `solve` raises ValueError where they are none, infinitely many, or too weakly bound to be counted.
+
+    >>> all_bound()
+    all_bound()
+    """
 
 
 def check_plain_hamiltonian(method: str, problem: Problem, *domains: type) -> None:

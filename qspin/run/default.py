@@ -55,7 +55,8 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
     from qspin.methods.grid.driver import Grid
 
     region = isinstance(problem.domain, Region)
-    smooth = not problem.centres and not problem.hamiltonian.singularities and not survey(problem).jumps
+    smooth = not problem.centres and not problem.hamiltonian.singularities
+    smooth = smooth and not survey(problem).jumps and not survey(problem).poles
     ways = [
         way
         for way in ([Grid(), first] if smooth or region else [first, Grid()])

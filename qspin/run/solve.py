@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run
+from qspin.methods.base import DirectMethod, IterativeMethod, Method, Run, all_bound
 from qspin.methods.locate.survey import survey
 from qspin.methods.locate.walls import noting_walls
 from qspin.numerics import precision
@@ -63,7 +63,7 @@ def solve(
 
     Args:
         problem: the `Problem` to solve.
-        n_states: N, at least 1.
+        n_states: N, at least 1; or `qspin.all_bound()`, for every bound state of a potential in `Space`.
         method: settings such as `Ritz(...)`, `SpIN(...)` or `Grid(...)`; without one, by the rule below.
         seed: one seed in, the same numbers out, on one machine.
         progress: a bar with the running energies on stderr; by default only where stderr is a terminal.
@@ -104,6 +104,10 @@ def solve(
     anything is trained; ValueError where every checkpoint is damaged; `TrainingError` where training breaks down. Time and
     memory: see the method.
     """
+    if isinstance(n_states, all_bound) and isinstance(problem, Problem):
+        from qspin.methods.locate.space import bound_states  # SciPy's sparse code: not before it is needed
+
+        n_states = bound_states(problem)
     check_arguments(problem, n_states, method, seed, checkpoint_every)
     n_states, seed, callbacks = int(n_states), int(seed), Callbacks(callback)
     started, in_space = time.perf_counter(), isinstance(problem.domain, Space)

@@ -19,12 +19,13 @@ from qspin.problem.problem import Problem
 from qspin.spectrum.notes import Note
 from qspin.spectrum.spectrum import Spectrum
 
-__all__ = ["Jump", "Survey", "survey"]
+__all__ = ["Jump", "Pole", "Survey", "survey"]
 
 _POINTS = 1 << 15
 _CLOUD_POINTS = 1 << 14
 _CLOUD_PASSES = 4
 _DEEPER = 0.5  # of E_0 - min V: a well that much below the solution's own points was missed
+_HOLDS = 0.3  # of a state, by Weyl's law: a smaller well that was missed changes little
 _SCAN = 2049  # points along each line that is searched for jumps
 _ZOOMS = 24  # by four each
 _LINES = 6
@@ -37,6 +38,14 @@ class Jump(NamedTuple):
     axis: int
     position: float
     order: int
+
+
+class Pole(NamedTuple):
+    """V is singular at a wall of a one-dimensional box: ψ begins as |x - position|^exponent, and changes over a length."""
+
+    position: float
+    exponent: float
+    length: float
 
 
 def survey(problem: Problem) -> Survey:
@@ -87,7 +96,7 @@ class Survey:
         corners = _inside(np.stack([np.zeros(self.problem.dim), np.ones(self.problem.dim)]), lower, upper)
         middle = [c for c in [self.box.centre] if c not in self.problem.hamiltonian.singularities]
         self.problem.potential_values(np.concatenate([corners, np.reshape(middle, (-1, self.problem.dim))]))
-        assert len(self.sample) == 2
+        assert len(self.sample) == 2 and len(self.poles) <= 2
         for centre in self.problem.centres if self.problem.dim == 1 else ():
             inside = self.box.lower[0] < centre.position[0] < self.box.upper[0]
             if inside and centre.strength * self.box.lengths[0] > 1e-3:
@@ -95,6 +104,39 @@ class Survey:
                     f"Potential: -{centre.strength:.3g}/|x - {centre.position[0]:g}| inside a one-dimensional box has no "
                     "lowest level. Put a wall on the centre, Box([centre], [end]), or soften V."
                 )
+
+    @cached_property
+    def poles(self) -> tuple[Pole, ...]:
+        """Walls of a one-dimensional box at which V goes as g/d² - Z/d with their distance d, read off V.
+
+        ψ ∝ d^s with c·s(s - 1) = g, the larger root. Raises ValueError where g < -c/4, for which there is no lowest level.
+        """
+        if self.problem.dim > 1 or self.box.periodic[0]:
+            return ()
+        (low,), (high,), (c,) = self.box.lower, self.box.upper, self.problem.local.coefficients
+        size, poles = high - low, []
+        steps = np.array([1.0, 2.0, 4.0])
+        for wall, inward in ((low, 1.0), (high, -1.0)):
+            terms = []
+            for d in (1e-4 * size * steps, 1e-5 * size * steps):
+                v = self.problem.potential_values((wall + inward * d)[:, None])
+                terms.append(np.linalg.solve(np.stack([d**-2.0, d**-1.0, d**0.0], 1), v)[:2])
+            (g, z), (square, inverse) = terms
+            told = np.abs([square / c, inverse * size / c])
+            settled = (
+                np.abs([g / square - 1, z / inverse - 1]) < 0.05 if square and inverse else np.zeros(2, bool)
+            )
+            is_square, is_inverse = settled & (told > (1e-4, 1e-1))
+            if is_square and square < -0.2501 * c:
+                raise ValueError(
+                    f"Potential: V goes as {square:.4g}/d² with the distance d from the wall at x = {wall:g}, which is below "
+                    f"-{c / 4:.4g}/d²: there is no lowest level. Move the wall, or soften V."
+                )
+            if is_square or is_inverse:
+                exponent = 0.5 + float(np.sqrt(max(0.25 + is_square * square / c, 0)))
+                length = c / max(abs(inverse), c / size) if is_inverse else size
+                poles.append(Pole(wall, exponent, float(np.clip(length, 1e-5 * size, 0.05 * size))))
+        return tuple(poles)
 
     def check_bounded_below(self) -> None:
         """Raise ValueError where V falls without bound at a point that is no declared centre; ever closer points show it."""
@@ -111,7 +153,8 @@ class Survey:
             lowest.append(min(float(v.min()), lowest[-1]))
             radius = radius / 4
         size = np.linalg.norm(upper - lower)
-        near = any(np.linalg.norm(best - c.position) < 1e-3 * size for c in self.problem.centres)
+        known = [c.position for c in self.problem.centres] + [(pole.position,) for pole in self.poles]
+        near = any(np.linalg.norm(best - np.asarray(place)) < 1e-3 * size for place in known)
         first, second, third = (lowest[k] - lowest[k + 4] for k in (-13, -9, -5))
         if not near and third > 8 * second > 64 * first > 0:  # like 1/r, by about 256
             where = ", ".join(f"{c:.6g}" for c in best)
@@ -132,10 +175,10 @@ class Survey:
         x, v = self.sample
         where, deepest = x[v.argmin()], float(v.min())
         own = self.problem.potential_values(spectrum.eigenfunctions.quadrature()[0])
-        missed = float(own[np.isfinite(own)].min()) - deepest
-        if not missed > max(
-            _DEEPER * (spectrum.energies[0] - deepest), 0
-        ):  # rounding may put E_0 below a flat V
+        seen, power = float(own[np.isfinite(own)].min()), self.problem.dim / 2
+        # Rounding may put E_0 below a flat V; and where V falls to a wall, what lies below may be too narrow for a state.
+        room = self._per_volume * (np.maximum(seen - v, 0) ** power).mean() * self.box.volume
+        if not seen - deepest > max(_DEEPER * (spectrum.energies[0] - deepest), 0) or room < _HOLDS:
             return spectrum
         place = ", ".join(f"{c:.4g}" for c in where)
         what = f"V is {deepest:.4g} at x = ({place}), far below what the points of this solution see: a well was missed"
@@ -148,17 +191,35 @@ class Survey:
 
     def cloud(self, n_states: int) -> Cloud | None:
         """Mean and covariance of the semiclassical density of the lowest states (Thomas–Fermi); None with singular centres or
-        periodic axes.
+        periodic axes."""
+        if self.problem.hamiltonian.singularities or any(self.box.periodic):
+            return None
+        x, density, _ = self._semiclassical(n_states)
+        mean = density @ x
+        offset = x - mean
+        covariance = (density * offset.T) @ offset
+        return Cloud(tuple(map(float, mean)), tuple(tuple(map(float, row)) for row in covariance))
+
+    def level(self, n_states: int) -> float:
+        """The semiclassical energy of the highest of the lowest states, and a little more."""
+        return self._semiclassical(n_states)[2]
+
+    def momenta(self, n_states: int) -> Float[np.ndarray, " dim"]:
+        """The root mean square momentum of the lowest states along each axis, semiclassically."""
+        x, density, level = self._semiclassical(n_states)
+        kinetic = density @ np.maximum(level - self.problem.potential_values(x), 0)
+        return np.sqrt(kinetic / (self.problem.dim + 2) / self.problem.local.coefficients)
+
+    def _semiclassical(
+        self, n_states: int
+    ) -> tuple[Float[np.ndarray, "points dim"], Float[np.ndarray, " points"], float]:
+        """Points, the density of the lowest states there, and the energy that bounds them.
 
         A Hamiltonian Σ_i c_i p_i² + V has about N(E) = ω_d ∏ c_i^(-1/2) ∫ (E - V)₊^(d/2) dx / (2π)^d states below E (Weyl's
         law; ω_d the volume of the unit ball). The energy at which N(E) reaches the number wanted, and the density
         ∝ (E - V)₊^(d/2) that goes with it, give scales for the inputs of networks and for sampling; nothing more is assumed.
         """
         problem, dim = self.problem, self.problem.dim
-        if problem.hamiltonian.singularities or any(self.box.periodic):
-            return None
-        stiffness = problem.local.coefficients
-        per_volume = pi ** (dim / 2) / gamma(dim / 2 + 1) / np.sqrt(stiffness).prod() / (2 * pi) ** dim
         wanted = 1.5 * n_states + dim  # beyond N, so that the tails of the last state are inside
         lower, upper = np.asarray(self.box.lower), np.asarray(self.box.upper)
         x, v = (part[:_CLOUD_POINTS] for part in self.sample)
@@ -167,7 +228,7 @@ class Survey:
                 x = _inside(self._unit[:_CLOUD_POINTS], lower, upper)
                 v = np.where(self.box.contains(x), problem.potential_values(x), np.inf)
             cell = float((upper - lower).prod()) / _CLOUD_POINTS
-            energy = _level(v, per_volume * cell, dim / 2, wanted)
+            energy = _level(v, self._per_volume * cell, dim / 2, wanted)
             density = np.maximum(energy - v, 0) ** (dim / 2)
             inside = density > 0
             if inside.mean() > 0.1:
@@ -176,10 +237,14 @@ class Survey:
             low, high = x[inside].min(0), x[inside].max(0)
             margin = 0.25 * (high - low) + (upper - lower) * _CLOUD_POINTS ** (-1 / dim)
             lower, upper = np.maximum(lower, low - margin), np.minimum(upper, high + margin)
-        mean = density @ x / density.sum()
-        offset = x - mean
-        covariance = (density * offset.T) @ offset / density.sum()
-        return Cloud(tuple(map(float, mean)), tuple(tuple(map(float, row)) for row in covariance))
+        return x, density / density.sum(), energy
+
+    @property
+    def _per_volume(self) -> float:
+        """States for each volume and each (E - V)^(dim/2)."""
+        dim = self.problem.dim
+        root = np.sqrt(self.problem.local.coefficients).prod()
+        return float(pi ** (dim / 2) / gamma(dim / 2 + 1) / root / (2 * pi) ** dim)
 
     @cached_property
     def jumps(self) -> tuple[Jump, ...]:
@@ -188,7 +253,7 @@ class Survey:
 
         There is a jump where a difference of V does not vanish as the interval shrinks, a kink where one of slopes does not.
         """
-        if self.problem.centres:
+        if self.problem.centres or self.poles:
             return ()
         rng = np.random.default_rng(0)
         lower, upper = np.asarray(self.box.lower), np.asarray(self.box.upper)
@@ -232,13 +297,17 @@ def _level(v: Float[np.ndarray, " points"], states_per_point: float, power: floa
 def _jumps_along(
     problem: Problem, line: Float[np.ndarray, " dim"], axis: int, low: float, high: float
 ) -> list[Jump]:
+    assert isinstance(problem.domain, Box)
+    turns, period = problem.domain.periodic[axis], high - low
+
     def v(t: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         points = np.tile(line, (len(t), 1))
-        points[:, axis] = t
+        points[:, axis] = low + (t - low) % (high - low) if turns else t
         return problem.potential_values(points)
 
-    margin = 1e-9 * (high - low)
-    t = np.linspace(low + margin, high - margin, _SCAN)
+    # Of a circle a little more than all is scanned, so that every place has neighbours.
+    beyond = period / 16 if turns else -1e-9 * period
+    t = np.linspace(low - beyond, high + beyond, _SCAN)
     values = v(t)
     jumps: list[Jump] = []
     for order, sizes in ((0, np.abs(np.diff(values))), (1, np.abs(np.diff(values, 2)))):
@@ -249,8 +318,11 @@ def _jumps_along(
         places = np.flatnonzero(sizes > np.maximum(1.5 * beside, np.maximum(2 * np.median(sizes), floor)))
         for place in places[:64]:
             position = _zoom(v, t[max(place - 1, 0)], t[min(place + 2 + order, _SCAN - 1)], order)
-            new = all(abs((position or 0) - j.position) >= 1e-6 * (high - low) for j in jumps)
-            if position is not None and new:
+            if position is None:
+                continue
+            position = low + (position - low) % period if turns else position
+            apart = [abs(position - j.position) for j in jumps]
+            if all(min(d, period - d if turns else d) >= 1e-6 * period for d in apart):
                 jumps.append(Jump(axis, float(position), order))
     return sorted(jumps, key=lambda j: j.position)
 

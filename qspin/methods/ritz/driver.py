@@ -16,12 +16,24 @@ from jaxtyping import Bool, Float
 from qspin.methods.base import METHODS, DirectMethod, Method
 from qspin.methods.locate.survey import survey
 from qspin.methods.ritz.features import BLOCK, Neurons, RitzFunctions, Trial
-from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution
-from qspin.methods.ritz.scales import PLANS, Scales, Task, coarse, draw, project, random_numbers, rule, tune
+from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution, is_rough
+from qspin.methods.ritz.scales import (
+    PLANS,
+    Scales,
+    Task,
+    coarse,
+    draw,
+    filled_part,
+    project,
+    random_numbers,
+    rule,
+    tune,
+)
 from qspin.methods.ritz.training import train
 from qspin.numerics.checks import check_kind, real_number, whole
 from qspin.numerics.errors import energy_scale
 from qspin.numerics.precision import double_precision
+from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
 from qspin.spectrum.notes import Note, note
@@ -33,6 +45,7 @@ _MEMORY = 8e9  # bytes
 _MOST_POINTS = 150_000
 _GROWTH = 2  # of the number of features, from stage to stage
 _DEAR = 40_000  # rules of more points are not refined beyond the tolerance
+_PER_STATE, _MOST_FEATURES = 8, 900  # where states are many
 _TRAINED_STEPS = 8
 _TRAINED_COST = 1e10  # operations of a Gauss–Newton step at most
 
@@ -103,7 +116,7 @@ class Ritz(DirectMethod):
             raise ValueError(
                 f"Ritz: serves one to three dimensions, got {problem.dim}; use qspin.SampledRitz() or qspin.SpIN()."
             )
-        most, points = self._most_features(problem), self.max_points or _MOST_POINTS
+        most, points = self._most_features(problem, n_states), self.max_points or _MOST_POINTS
         needed = 8 * (8 * most**2 + BLOCK * (problem.dim + 4) * most + points * (problem.dim + 3))
         if needed > _MEMORY:
             raise ValueError(
@@ -115,22 +128,21 @@ class Ritz(DirectMethod):
                 f"Ritz: n_states = {n_states} needs at least {2 * n_states} features, max_features is {most}."
             )
 
-    def _most_features(self, problem: Problem) -> int:
-        return self.max_features or PLANS[problem.dim].most
+    def _most_features(self, problem: Problem, n_states: int) -> int:
+        return self.max_features or max(PLANS[problem.dim].most, min(_PER_STATE * n_states, _MOST_FEATURES))
 
     @double_precision()
     def solve(self, problem: Problem, n_states: int, seed: int = 0) -> Spectrum:
         survey(problem).check_bounded_below()
         rng = np.random.default_rng(seed)
-        task = Task(
-            problem, n_states, self.tolerance, self._most_features(problem), self.max_points or _MOST_POINTS, self.train,
-            rng.uniform(size=problem.dim),
-        )  # fmt: skip
-        count = task.count(task.plan.first, 10)
+        most, points = self._most_features(problem, n_states), self.max_points or _MOST_POINTS
+        inner, shift = filled_part(problem, n_states), rng.uniform(size=problem.dim)
+        task = Task(inner, n_states, self.tolerance, most, points, self.train, shift)
+        count = min(task.count(task.plan.first, 10), max(200, 4 * n_states))
         scales = tune(task, coarse(task, rng), count, rng)
         # Of more features the slopes are steeper.
         scales = scales._replace(slope=scales.slope / count ** (1 / problem.dim))
-        return _spectrum(task, *_stages(task, scales, rng), repr(self))
+        return _spectrum(task, problem, *_stages(task, scales, rng), repr(self))
 
 
 def _allowed_errors(task: Task, energies: Float[np.ndarray, " known"]) -> Float[np.ndarray, " states"]:
@@ -161,8 +173,11 @@ def _train_first(task: Task, scales: Scales, rng: np.random.Generator) -> Trial 
     points = rule(task, scales, scales.level)
     trial = _enlarge(task, scales, task.count(task.plan.trained, 4), None, rng)
     parameters = sum(part.size for part in trial.neurons)
-    cost = 2 * (1 + task.problem.dim) * len(points) * parameters**2
-    if any(task.box.wave_vector) or cost > _TRAINED_COST:  # the formulas are real
+    cost = 2 * ((1 + task.problem.dim) * len(points) + task.n_states * len(trial)) * parameters**2
+    plain = (
+        not any(task.box.wave_vector) and not survey(task.problem).poles
+    )  # the formulas are real, and know no poles
+    if not plain or cost > _TRAINED_COST:
         return None
     scale = float(np.abs(trial.neurons.weights).max())
     fall = 0.1 * task.plan.aim * float(_allowed_errors(task, scales.energies).min())
@@ -199,6 +214,7 @@ def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solut
     while True:
         if trial is None:
             trial = _enlarge(task, scales, count, base, rng)
+        level = max(level, task.points(len(trial)))
         solution, level = _stage(task, scales, trial, level)
         largest = float(solution.errors.max())
         stages.append(
@@ -223,15 +239,25 @@ def _stages(task: Task, scales: Scales, rng: np.random.Generator) -> tuple[Solut
         trial = None
 
 
-def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], method: str) -> Spectrum:
-    n, problem, trial = task.n_states, task.problem, jax.tree.map(np.asarray, solution.trial)
-    converged = _within_tolerance(task, solution)
+def _spectrum(
+    task: Task, problem: Problem, solution: Solution, stages: list[dict[str, Any]], method: str
+) -> Spectrum:
+    assert isinstance(problem.domain, Box)
+    n, trial = task.n_states, jax.tree.map(np.asarray, solution.trial)
+    rough = is_rough(solution.energies[:n], solution.residuals)
+    converged = _within_tolerance(task, solution) & ~rough
     at_limit = len(solution.rule) * task.plan.finer ** (2 * problem.dim) > task.max_points
     notes = note(
         "tolerance",
-        ~converged,
+        ~_within_tolerance(task, solution),
         "the claimed error is above the tolerance",
         f"raise {'max_points' if at_limit else 'max_features'}, or the tolerance",
+    )
+    notes += note(
+        "rough",
+        rough,
+        "‖Hψ - Eψ‖ is above a hundredth of the energies, so that the claimed error may be too small",
+        "use qspin.Grid(), or raise max_features",
     )
     group = max(3 * float(solution.errors[-1]), 1e-6 * energy_scale(solution.energies[:n]))
     n_beyond = int((solution.energies[n:] - solution.energies[n - 1] < group).sum())
@@ -245,9 +271,9 @@ def _spectrum(task: Task, solution: Solution, stages: list[dict[str, Any]], meth
         converged=converged,
         notes=notes,
         eigenfunctions=RitzFunctions(
-            task.box, trial, solution.combination, solution.rule.points, solution.rule.weights
+            problem.domain, trial, solution.combination, solution.rule.points, solution.rule.weights
         ),
-        domain=task.box,
+        domain=problem.domain,
         name=problem.name,
         units=problem.units,
         method=Ritz.name,

@@ -72,6 +72,9 @@ class Coordinates(eqx.Module):
     wave: Float[Numbers, " dim"]
     centres: Float[Numbers, "centres dim"]
     edges: Float[Numbers, " jumps"]
+    exponents: Float[
+        Numbers, " ends"
+    ]  # of ψ at both walls of one dimension, where V is singular at one; else none
     mask: Mask = eqx.field(static=True)
     periodic: tuple[bool, ...] = eqx.field(static=True)
     bends: tuple[tuple[int, int], ...] = eqx.field(static=True)  # axis and order of each jump
@@ -79,7 +82,11 @@ class Coordinates(eqx.Module):
 
     @classmethod
     def of(
-        cls, box: Box, centres: tuple[tuple[float, ...], ...] = (), jumps: tuple[Jump, ...] = ()
+        cls,
+        box: Box,
+        centres: tuple[tuple[float, ...], ...] = (),
+        jumps: tuple[Jump, ...] = (),
+        exponents: tuple[float, ...] = (),
     ) -> "Coordinates":
         """The coordinates of a box with centres at these positions, or else with jumps of V."""
         return cls(
@@ -88,6 +95,7 @@ class Coordinates(eqx.Module):
             np.array(box.wave_vector),
             np.reshape(np.array(centres, float), (-1, box.dim)),
             np.array([jump.position for jump in jumps], float),
+            np.array(exponents, float),
             box.mask,
             box.periodic,
             tuple((jump.axis, jump.order) for jump in jumps),
@@ -105,7 +113,15 @@ class Coordinates(eqx.Module):
     ) -> tuple[Float[Array, " inputs"], Float[Array, ""]]:
         """f(x), and the envelope that multiplies every feature."""
         turns, offset = np.asarray(self.periodic), x - self.lower
-        mask = jnp.prod(self.mask((2 * offset / self.lengths - 1)[~turns]))
+        if len(self.exponents):
+            low, high = jnp.maximum(offset[0], 1e-290), jnp.maximum(self.lengths[0] - offset[0], 1e-290)
+            inside = (offset[0] > 0) & (offset[0] < self.lengths[0])
+            at_walls = (low / self.lengths[0]) ** self.exponents[0] * (
+                high / self.lengths[0]
+            ) ** self.exponents[1]
+            mask = jnp.where(inside, at_walls, 0.0)
+        else:
+            mask = jnp.prod(self.mask((2 * offset / self.lengths - 1)[~turns]))
         if len(self.centres):
             inputs, distances = jax.vmap(partial(_about, x))(*map(jnp.asarray, (self.centres, frame.lengths)))
             return inputs.ravel(), mask * jnp.exp(-frame.decay[0] * jnp.mean(distances))
@@ -127,6 +143,12 @@ class Coordinates(eqx.Module):
         u = (x[axis] - self.edges[jump]) * jnp.linalg.norm(frame.whiten[:, axis])
         bent = u * jnp.abs(u) if order == 0 else jnp.abs(u) ** 3
         return bent / (1 + jnp.abs(u) ** (2 + order))
+
+    def at_walls(self, x: Float[Array, " dim"]) -> tuple[Float[Array, " dim"], Float[Array, " dim"]]:
+        """g'/g and g''/g of the factor g of all features that vanishes at walls, where V is singular at one."""
+        low, high = x - self.lower, self.lower + self.lengths - x
+        a, b = self.exponents
+        return a / low - b / high, a * (a - 1) / low**2 + b * (b - 1) / high**2 - 2 * a * b / (low * high)
 
     @jax.jit
     def inputs(self, frame: Frame, x: Float[Array, "batch dim"]) -> Float[Array, "batch inputs"]:
@@ -230,6 +252,8 @@ class RitzFunctions(PointwiseFunctions):
         settings = {
             "domain": describe_domain(self.domain),
             "centres": c.centres.tolist(),
+            "box": [c.lower.tolist(), (c.lower + c.lengths).tolist()],
+            "exponents": c.exponents.tolist(),
             "jumps": [[axis, position, order] for (axis, order), position in pairs],
         }
         arrays = {
@@ -249,7 +273,8 @@ class RitzFunctions(PointwiseFunctions):
         centres = tuple(tuple(row[: domain.dim]) for row in settings["centres"])
         jumps = tuple(Jump(*jump) for jump in settings.get("jumps", ()))
         frame = Frame(*(arrays[name] for name in Frame._fields))
-        trial = Trial(
-            Coordinates.of(domain, centres, jumps), frame, Neurons(arrays["hidden"], arrays["biases"])
-        )
+        lower, upper = settings.get("box", (domain.lower, domain.upper))  # of the part that the states fill
+        box = Box(lower, upper, domain.periodic, domain.mask, domain.wave_vector)
+        coordinates = Coordinates.of(box, centres, jumps, tuple(settings.get("exponents", ())))
+        trial = Trial(coordinates, frame, Neurons(arrays["hidden"], arrays["biases"]))
         return cls(domain, trial, *(arrays[name] for name in ("combination", "points", "weights")))

@@ -112,8 +112,12 @@ def in_box(
     """
     axes = []
     for i, ((low, high), n) in enumerate(zip(window, counts, strict=True)):
-        inner = [b for b in (breaks[i] if breaks else ()) if low < b < high]
-        if domain.periodic[i]:
+        inner = [b for b in (breaks[i] if breaks else ()) if domain.periodic[i] or low < b < high]
+        if domain.periodic[i] and inner:
+            start, period = domain.lower[i], domain.lengths[i]
+            x, w = panels([*inner, inner[0] + period], n)
+            axes.append((start + (x - start) % period, w))
+        elif domain.periodic[i]:
             axes.append(_midpoints(domain.lower[i], domain.upper[i], n))
         elif faded is not None and faded[i] and not inner:
             axes.append(_midpoints(low, high, n))

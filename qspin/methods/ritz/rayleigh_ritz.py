@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from qspin.methods.ritz.features import BLOCK, Trial
 from qspin.methods.ritz.quadrature import Rule
 from qspin.numerics.errors import energy_scale, fall_rates, shared_in_levels, temple_rates
 
-__all__ = ["RULE_SAFETY", "Solution", "bases", "densities", "integral", "lowest", "solve", "sums"]
+__all__ = ["RULE_SAFETY", "Solution", "bases", "densities", "integral", "is_rough", "lowest", "solve", "sums"]
 
 _COLUMNS = 32  # sums are compiled for multiples of so many functions
 _CUT = 1e-11  # share of the largest singular value, below which one is dropped
@@ -80,9 +80,14 @@ def _sums(trial: Trial, c: Float[Array, " dim"], combination: Num[Array, "featur
         slopes = [s + 1j * k * psi for s, k in zip(slopes, wave, strict=True)]
         for ci, k, slope in zip(c, wave, slopes, strict=True):  # (∂ + ik)² = ∂² + 2ik(∂ + ik) + k²
             image -= ci * (2j * k * slope + k**2 * psi)
+    height = block.potential[:, None]
+    if len(trial.coordinates.exponents):
+        # ψ = g·φ: ∫ c|ψ'|² + V|ψ|² is ∫ c|gφ'|² + (V - c g''/g)|ψ|², where what is singular has gone (Friedrichs' extension).
+        slope, curve = jax.vmap(trial.coordinates.at_walls)(jnp.asarray(block.points))
+        slopes, height = [slopes[0] - slope * psi], height - c[0] * curve
     return Sums(
         (psi * w).conj().T @ psi,
-        (psi * w * block.potential[:, None]).conj().T @ psi
+        (psi * w * height).conj().T @ psi
         + sum(k * (s * w).conj().T @ s for k, s in zip(c, slopes, strict=True)),
         (psi * w).conj().T @ image,
         (image * w).conj().T @ image,
@@ -146,6 +151,11 @@ def lowest(
 ) -> tuple[Float[np.ndarray, " n"], Num[np.ndarray, "features n"]]:
     """The lowest energies, `most` of them or all, in the span of a basis; and the combinations of features."""
     full, rank = trial.padded(), basis.shape[1]
+    if most is not None and rank < most:
+        raise ValueError(
+            f"Ritz: only {rank} of {len(trial)} features are independent on {len(rule)} points, and {most} are needed; raise "
+            "max_features, ask for fewer states, or use qspin.Grid()."
+        )
     square = _columns(basis, len(full), len(full))  # one program for any rank
     matrix = integral(_hamiltonian, rule, full, coefficients, square)[:rank, :rank]
     last = rank - 1 if most is None else min(most, rank) - 1
@@ -167,9 +177,19 @@ def densities(rule: Rule, trial: Trial, combination: np.ndarray) -> Float[np.nda
     return np.concatenate([np.sum(np.abs(psi) ** 2, axis=1) for psi in values])[: len(rule)]
 
 
-def solve(trial: Trial, coefficients: np.ndarray, rule: Rule, finer: Rule, n: int, extra: int) -> Solution:
+def solve(
+    trial: Trial,
+    coefficients: np.ndarray,
+    rule: Rule,
+    finer: Rule,
+    n: int,
+    extra: int,
+    reached: float,
+    least: float,
+) -> Solution:
     """The n lowest states in the span of the features, and about `extra` more energies. They are solved for on one rule, and
-    verified, with those of 0.7 of the features, on a finer one."""
+    verified, with those of 0.7 of the features, on a finer one. `reached` is the energy up to which so many functions reach; no
+    energy is below `least`."""
     pairs = bases(trial, rule, (len(trial), int(_FEWER * len(trial))))
     (first, combination), (_, smaller) = (lowest(trial, coefficients, rule, b, n + extra) for b in pairs)
     n_both = combination.shape[1]
@@ -179,10 +199,22 @@ def solve(trial: Trial, coefficients: np.ndarray, rule: Rule, finer: Rule, n: in
     between = np.abs(energies[:n] - first[:n])
     errors, k = np.full(n, np.inf), min(len(energies), len(fewer), n)
     errors[:k] = _claimed_errors(energies, residuals[:k], fewer[:k], rougher[:k])
+    # What is missing lies, for the most part, below the energy that the features reach; and a residual as large as the energies
+    # themselves contradicts whatever is claimed.
+    errors = np.maximum(errors, residuals[:n] ** 2 / np.maximum(reached - energies[:n], 1e-300))
+    errors = np.maximum(errors, np.where(is_rough(energies[:n], residuals[:n], 1.0), residuals[:n], 0))
+    errors = np.minimum(errors, np.maximum(energies[:n] - least, 1e-13))
     errors += RULE_SAFETY * between + 1e-13 * max(np.abs(energies).max(), 1e-300)
     errors = shared_in_levels(energies[:n], errors)
     functions = (combination @ rotation)[:, :n]
     return Solution(trial, functions, energies, errors, residuals[:n], finer, len(rule), float(between.max()))
+
+
+def is_rough(
+    energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"], share: float = 1e-2
+) -> Bool[np.ndarray, " n"]:
+    """Whether a residual is more than a share of the energies: then the error read off it is not to be trusted."""
+    return residuals > share * np.maximum(np.abs(energies), energy_scale(energies))
 
 
 def _claimed_errors(

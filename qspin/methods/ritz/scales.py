@@ -16,14 +16,25 @@ from qspin.methods.locate.survey import survey
 from qspin.methods.ritz.features import BLOCK, Coordinates, Frame, Neurons, Trial
 from qspin.methods.ritz.quadrature import Rule, about_centres, in_box, lattice, nearest_centre
 from qspin.methods.ritz.rayleigh_ritz import Solution, bases, densities, lowest, solve, sums
-from qspin.problem.domain import Box
+from qspin.problem.domain import Box, Centre
 from qspin.problem.problem import Problem
 
-__all__ = ["PLANS", "Scales", "Task", "coarse", "draw", "project", "random_numbers", "rule", "tune"]
+__all__ = [
+    "PLANS",
+    "Scales",
+    "Task",
+    "coarse",
+    "draw",
+    "filled_part",
+    "project",
+    "random_numbers",
+    "rule",
+    "tune",
+]
 
 FADED = 16.0  # ψ counts as zero below exp(-FADED) = 1e-7, whose square enters integrals
 _NARROWEST, _WIDEST = 4.5, 9.0  # half-widths of a window, at least and at most, in standard deviations
-_FAR = 7.0  # the same, before any energy is known
+_STEEPER = 1.2  # than the states themselves an envelope may be
 _WIDER = 1.1  # factor by which the rule that verifies reaches farther
 _STRETCH = 0.5  # the logarithm begins at length·(radius of the states/length)^this
 _PLACES = 4096
@@ -94,8 +105,21 @@ class Task:
     @cached_property
     def coordinates(self) -> Coordinates:
         """The coordinates that features are functions of."""
-        centres = tuple(centre.position for centre in self.problem.centres)
-        return Coordinates.of(self.box, centres, survey(self.problem).jumps)
+        poles = survey(self.problem).poles
+        ends = (self.box.lower[0], self.box.upper[0]) if poles else ()
+        exponents = tuple(next((p.exponent for p in poles if p.position == end), 1.0) for end in ends)
+        places = tuple(centre.position for centre in self.centres)
+        return Coordinates.of(self.box, places, survey(self.problem).jumps, exponents)
+
+    @cached_property
+    def centres(self) -> tuple[Centre, ...]:
+        """Declared centres, and walls at which V is singular."""
+        poles = {(p.position,): Centre((p.position,), 0.0, p.length, 0.0) for p in survey(self.problem).poles}
+        return (*poles.values(), *(c for c in self.problem.centres if c.position not in poles))
+
+    def points(self, features: int) -> int:
+        """The least level of rules for so many features: functions with fewer points would fit these, not the states."""
+        return int((1.3 * features) ** (1 / self.problem.dim)) + 1
 
     @property
     def extra(self) -> int:
@@ -133,7 +157,7 @@ class Extent(NamedTuple):
 def extent(problem: Problem, mean: np.ndarray, covariance: np.ndarray, highest: float) -> Extent:
     """The extent along the principal axes of the covariance where no wall is within reach; else along the axes of the box.
 
-    `highest` is the energy of the highest state, infinite when not known yet. Cost: 400 evaluations of V an axis.
+    `highest` is the energy of the highest state. Cost: 400 evaluations of V an axis.
     """
     domain = problem.domain
     assert isinstance(domain, Box)
@@ -168,17 +192,36 @@ def _reach_along(
     wall = float((ahead[along] / np.abs(direction[along])).min())
     if np.asarray(domain.periodic)[along].any():
         return wall, 0.0
-    if not np.isfinite(highest):
-        far = _FAR * deviation
-        return min(far, wall), FADED if far < wall else 0.0
     t = np.linspace(0, _WIDEST * deviation, 200)
     x = mean + np.minimum(t, (1 - 1e-9) * wall)[:, None] * direction
     stiffness = float(direction**2 @ problem.local.coefficients)
     barrier = np.maximum(problem.potential_values(x) - highest, 0) / stiffness
     action = np.concatenate([[0], np.cumsum(np.sqrt(barrier[1:]) * np.diff(t))])
+    action -= action[np.flatnonzero(barrier == 0)[-1]] if (barrier == 0).any() else 0  # beyond the last well
     far = float(t[min(int(np.searchsorted(action, FADED)), len(t) - 1)])
     far = max(far, _NARROWEST * deviation)
     return (far, FADED) if far < wall else (wall, min(float(np.interp(wall, t, action)), FADED))
+
+
+def filled_part(problem: Problem, n_states: int) -> Problem:
+    """The problem in the part of a one-dimensional box outside of which ψ is below exp(-3·FADED)."""
+    box = problem.domain
+    assert isinstance(box, Box)
+    if problem.dim > 1 or box.periodic[0] or problem.centres or survey(problem).poles:
+        return problem
+    x, v = survey(problem).sample
+    order, level = np.argsort(x[:, 0]), survey(problem).level(n_states)
+    x, v = x[order, 0], v[order]
+    rate = np.sqrt(np.maximum(v - level, 0) / problem.local.coefficients[0])
+    action = np.concatenate([[0], np.cumsum(np.minimum(rate[1:], rate[:-1]) * np.diff(x))])
+    inside = np.flatnonzero(v < level)
+    first = int(np.searchsorted(action, action[inside[0]] - 3 * FADED)) - 1
+    last = int(np.searchsorted(action, action[inside[-1]] + 3 * FADED))
+    lower = x[first] if first >= 0 else box.lower[0]
+    upper = x[last] if last < len(x) else box.upper[0]
+    if upper - lower > 0.8 * box.lengths[0]:
+        return problem
+    return replace(problem, domain=Box(lower, upper, mask=box.mask))
 
 
 class Scales(NamedTuple):
@@ -205,7 +248,7 @@ def rule(task: Task, scales: Scales, level: int, verifies: bool = False) -> Rule
     if scales.extent is None:
         reach = wider * max(scales.reach, FADED / float(frame.decay[0]))
         directions = max(int(task.plan.angular * level), 6) + 4 * (dim == 3 and wider > 1)
-        pairs = zip(task.problem.centres, frame.lengths, strict=True)
+        pairs = zip(task.centres, frame.lengths, strict=True)
         centres = [replace(centre, length=length) for centre, length in pairs]
         result = about_centres(task.box, centres, level, directions, reach)
     elif scales.extent.unbounded and not survey(task.problem).jumps:
@@ -257,8 +300,17 @@ def draw(task: Task, scales: Scales, places: Places, numbers: Numbers) -> Trial:
     count, dim = places.shape
     filled = np.concatenate([places, np.broadcast_to(places[:1], (-count % BLOCK, dim))])
     f = np.asarray(task.coordinates.inputs(scales.frame, filled))[:count]
-    if not task.problem.centres and not any(task.box.periodic):
+    turns = np.asarray(task.box.periodic)
+    if not task.centres and not turns.any():
         directions = np.concatenate([directions[:, :dim] @ scales.root, directions[:, dim:]], axis=1)
+    elif not task.centres:  # by the waves on each axis, in radians on periodic ones
+        waves = np.linalg.norm(scales.root @ np.asarray(scales.frame.whiten), axis=0)
+        units = np.where(turns, np.asarray(task.box.lengths) / (2 * np.pi), 1 / np.diag(scales.frame.whiten))
+        steep = np.maximum(waves * units, 1)
+        steep = np.concatenate([steep[~turns], steep[turns], steep[turns]])
+        directions = np.concatenate(
+            [directions[:, : len(steep)] * steep, directions[:, len(steep) :]], axis=1
+        )
     weights = scales.slope * shares * directions
     return Trial(task.coordinates, scales.frame, Neurons(weights, -np.sum(weights * f, axis=1)))
 
@@ -266,7 +318,10 @@ def draw(task: Task, scales: Scales, places: Places, numbers: Numbers) -> Trial:
 def project(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
     """The states in the span of the features, on a rule of this level, verified on a finer one."""
     rules = rule(task, scales, level), rule(task, scales, level, verifies=True)
-    return solve(trial, task.coefficients, *rules, task.n_states, task.extra)
+    reached, least = np.inf, -np.inf
+    if not task.centres:
+        reached, least = survey(task.problem).level(len(trial)), float(rules[1].potential.min())
+    return solve(trial, task.coefficients, *rules, task.n_states, task.extra, reached, least)
 
 
 # --- where the states are
@@ -274,13 +329,14 @@ def project(task: Task, scales: Scales, trial: Trial, level: int) -> Solution:
 
 def _reframe(task: Task, scales: Scales, mean: Point, covariance: Matrix, lengths: Lengths) -> Scales:
     """The scales with the frame of states of this mean and covariance, and of the energies that are known."""
-    highest = float(scales.energies[-1]) if len(scales.energies) else np.inf
-    if not task.problem.centres:
+    known = len(scales.energies) > 0
+    if not task.centres:
+        highest = float(scales.energies[-1]) if known else survey(task.problem).level(task.n_states)
         bounds = extent(task.problem, mean, covariance, highest)
         return scales._replace(frame=bounds.frame, extent=bounds)
     decay = 5.0 / min(task.box.lengths)
-    if highest < 0:
-        decay = 0.6 * float(np.sqrt(-highest / task.coefficients.max()))
+    if known and scales.energies[-1] < 0:
+        decay = 0.6 * float(np.sqrt(-scales.energies[-1] / task.coefficients.max()))
     frame = Frame(mean, np.eye(task.problem.dim), np.array([decay]), lengths)
     return scales._replace(frame=frame, reach=10.0 / decay)
 
@@ -288,37 +344,52 @@ def _reframe(task: Task, scales: Scales, mean: Point, covariance: Matrix, length
 def coarse(task: Task, rng: np.random.Generator) -> Scales:
     """Scales from a few smooth features, in three passes, each in the scales of the one before."""
     problem, dim, plan = task.problem, task.problem.dim, task.plan
-    own, cloud = np.array([c.length for c in problem.centres]), survey(problem).cloud(task.n_states)
+    own, cloud = np.array([c.length for c in task.centres]), survey(problem).cloud(task.n_states)
     mean, covariance = np.asarray(task.box.centre), np.diag(np.square(task.box.lengths) / 12)
     if cloud is not None:
         mean, covariance = np.asarray(cloud.mean), np.asarray(cloud.covariance)
     frame = Frame(mean, np.eye(dim), np.ones(dim), own)
-    scales = Scales(frame, None, np.inf, np.eye(dim), 0.6, plan.level, np.zeros(0), np.zeros((0, dim)))
+    waves = np.zeros(dim)
+    if not task.centres:
+        waves = survey(problem).momenta(task.n_states) * np.sqrt(np.diag(covariance))
+    scales = Scales(
+        frame,
+        None,
+        np.inf,
+        np.diag(np.maximum(waves / 2, 1)),
+        0.6,
+        plan.level,
+        np.zeros(0),
+        np.zeros((0, dim)),
+    )
     scales = _reframe(task, scales, mean, covariance, own)
     features, solution = task.count(plan.first, 6), None
     for attempt in range(3):
-        points = rule(task, scales, plan.coarse)
+        points = rule(task, scales, max(plan.coarse, task.points(features)))
         density = _guess(task, scales, points) if solution is None else densities(points, *solution)
         places = _sample(points, density, features, rng)
-        scales = scales._replace(slope=0.6 if problem.centres or attempt == 0 else 0.8)
+        scales = scales._replace(slope=0.6 if task.centres or attempt == 0 else 0.8)
         trial = draw(task, scales, places, random_numbers(task, features, rng))
-        basis = bases(trial, points, (features,), 1e-6)[0]
-        energies, combination = lowest(trial, task.coefficients, points, basis, task.n_states + task.extra)
+        for cut in (1e-6, 1e-9, 1e-12):  # as smooth as may be
+            basis, wanted = bases(trial, points, (features,), cut)[0], task.n_states + task.extra
+            if basis.shape[1] >= wanted:
+                break
+        energies, combination = lowest(trial, task.coefficients, points, basis, wanted)
         density = densities(points, trial, combination)
         momentum = sums(trial, task.coefficients, points, combination).momentum / len(energies)
         scales = _rescale(task, scales._replace(energies=energies), points, density, np.asarray(momentum))
         # About centres the first pass changes the coordinates: the next one starts from a guess again.
-        solution = None if problem.centres and attempt == 0 else (trial, combination)
-    slope = plan.centred_slope if problem.centres else plan.slope
+        solution = None if task.centres and attempt == 0 else (trial, combination)
+    slope = plan.centred_slope if task.centres else plan.slope
     return scales._replace(slope=slope, places=_sample(points, density, _PLACES, rng))
 
 
 def _guess(task: Task, scales: Scales, rule: Rule) -> Density:
     """A first guess of the density: normal, or decaying from the centres."""
-    if not task.problem.centres:
+    if not task.centres:
         z = (rule.points - scales.frame.mean) @ np.asarray(scales.frame.whiten).T
         return rule.weights * np.exp(-0.5 * np.sum(z**2, axis=1))
-    distance = nearest_centre(task.problem.centres, rule.points)
+    distance = nearest_centre(task.centres, rule.points)
     return rule.weights * np.exp(-2 * float(scales.frame.decay[0]) * distance)
 
 
@@ -327,11 +398,11 @@ def _rescale(task: Task, scales: Scales, rule: Rule, density: Density, momentum:
     n, x, lengths = len(scales.energies), rule.points, scales.frame.lengths
     mean = density @ x / n
     covariance = (x * density[:, None]).T @ x / n - np.outer(mean, mean)
-    if task.problem.centres:
-        distance = nearest_centre(task.problem.centres, x)
+    if task.centres:
+        distance = nearest_centre(task.centres, x)
         radius = float(np.sqrt(density @ distance**2 / density.sum()))
         # Logarithms begin halfway, in the geometric sense, between the cusp and the size of the states.
-        own = np.array([c.length for c in task.problem.centres])
+        own = np.array([c.length for c in task.centres])
         lengths = own * np.maximum(radius / own, 1) ** _STRETCH
     scales = _reframe(task, scales, mean, covariance, lengths)
     back = np.linalg.inv(scales.frame.whiten)
@@ -346,6 +417,7 @@ def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Sc
     """The scales whose decay, start of the logarithms and slopes give the lowest energies with `count` features, from a few
     steps of a factor 1.5 each way with the same random numbers; and the level that rules needed."""
     numbers = random_numbers(task, count, rng)
+    start = max(scales.level, task.points(count))
 
     def total_energy(scales: Scales, level: int) -> tuple[float, Scales]:
         """The sum of the energies, and the scales with the level that was needed."""
@@ -353,37 +425,40 @@ def tune(task: Task, scales: Scales, count: int, rng: np.random.Generator) -> Sc
         while True:
             solution = project(task, scales, trial, level)
             calm = 0.3 * solution.errors.sum() + 1e-12 * np.abs(solution.energies).max()
-            if solution.exploited * task.n_states < calm or level > 2 * task.plan.level:
+            if solution.exploited * task.n_states < calm or level > 2 * start:
                 return float(solution.energies[: task.n_states].sum()), scales._replace(level=level)
             level = task.finer(level)
 
     def search(
-        value: float, start: Scales, changed: Callable[[Scales, float], Scales]
+        value: float, first: Scales, changed: Callable[[Scales, float], Scales]
     ) -> tuple[float, Scales]:
         """Change scales by powers of 1.5: up while that lowers the energies, or else down."""
-        best, level = start, start.level
+        best, level = first, first.level
         for step in (1.5, 1 / 1.5):
             for power in (1, 2, 3):
-                lower, new = total_energy(changed(start, step**power), level)
+                lower, new = total_energy(changed(first, step**power), level)
                 level = new.level
                 if lower >= value:
                     break
                 value, best = lower, new
-            if best is not start:
+            if best is not first:
                 break
         return value, best._replace(level=level)
 
     def with_frame(scales: Scales, **changes: Any) -> Scales:
         return scales._replace(frame=scales.frame._replace(**changes))
 
-    value, best = total_energy(scales, scales.level)
-    if not task.problem.centres:
+    value, best = total_energy(scales, start)
+    if not task.centres:
         # Narrower where waves are fast: a harmonic ground state decays at half its momentum's width.
         decay = best.frame.decay
         narrow = np.where(decay != 0.25, np.maximum(decay, 0.4 * np.diag(scales.root)), decay)
         lower, other = total_energy(with_frame(best, decay=narrow), best.level)
         value, best = (lower, other) if lower < value else (value, best._replace(level=other.level))
     value, best = search(value, best, lambda s, factor: with_frame(s, decay=factor * s.frame.decay))
-    if task.problem.centres:
+    if best.extent is not None:
+        # Few features like narrow envelopes; but where these fall off before the states do, more features do not help.
+        best = with_frame(best, decay=np.minimum(best.frame.decay, _STEEPER * best.extent.frame.decay))
+    if task.centres:
         value, best = search(value, best, lambda s, factor: with_frame(s, lengths=factor * s.frame.lengths))
     return search(value, best, lambda s, factor: s._replace(slope=factor * s.slope))[1]
