@@ -89,6 +89,6 @@ def test_what_space_cannot_hold() -> None:
     falls = problem(lambda x: 0.5 * jnp.sum(x**2) - 0.1 * x[0] * x[1] * x[2] ** 2, 3)
     with pytest.raises(ValueError, match="falls without end"):
         qspin.solve(falls, 1)
-    with pytest.raises(ValueError, match="an integer of at least 1"):
+    with pytest.raises(ValueError, match="an integer from 1 to 1000, got 0"):
         qspin.Space(0)
     assert qspin.Space(3) == qspin.Space(3) and qspin.Space(2).volume == float("inf")

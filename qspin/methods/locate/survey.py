@@ -123,9 +123,7 @@ class Survey:
                 terms.append(np.linalg.solve(np.stack([d**-2.0, d**-1.0, d**0.0], 1), v)[:2])
             (g, z), (square, inverse) = terms
             told = np.abs([square / c, inverse * size / c])
-            settled = (
-                np.abs([g / square - 1, z / inverse - 1]) < 0.05 if square and inverse else np.zeros(2, bool)
-            )
+            settled = np.abs([g - square, z - inverse]) < 0.05 * np.abs([square, inverse])
             is_square, is_inverse = settled & (told > (1e-4, 1e-1))
             if is_square and square < -0.2501 * c:
                 raise ValueError(
