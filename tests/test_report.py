@@ -170,11 +170,12 @@ def test_against_exact_energies(tmp_path):
     assert "Training" not in page.texts("h2")
 
 
-def test_two_and_three_dimensions(tmp_path):
+def test_two_and_three_dimensions(tmp_path, monkeypatch):
     flat = trained(oscillator, 3, 2, rows=20)
     page = read(report(flat, tmp_path / "2.html", reference=oscillator(3, 2)))
     check_alone(page)
     assert len(page.all("img")) == 1 + 3 + 1 + 1 + 1, "with a matrix of overlaps, compared on the way"
+    monkeypatch.setattr(qspin.draw.report, "MOST_STATES", 1)
     solid = replace(hydrogen(), name="hydrogen")
     page = read(report(solid, tmp_path / "3.html"))
     assert any("70 % of the probability" in caption for caption in page.texts("figcaption"))

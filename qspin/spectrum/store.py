@@ -209,10 +209,11 @@ def _check(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
             raise ValueError(f"the entry {name!r} holds {array.dtype}, expected {_KINDS[kinds]}.")
         if array.size == 0 and name == "energies":
             raise ValueError("the entry 'energies' is empty.")
-        if (name == "energies" or name.startswith("eigenfunctions/")) and np.isnan(array).any():
-            raise ValueError(f"the entry {name!r} is not a number in places.")
-        if name in ("energies", "exact") and not np.isfinite(array).all():
-            raise ValueError(f"the entry {name!r} is not finite in places.")
+        if (name in ("energies", "exact") or name.startswith("eigenfunctions/")) and not np.isfinite(
+            array
+        ).all():
+            what = "a number" if np.isnan(array).any() else "finite"
+            raise ValueError(f"the entry {name!r} is not {what} in places.")
         if name in ("errors", "residuals") and (array < 0).any():
             raise ValueError(f"the entry {name!r} is negative in places.")
 
