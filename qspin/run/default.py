@@ -25,6 +25,7 @@ _FEWEST_CHECKED, _FINER = (
     64,
     1.6,
 )  # points an axis of elements that check a grid: at least, and for each of its points
+_ADVICE = "declare where V is singular, or set points, features or a smaller box by hand"
 _REFUSALS = (ValueError, MemoryError)
 
 
@@ -66,18 +67,25 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
         return solve(ways[0] if ways else first)
     survey(problem).check_bounded_below()
     results = _results(ways, solve)
-    best = min(
-        results, key=lambda s: (not _exact_enough(s).all(), float(np.nan_to_num(s.errors, nan=np.inf).max()))
-    )
-    others = [s for s in results if s is not best]
-    if problem.dim <= 2 and not others:
+    pool = list(results)
+    if problem.dim <= 2 and len(pool) == 1 and pool[0].method != "grid":
+        pool += _results([Grid()], solve, refused=True)
+    if problem.dim <= 2 and (len(pool) == 1 or not _agree(*pool).all()):
         # In two dimensions the default number of points costs several times what this mesh does.
-        finest = [max(_FEWEST_CHECKED, int(_FINER * k)) for k in best.provenance.get("points", [()])[-1]]
-        check = Grid(points=finest if problem.dim == 2 else None, scheme=elements(12))
-        others = _results([check if best.method == "grid" else Grid()], solve, refused=True)
-    for other in others:
-        best = _compared(best, other)
-    return _judged(best, results)
+        finest = [max(_FEWEST_CHECKED, int(_FINER * k)) for k in pool[0].provenance.get("points", [()])[-1]]
+        points = finest if problem.dim == 2 and pool[0].method == "grid" else None
+        pool += _results([Grid(points=points, scheme=elements(12))], solve, refused=True)
+
+    def rank(spectrum: Spectrum) -> tuple[bool, int, float]:
+        votes = sum(bool(_agree(spectrum, other).all()) for other in pool)
+        return (
+            not _exact_enough(spectrum).all(),
+            -votes,
+            float(np.nan_to_num(spectrum.errors, nan=np.inf).max()),
+        )
+
+    best = min(results, key=rank)
+    return _judged(_compared(best, [other for other in pool if other is not best]), results)
 
 
 def _exact_enough(spectrum: Spectrum) -> Bool[np.ndarray, " N"]:
@@ -107,30 +115,34 @@ def _results(
     return results
 
 
-def _compared(spectrum: Spectrum, other: Spectrum) -> Spectrum:
-    """The spectrum, its provenance with the other one's energies; states in which the two differ are not converged, and their
-    errors are at least the difference."""
-    off = np.abs(spectrum.energies - other.energies)
-    combined = np.hypot(spectrum.errors, other.errors)
-    differ = ~(off <= 3 * combined + _ROUNDING * np.abs(spectrum.energies).max())
-    said = note(
-        "differs",
-        differ,
-        f"{other.provenance.get('method', other.method)} gives energies up to {np.max(off, where=differ, initial=0):.1e} away, "
-        "more than both errors together explain",
-        "declare where V is singular, or set points, features or a smaller box by hand",
+def _agree(one: Spectrum, other: Spectrum) -> Bool[np.ndarray, " N"]:
+    """Whether the energies are within three combined errors of each other."""
+    scale = float(np.abs(one.energies).max())
+    return np.abs(one.energies - other.energies) <= 3 * np.hypot(one.errors, other.errors) + _ROUNDING * scale
+
+
+def _compared(spectrum: Spectrum, others: list[Spectrum]) -> Spectrum:
+    """The spectrum, its provenance with the energies of the others; states in which one of these differs are not converged, and
+    their errors are at least the distance to the nearest of them."""
+    notes, doubted, nearest = (
+        spectrum.notes,
+        np.zeros(spectrum.n_states, bool),
+        np.full(spectrum.n_states, np.inf),
     )
-    route = {
-        "method": other.provenance.get("method"),
-        "energies": other.energies.tolist(),
-        "errors": other.errors.tolist(),
-    }
+    routes = []
+    for other in others:
+        off, differ = np.abs(spectrum.energies - other.energies), ~_agree(spectrum, other)
+        name = other.provenance.get("method", other.method)
+        what = f"{name} gives energies up to {np.max(off, where=differ, initial=0):.1e} away, more than the errors explain"
+        notes = (*note("differs", differ, what, _ADVICE), *notes)
+        nearest, doubted = np.fmin(nearest, off), doubted | differ
+        routes.append({"method": name, "energies": other.energies.tolist(), "errors": other.errors.tolist()})
     return replace(
         spectrum,
-        errors=np.where(differ, np.fmax(spectrum.errors, off), spectrum.errors),
-        converged=spectrum.converged & ~differ,
-        notes=(*said, *spectrum.notes),
-        provenance={**spectrum.provenance, "checked_by": route},
+        errors=np.where(doubted, np.fmax(spectrum.errors, nearest), spectrum.errors),
+        converged=spectrum.converged & ~doubted,
+        notes=notes,
+        provenance={**spectrum.provenance, "checked_by": routes},
     )
 
 
