@@ -147,6 +147,7 @@ def short_trainings():
     return runs, np.arange(4) + 0.5
 
 
+@pytest.mark.slow
 def test_errors_are_honest(short_trainings):
     """At least nine in ten of the energies within three claimed errors, and no claim of nothing."""
     runs, exact = short_trainings
@@ -157,6 +158,7 @@ def test_errors_are_honest(short_trainings):
     assert np.median(errors / off) < 10  # and not by claiming everything
 
 
+@pytest.mark.slow
 def test_energies_are_variational_and_residuals_bound_them(short_trainings):
     runs, exact = short_trainings
     for spectrum in runs:

@@ -115,17 +115,14 @@ def test_what_a_spectrum_says_of_itself(trained, tiny):
 
 
 def test_one_seed_gives_the_same_numbers_to_the_last_bit_and_another_does_not(tiny):
-    again = qspin.solve(HARMONIC, 2, TINY, seed=0)
-    x = np.linspace(-2, 2, 7)[:, None]
+    run = TINY.bind(HARMONIC, 2)
+    state = run.init(0)
+    while int(state.step) < run.steps:
+        state, _ = run.advance(state)
+    again = run.finish(state, {})
     for name in ("energies", "errors", "residuals"):
         np.testing.assert_array_equal(getattr(again, name), getattr(tiny, name))
-    np.testing.assert_array_equal(again(x), tiny(x))
-    for name in ("energies", "gradient_norm", "condition"):
-        np.testing.assert_array_equal(again.history[name], tiny.history[name])
-    run = TINY.bind(HARMONIC, 2)
-    energies = [run.advance(run.init(seed))[1]["energies"][0] for seed in (0, 1)]
-    np.testing.assert_array_equal(energies[0], tiny.history["energies"][0])
-    assert (energies[0] != energies[1]).all()
+    assert (run.advance(run.init(1))[1]["energies"][0] != tiny.history["energies"][0]).all()
 
 
 def test_history(tiny):
@@ -141,7 +138,7 @@ def test_history(tiny):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"network": qspin.BlockSparseMLP((16, 16), jnp.tanh)},
+        pytest.param({"network": qspin.BlockSparseMLP((16, 16), jnp.tanh)}, marks=pytest.mark.slow),
         {
             "network": qspin.MLP((16, 16)),
             "estimator": qspin.AveragedJacobian(),
