@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def solve(
 def check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkpoint_every: Any = 0.0) -> None:
     """Raise ValueError or TypeError, with what was expected, for arguments of `solve` that cannot work."""
     if not isinstance(problem, Problem):
-        raise TypeError(f"solve: problem must be a qspin.Problem, got {problem!r}.")
+        raise TypeError(f"solve: problem must be a qspin.Problem, got {shown(problem)}.")
     whole("solve: n_states", n_states)
     if n_states > MOST_STATES:
         raise ValueError(f"solve: n_states must be at most {MOST_STATES:,}, got {shown(n_states)}.")
@@ -156,9 +157,12 @@ def check_arguments(problem: Any, n_states: Any, method: Any, seed: Any, checkpo
     whole("solve: seed", seed, 0, 2**32 - 1)
     if method is not None and not isinstance(method, Method):
         settings = "settings such as qspin.Ritz(), qspin.SpIN() or qspin.Grid()"
-        raise TypeError(f"solve: method must be {settings}, got {method!r}.")
-    if isinstance(checkpoint_every, bool | str) or not checkpoint_every >= 0:
-        raise ValueError(f"solve: checkpoint_every must be a number of seconds, got {checkpoint_every!r}.")
+        raise TypeError(f"solve: method must be {settings}, got {shown(method)}.")
+    number = isinstance(checkpoint_every, Real) and not isinstance(checkpoint_every, bool)
+    if not number or not checkpoint_every >= 0:
+        raise ValueError(
+            f"solve: checkpoint_every must be a number of seconds, got {shown(checkpoint_every)}."
+        )
 
 
 def _noting_single_precision(problem: Problem, spectrum: Spectrum) -> Spectrum:
