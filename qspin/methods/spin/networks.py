@@ -35,7 +35,8 @@ __all__ = [
 NETWORKS = Registry("network", "qspin.networks")  # names for files of spectra
 
 Activation = Callable[[Float[Array, "*n"]], Float[Array, "*n"]]
-Layers = tuple[tuple[Float[Array, "..."], Float[Array, "..."]], ...]  # ((weight, bias), ...)
+Weights = Float[Array | np.ndarray, "..."]  # of NumPy where a solved spectrum holds them
+Layers = tuple[tuple[Weights, Weights], ...]  # ((weight, bias), ...)
 _WIDEST = 65_536  # neurons of a layer: the weights between two such layers would fill 16 GB
 
 
