@@ -225,7 +225,7 @@ def test_the_main_job() -> None:
     assert np.max(spin.errors / np.abs(exact)) < 0.02  # and not by claiming nothing
     assert [len(group) for group in spin.groups()] == [1, 3, 5]
     comparison = spin.compare(qspin.solve(file.problem, 9, qspin.Grid(points=160)))
-    assert comparison.agrees.all()
+    assert "differs" not in comparison.outcomes
     assert comparison.angles.max() < 0.05
 
 
