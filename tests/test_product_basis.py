@@ -248,6 +248,20 @@ def test_states_leave_through_a_low_barrier() -> None:
     )  # radii 2 % apart
 
 
+def test_a_fall_along_a_ray_where_the_highest_terms_vanish_is_seen() -> None:
+    """x⁴ + ½x² + ½y² - 0.1y³ falls along y alone; (x² - y²)² + ½x² + ½y² nowhere, although its highest terms vanish."""
+    powers = np.array([[4, 0], [2, 0], [0, 2], [0, 3], [0, 4], [2, 2]])
+    rates = np.sqrt([0.5, 0.5])
+    falls, rises = (
+        window(Polynomial(powers, np.array(c)), rates)
+        for c in ([1, 0.5, 0.5, -0.1, 0, 0], [1, 0.5, 0.5, 0, 1, -2])
+    )
+    assert falls.barrier == pytest.approx(50 / 27, rel=1e-3) and falls.distance == pytest.approx(
+        10 / 3, rel=0.02
+    )
+    assert np.isinf(rises.barrier) and (rises.leaving(np.ones(2)) == 0).all()
+
+
 def test_higher_degrees_where_they_are_asked_for() -> None:
     problem = problem_of(lambda q: 0.5 * jnp.sum(q**2) + 0.01 * q[0] ** 8, 2, 6.0)
     spectrum = solve(problem, 4, max_functions=1000, degree=8)

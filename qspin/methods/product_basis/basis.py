@@ -34,6 +34,7 @@ __all__ = [
 _MISFIT = 1e-9  # of V's deviation, beyond which V is no polynomial
 _ROUNDING = 1e-12  # of the largest coefficient, or energy
 _REACH = 1.5  # deviation of the points that V is fitted on, in widths of the Gaussian
+_FAR_OUT = 1e3  # widths of the Gaussian, where V that is bounded below is positive
 _MOST_ENTRIES = 3e8  # of the matrices: 6 GB
 DOUBT = 2.0  # of the second-order estimate of what the basis leaves out
 _GROWTH = 3.0  # of the basis, from one size to the next
@@ -60,12 +61,6 @@ class Polynomial(NamedTuple):
         for powers, coefficient in zip(self.powers, self.coefficients, strict=True):
             total += coefficient * np.prod(y**powers, axis=1)
         return total
-
-    @property
-    def top(self) -> Polynomial:
-        """The terms of highest degree."""
-        degrees = self.powers.sum(axis=1)
-        return Polynomial(*(part[degrees == degrees.max(initial=0)] for part in self))
 
 
 def fit_polynomial(problem: Problem, well: Well, degree: int) -> tuple[Polynomial, float]:
@@ -152,23 +147,23 @@ class Window(NamedTuple):
 
 
 def window(v: Polynomial, rates: Float[np.ndarray, " dim"]) -> Window:
-    """Where V falls far out, by its terms of highest degree: on 4096 random rays, and on lower ones near the lowest of them."""
+    """Where V falls: on 4096 random rays, and on lower ones near the lowest of them, a thousand widths out."""
     rng, dim = np.random.default_rng(0), len(rates)
     rays = np.concatenate([np.eye(dim), -np.eye(dim), rng.normal(size=(4096, dim))])
     for turn in range(12):
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-        lowest = rays[np.argsort(v.top(rays))[:64], None]
+        lowest = rays[np.argsort(v(_FAR_OUT * rays))[:64], None]
         near = lowest + 0.7**turn * rng.normal(size=(64, 16, dim)) / np.sqrt(dim)
         rays = np.concatenate([rays, near.reshape(-1, dim)])
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    top = v.top(rays)
-    rays = rays[top < -1e-9 * np.abs(top).max()]
+    far = v(_FAR_OUT * rays)
+    rays = rays[far < -1e-9 * np.abs(far).max(initial=0)]
     degrees = v.powers.sum(axis=1)
     along = [
         Polynomial(v.powers[degrees == k], v.coefficients[degrees == k])(rays)
         for k in range(degrees.max(initial=0) + 1)
     ]
-    radii = np.geomspace(0.1, 1e3, 400)
+    radii = np.geomspace(0.1, _FAR_OUT, 400)
     heights = np.polynomial.polynomial.polyval(radii, np.stack(along)).T
     if not len(rays):
         return Window(np.inf, np.inf, radii, heights, np.zeros(0))
