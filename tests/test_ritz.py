@@ -200,9 +200,6 @@ def test_status_says_what_is_cut() -> None:
     assert "cuts" not in qspin.solve(oscillator(2), 3, quick).status
     narrow = qspin.solve(oscillator(1, half_width=3.0), 2, quick)
     assert "the walls raise the energy" in narrow.status
-    tight = qspin.solve(hydrogen(half_width=8.0), 3, qspin.Ritz(max_features=120, train=False))
-    assert "walls" in {n.kind for n in tight.notes}
-    assert (tight.energies[1:] > -1 / 9 + 1e-6).all()
 
 
 @pytest.mark.slow
@@ -213,6 +210,9 @@ def test_a_wall_is_said_where_it_adds_more_than_the_claimed_error() -> None:
         off = np.abs(spectrum.energies - exact.hydrogen_2d()(4))
         assert (off > 3 * spectrum.errors).any() == felt
         assert ("walls" in {n.kind for n in spectrum.notes}) == felt
+    tight = qspin.solve(hydrogen(half_width=8.0), 3, qspin.Ritz(max_features=120, train=False))
+    assert "walls" in {n.kind for n in tight.notes}
+    assert (tight.energies[1:] > -1 / 9 + 1e-6).all()
 
 
 def test_scales_of_a_turned_well_follow_its_axes() -> None:
@@ -249,7 +249,11 @@ def singular(v, upper: float) -> qspin.Problem:  # type: ignore[no-untyped-def]
         # s(s - 1)/2 = g: the critical -1/(8x²), ψ ∝ √x; l = 1, ψ ∝ x²; 1/sin²x, singular at both walls
         (singular(lambda x: -1 / x[0] - 1 / (8 * x[0] ** 2), 200.0), -1 / (2 * (np.arange(1, 4) - 0.5) ** 2)),
         (singular(lambda x: -1 / x[0] + 1 / x[0] ** 2, 200.0), -1 / (2 * np.arange(2, 5.0) ** 2)),
-        (singular(lambda x: 1 / jnp.sin(x[0]) ** 2, np.pi), (np.arange(3) + 2.0) ** 2 / 2),
+        pytest.param(
+            singular(lambda x: 1 / jnp.sin(x[0]) ** 2, np.pi),
+            (np.arange(3) + 2.0) ** 2 / 2,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_exponents_at_walls_follow_from_the_potential(
@@ -269,7 +273,8 @@ def test_a_wall_that_draws_without_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("k", "levels"), [(1.0, [0.9884320224, 14.4614186434]), (0.0, [None, 20.2360426624])]
+    ("k", "levels"),
+    [(1.0, [0.9884320224, 14.4614186434]), pytest.param(0.0, [None, 20.2360426624], marks=pytest.mark.slow)],
 )
 def test_steps_of_a_crystal(k: float, levels: list[float | None]) -> None:
     """Kronig and Penney: cos k = cos αa cos βb - (α² + β²)/(2αβ) sin αa sin βb. One step lies where the period ends."""

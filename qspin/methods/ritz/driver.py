@@ -56,7 +56,7 @@ class Ritz(DirectMethod):
 
     Args:
         tolerance: largest claimed error wanted, as a share of |E| (where E is near 0, of the range of energies).
-        max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three.
+        max_features: hidden neurons at most; by default 400 in one dimension, 800 in two and three, 900 where states are many.
         max_points: quadrature points at most; by default 150,000.
         train: whether Gauss–Newton steps, each of which solves for the output layer, train the hidden weights of the first
             features. They are left out where a step is expensive, and with a Bloch wave vector.
@@ -66,11 +66,12 @@ class Ritz(DirectMethod):
     logarithm of the distance), with zeros distributed as the density. The first hundred (fifty in one dimension) are trained.
     Stages follow, each with twice as many features, on rules that grow until a finer rule agrees; they end well below the
     tolerance where that is cheap, or when features, points or rounding set a limit. Where V has a jump or kink across an axis,
-    rules and features have one too.
+    rules and features have one too; at walls of one dimension where V goes as g/x², ψ begins with the exponent that follows.
 
     `energies`, `residuals` and `errors` come from a rule finer than the solution's own. `errors` are 8·α·residual², where α is
     (fall of the energy)/(fall of residual²) from 0.7 of the features to all, at most 1/gap (Temple's bound), plus three times
-    the difference between the two rules. Cost: O(P M²) time and O(M² + 2048 dim M) memory for P points and M features.
+    the difference between the two rules; a state whose residual is over a hundredth of
+    the energies is not converged. Cost: O(P M²) time and O(M² + 2048 dim M) memory for P points and M features.
 
     Past three dimensions `SampledRitz` with the same tolerance takes its place, without training steps where `train` is False.
 
