@@ -226,8 +226,10 @@ def test_softplus_and_its_derivatives_to_rounding(x64, dtype):
         np.testing.assert_allclose(found, true, rtol=8 * eps, atol=units * eps)
 
 
-@pytest.mark.parametrize(
-    "network", [MLP(), BlockSparseMLP(), SeparateMLPs((3,), jax.nn.gelu), MLP(8, abs)], ids=repr
+@pytest.mark.parametrize(  # names without addresses of functions: workers must collect the same ones
+    "network",
+    [MLP(), BlockSparseMLP(), SeparateMLPs((3,), jax.nn.gelu), MLP(8, abs)],
+    ids=["tanh", "sparse", "gelu", "abs"],
 )
 def test_settings_can_be_pickled(network):
     """JAX's functions go by their names, other activations as Python pickles them."""
