@@ -17,6 +17,7 @@ import pytest
 import qspin
 from qspin.run.checkpoint import Interrupted
 from qspin.run.command import main, parsed
+from qspin.run.settings import Settings, job, read_settings
 
 HARMONIC = """
 import qspin
@@ -277,6 +278,17 @@ def test_a_direct_method_that_is_interrupted_leaves_no_half_written_file(
     assert main(["resume", str(out)]) == 0
     assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
     assert np.allclose(qspin.load(out / "spectrum.npz").energies, [0.5, 1.5, 2.5], atol=1e-6)
+
+
+def test_without_a_method_the_check_is_said(
+    problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn: None
+) -> None:
+    out = tmp_path / "run"
+    assert main(["solve", problem, "--out", str(out)]) == 0
+    assert "3 states by grid" in (said := capsys.readouterr().out)
+    assert "checked by Grid(points=None, scheme=Elements(degree=12" in said
+    settings = Settings(run={"out": str(out)}).overridden(read_settings(out / "settings.toml"))
+    assert settings.method == {} and job(settings).method is None
 
 
 def test_validate_judges(problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

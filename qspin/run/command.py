@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qspin.methods.base import METHODS
 from qspin.numerics import precision
 from qspin.run import run_folder
@@ -132,6 +134,9 @@ def _carry_out(todo: Job, options: argparse.Namespace) -> _Outcome:
     reference, comparison = None, None
     spectrum.save(folder / run_folder.SPECTRUM)
     options.say(spectrum)
+    for check in spectrum.provenance.get("checked_by", []):
+        off = float(np.abs(spectrum.energies - check["energies"]).max())
+        options.say(f"checked by {check['method']}: energies at most {off:.1e} away")
     if spectrum.method == "grid":
         spectrum.save(folder / run_folder.GRID)
     elif todo.reference is not None and problem.dim > 3:
