@@ -125,6 +125,13 @@ def test_what_every_method_refuses_is_said_as_the_first_one_says_it() -> None:
         solve_by_default(SMOOTH, 2, Scripted(grid=ValueError("first"), ritz=ValueError("second")))
 
 
+def test_many_states_are_never_trained_for() -> None:
+    """More than features serve for: a grid that misses the tolerance is not followed by minutes of SpIN."""
+    script = Scripted(grid=(1.0, 1e-2), check=(1.0, 1e-2))
+    assert not solve_by_default(SMOOTH, 500, script).converged.any()
+    assert script.asked == ["grid", "check"]
+
+
 def test_a_method_that_is_given_stays() -> None:
     spectrum = qspin.solve(SMOOTH, 2, qspin.Grid())
     assert "checked_by" not in spectrum.provenance

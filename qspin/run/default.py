@@ -58,11 +58,9 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
     region = isinstance(problem.domain, Region)
     smooth = not problem.centres and not problem.hamiltonian.singularities
     smooth = smooth and not survey(problem).jumps and not survey(problem).poles
-    ways = [
-        way
-        for way in ([Grid(), first] if smooth or region else [first, Grid()])
-        if _serves(way, problem, n_states)
-    ]
+    both = [Grid(), first] if smooth or region else [first, Grid()]
+    ways = [way for way in both if _serves(way, problem, n_states)]
+    ways = [way for way in ways if not isinstance(way, SpIN)] or ways  # it takes minutes for fewer digits
     if region or not ways:  # there is nothing quick to compare a region with
         return solve(ways[0] if ways else first)
     survey(problem).check_bounded_below()
