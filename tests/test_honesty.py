@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import qspin
+from qspin.methods.locate.survey import survey
+
 FILE = Path(__file__).parents[1] / "benchmarks" / "honesty.py"
 spec = importlib.util.spec_from_file_location("honesty", FILE)
 assert spec is not None and spec.loader is not None
@@ -67,3 +70,11 @@ def test_every_kind_makes_problems_that_can_be_repeated() -> None:
         case = honesty.case_of(name, 0, 3)
         assert case.described() == honesty.case_of(name, 0, 3).described()
         assert len(case.lower) == int(name[-2])
+
+
+@pytest.mark.parametrize(("strength", "exponent"), [(-0.125, 0.5), (-0.1, 0.5 + np.sqrt(0.05)), (1.0, 2.0)])
+def test_the_exponent_at_a_singular_wall(strength: float, exponent: float) -> None:
+    """ψ begins as x^s with s(s - 1) = 2g: at the critical g = -1/8 rounding of g must not reach s through the square root."""
+    v = qspin.Potential(lambda x: strength / x[0] ** 2 + 0.1172 * x[0] ** 2)
+    (pole,) = survey(qspin.Problem(qspin.Kinetic() + v, qspin.Box([0.0], [9.286543]))).poles
+    assert pole.exponent == pytest.approx(exponent, abs=1e-9)

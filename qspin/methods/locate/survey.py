@@ -131,7 +131,10 @@ class Survey:
                     f"-{c / 4:.4g}/d²: there is no lowest level. Move the wall, or soften V."
                 )
             if is_square or is_inverse:
-                exponent = 0.5 + float(np.sqrt(max(0.25 + is_square * square / c, 0)))
+                excess = (
+                    0.25 + is_square * square / c
+                )  # its rounding, 1e-15 at the critical g, would be 3e-8 in the exponent
+                exponent = 0.5 + float(np.sqrt(excess if excess > 1e-12 else 0.0))
                 length = c / max(abs(inverse), c / size) if is_inverse else size
                 poles.append(Pole(wall, exponent, float(np.clip(length, 1e-5 * size, 0.05 * size))))
         return tuple(poles)
