@@ -9,14 +9,16 @@ import scipy.sparse.linalg as spla
 import qspin
 from qspin import shapes
 from qspin.methods.grid import eigensolver
-from qspin.methods.grid.axes import differences, dvr, elements
+from qspin.methods.grid.axes import Interval, differences, dvr, elements
 from qspin.methods.grid.eigensolver import EXTRA, lowest
-from qspin.methods.grid.mesh import MeshOperator, Resolution
+from qspin.methods.grid.mesh import MeshOperator, mesh_of
 
 
 def discretised(domain: qspin.Box, shape: tuple[int, ...], scheme, v=lambda x: jnp.sum(x**2)) -> MeshOperator:  # type: ignore[no-untyped-def]
     problem = qspin.Problem(qspin.Kinetic(mass=0.5) + qspin.Potential(v), domain)
-    return Resolution(shape, scheme).mesh(domain).operator(problem.local)
+    sides = zip(domain.lower, domain.upper, domain.periodic, domain.phases, strict=True)
+    axes = tuple(scheme.axis(Interval(*side), n) for side, n in zip(sides, shape, strict=True))
+    return mesh_of(domain, axes).operator(problem.local)
 
 
 CASES = {

@@ -1,14 +1,14 @@
 """Spectral elements: polynomials of high degree on intervals that may shrink towards a singular point.
 
 On each interval a function is held by its values at the Gauss-Lobatto points. The same points integrate, so that mass is
-diagonal and potentials are; the eigenvalue error is O(h^(2·degree)) where functions are smooth. About a declared centre the
-intervals grow in geometric proportion to their distance, and the integrals over the elements that touch it, where V is
-infinite, are done apart (Duffy 1982).
+diagonal and potentials are; the eigenvalue error is O(h^(2·degree)) where functions are smooth. The integrals over elements
+that touch a declared centre, where V is infinite, are done apart (Duffy 1982). At walls where V is as c/x², functions are a
+power of the distance times polynomials.
 """
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,12 +17,13 @@ from jaxtyping import Float
 __all__ = [
     "corner_quadrature",
     "differentiation",
+    "element_weights",
     "gauss_lobatto",
-    "graded_edges",
     "lagrange",
     "singular_products",
     "stiffness_and_mass",
     "touching",
+    "wall_factor",
 ]
 
 
@@ -57,51 +58,68 @@ def differentiation(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:
 
 
 def stiffness_and_mass(
-    edges: Float[np.ndarray, " edges"], degree: int, periodic: bool
+    edges: Float[np.ndarray, " edges"], degree: int, powers: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[Float[np.ndarray, " n"], sp.csr_array, Float[np.ndarray, " n"]]:
-    """Nodes, ∫ φ_i' φ_j' and the diagonal of ∫ φ_i φ_j on the elements between `edges`.
+    """Nodes, ∫ φ_i' φ_j' and the diagonal of ∫ φ_i φ_j on the elements between `edges`; neighbours share a node.
 
-    Neighbours share a node. The ends of the axis are nodes too; on a periodic axis they are one node, the first.
+    With powers, functions are g times polynomials, g = `wall_factor`, and the form is ∫ g² (φ_i/g)' (φ_j/g)' - ∫ φ_i φ_j g''/g,
+    that of the solution which vanishes at the wall. The value at such a wall is no unknown.
     """
-    reference, weights = gauss_lobatto(degree)
-    d = differentiation(reference)
-    block = d.T @ (weights[:, None] * d)
-    halves = np.diff(edges) / 2
-    n_elements, n = len(halves), len(halves) * degree + 1
+    reference, _ = gauss_lobatto(degree)
+    halves, n_elements = np.diff(edges) / 2, len(edges) - 1
+    weights = element_weights(edges, degree, powers)
     places = np.arange(n_elements)[:, None] * degree + np.arange(degree + 1)
-    nodes = np.zeros(n)
+    nodes = np.zeros(n_elements * degree + 1)
     nodes[places] = edges[:-1, None] + halves[:, None] * (reference + 1)
     nodes[::degree] = edges  # exactly
-    if periodic:
-        places, n = places % (n - 1), n - 1
-    mass = np.bincount(places.ravel(), (halves[:, None] * weights).ravel(), minlength=n)
-    entries = block / halves[:, None, None]
-    rows = np.broadcast_to(places[:, :, None], entries.shape).ravel()
-    columns = np.broadcast_to(places[:, None, :], entries.shape).ravel()
-    return nodes[:n], sp.csr_array(sp.coo_array((entries.ravel(), (rows, columns)), shape=(n, n))), mass
+    mass = np.bincount(places.ravel(), weights.ravel())
+    d = np.broadcast_to(differentiation(reference), (n_elements, degree + 1, degree + 1)).copy()
+    for at_wall, element, kept in ((powers[0], 0, slice(1, None)), (powers[1], -1, slice(None, -1))):
+        if at_wall:  # polynomials through the other nodes
+            d[element] = 0
+            d[element][:, kept] = lagrange(reference[kept], reference) @ differentiation(reference[kept])
+    g, _, bend = wall_factor(nodes, (edges[0], edges[-1]), powers)
+    on_wall = g == 0
+    g = np.where(on_wall, 1.0, g)
+    at_nodes = np.where(on_wall, 0.0, g)[places]
+    blocks = np.einsum("eqi,eq,eqj->eij", d, weights * at_nodes**2, d)
+    blocks /= halves[:, None, None] ** 2 * g[places][:, :, None] * g[places][:, None, :]
+    rows = np.broadcast_to(places[:, :, None], blocks.shape).ravel()
+    columns = np.broadcast_to(places[:, None, :], blocks.shape).ravel()
+    stiffness = sp.coo_array((blocks.ravel(), (rows, columns))).tocsr()
+    return nodes, sp.csr_array(stiffness - sp.diags_array(mass * bend)), mass
 
 
-def graded_edges(
-    lower: float, upper: float, marks: Sequence[tuple[float, float]], ratio: float
-) -> Float[np.ndarray, " edges"]:
-    """Edges of elements on [lower, upper] that reach each mark (position, smallest): there is an edge on the mark, the
-    elements beside it are no longer than `smallest`, and others about `ratio` times their neighbour towards it.
-    """
-    inside = sorted(mark for mark in marks if lower <= mark[0] <= upper)
-    stops = sorted({lower, upper, *(position for position, _ in inside)})
+def element_weights(
+    edges: Float[np.ndarray, " edges"], degree: int, powers: tuple[float, float] = (0.0, 0.0)
+) -> Float[np.ndarray, "elements nodes"]:
+    """The weights of all nodes in each element. At a wall with a power, where g² V may be finite though V is not, the other
+    nodes of the element do without the one on the wall."""
+    nodes, own = gauss_lobatto(degree)
+    weights = np.diff(edges)[:, None] / 2 * own
+    for power, element, wall, kept in (
+        (powers[0], 0, 0, slice(1, None)),
+        (powers[1], -1, -1, slice(None, -1)),
+    ):
+        if power:
+            weights[element, kept] += weights[element, wall] * lagrange(nodes[kept], nodes[[wall]])[0]
+            weights[element, wall] = 0
+    return weights
 
-    edges = [np.array([lower])]
-    for a, b in pairwise(stops):
-        # Dense towards both ends; between two samples the density changes by little.
-        s = np.concatenate([[0.0], np.geomspace(1e-9, 0.5, 4000)])
-        x = np.unique(np.concatenate([a + (b - a) * s, b - (b - a) * s]))
-        density = 1 / np.min([h + (ratio - 1) * np.abs(x - c) for c, h in inside], axis=0)  # of elements
-        total = np.concatenate([[0.0], np.cumsum(np.diff(x) * (density[1:] + density[:-1]) / 2)])
-        total *= (ratio - 1) / np.log(ratio)
-        n = max(int(np.ceil(total[-1] - 1e-9)), 1)
-        inner = np.interp(np.arange(1, n) * total[-1] / n, total, x)
-        edges.append(np.append(inner, b))
-    return np.concatenate(edges)
+
+def wall_factor(
+    x: Float[np.ndarray, "*p"], ends: tuple[float, float], powers: tuple[float, float]
+) -> tuple[Float[np.ndarray, "*p"], Float[np.ndarray, "*p"], Float[np.ndarray, "*p"]]:
+    """g = ((x - a)/L)^s ((b - x)/L)^t for the powers s, t at the ends a, b; g'/g; and g''/g, 0 on a wall."""
+    g, slope, bend = np.ones(x.shape), np.zeros(x.shape), np.zeros(x.shape)
+    for end, sign, power in ((ends[0], 1.0, powers[0]), (ends[1], -1.0, powers[1])):
+        if power:
+            away = sign * (x - end)
+            rate = np.where(away > 0, sign * power / np.where(away > 0, away, 1.0), 0.0)
+            g = g * (np.maximum(away, 0) / (ends[1] - ends[0])) ** power
+            bend = bend + 2 * slope * rate + rate**2 * (power - 1) / power
+            slope = slope + rate
+    return g, slope, bend
 
 
 def corner_quadrature(dim: int, n: int) -> tuple[Float[np.ndarray, "p dim"], Float[np.ndarray, " p"]]:

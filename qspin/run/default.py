@@ -52,7 +52,7 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
     first = variational_method(problem, n_states)
     if not problem.is_boxed_hamiltonian or problem.dim > 3:
         return solve(first)
-    from qspin.methods.grid.axes import elements  # SciPy's sparse code: not before it is needed
+    from qspin.methods.grid.axes import dvr, elements  # SciPy's sparse code: not before it is needed
     from qspin.methods.grid.driver import Grid
 
     region = isinstance(problem.domain, Region)
@@ -72,7 +72,8 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
         # In two dimensions the default number of points costs several times what this mesh does.
         finest = [max(_FEWEST_CHECKED, int(_FINER * k)) for k in pool[0].provenance.get("points", [()])[-1]]
         points = finest if problem.dim == 2 and pool[0].method == "grid" else None
-        pool += _results([Grid(points=points, scheme=elements(12))], solve, refused=True)
+        scheme = elements(12) if problem.dim == 2 else dvr()  # on a line `Grid` has elements itself
+        pool += _results([Grid(points=points, scheme=scheme)], solve, refused=True)
 
     def rank(spectrum: Spectrum) -> tuple[bool, int, float]:
         votes = sum(bool(_agree(spectrum, other).all()) for other in pool)

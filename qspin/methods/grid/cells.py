@@ -123,9 +123,10 @@ def _singular_block(
         assert axis.edges is not None and isinstance(axis.scheme, Elements)
         degree, (low, high) = axis.scheme.degree, axis.edges[e : e + 2]
         sides.append(high - low if abs(position - low) <= abs(position - high) else low - high)
-        own = e * degree + np.arange(degree + 1) - 1  # the wall's node is no unknown
+        # The wall's node is no unknown.
+        own, factor = axis.scheme.unknowns(axis, e * degree + np.arange(degree + 1))
         _, reference = gauss_lobatto(degree)
-        inside = np.logical_and.outer(inside, (own >= 0) & (own < len(axis.points))).ravel()
+        inside = np.logical_and.outer(inside, factor != 0).ravel()
         within = np.multiply.outer(within, np.abs(high - low) / 2 * reference).ravel()
         places = np.add.outer(places * len(axis.points), own).ravel()
     block = singular_products(potential, np.array(centre.position), np.array(sides), degree, degree + _MORE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from typing import Any
 
@@ -18,72 +18,41 @@ import scipy.sparse as sp
 from jaxtyping import Float, Inexact, Int
 from scipy.sparse.csgraph import connected_components
 
-from qspin.methods.grid.axes import Axis, Differences, Interval, Scheme
+from qspin.methods.grid.axes import Axis, Differences, Elements
 from qspin.methods.grid.cells import check_aligned, singular_multiplication, wall_cuts
 from qspin.numerics.precision import double_precision, evaluated
 from qspin.problem.domain import Box, Centre, Domain
 from qspin.problem.hamiltonian import LocalForm, Operator
 from qspin.problem.region import Region
-from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes
+from qspin.spectrum.eigenfunctions import Eigenfunctions, check_shapes, tensor_points
 
-__all__ = ["GridFunctions", "Mesh", "MeshOperator", "Resolution", "along"]
+__all__ = ["GridFunctions", "Mesh", "MeshOperator", "along", "mesh_of", "residual_norms"]
 
-_CORNER = 1e-4  # of the box: the length that a region's corner counts as
 _CHUNK = 4_000_000  # numbers held at a time while interpolating
 
 
-@dataclass(frozen=True)
-class Resolution:
-    """What a mesh is built from: the approximate number of points along each axis, and a scheme. Elements beside a centre are
-    `smallest` times its length, beside a declared corner of a region `smallest` times 1e-4 box lengths; the number of points
-    then follows from that."""
-
-    points: tuple[int, ...]
-    scheme: Scheme
-    centres: tuple[Centre, ...] = ()
-    smallest: float = 0.1
-
-    def axes(self, domain: Box) -> tuple[Axis, ...]:
-        """The axes of a box, or of the one around a region."""
-        marked = [(centre.position, self.smallest * centre.length) for centre in self.centres]
-        if isinstance(domain, Region):
-            marked += [(corner, self.smallest * _CORNER * min(domain.lengths)) for corner in domain.corners]
-        axes = []
-        for i, n_points in enumerate(self.points):
-            interval = Interval(domain.lower[i], domain.upper[i], domain.periodic[i], domain.phases[i])
-            marks: dict[float, float] = {}
-            for place, length in marked:  # those that share this coordinate count once
-                position = round(place[i], 12)
-                marks[position] = min(length, marks.get(position, np.inf))
-            axes.append(self.scheme.axis(interval, n_points, sorted(marks.items())))
-        return tuple(axes)
-
-    def shape(self, domain: Box) -> tuple[int, ...]:
-        """The approximate number of points on each axis, without computing a DVR's matrices."""
-        return self.points if all(self.points) else tuple(len(axis.points) for axis in self.axes(domain))
-
-    def mesh(self, domain: Box) -> Mesh:
-        """The mesh of a box or a region. Raises ValueError where the scheme cannot follow its walls, or no point is inside."""
-        mesh = Mesh(self.axes(domain), self.centres)
-        if not isinstance(domain, Region):
-            return mesh
-        within = domain.signed(mesh.points) > 1e-12 * domain.scale
-        kept = np.flatnonzero(within)
-        if len(kept) == 0:
-            raise ValueError(
-                f"Region: none of {' x '.join(map(str, mesh.shape))} grid points lies inside; use more points, "
-                "or a box that fits the region."
-            )
-        edges = [axis.edges for axis in mesh.axes if axis.edges is not None]
-        if edges:
-            check_aligned(domain, edges)
-            return replace(mesh, kept=kept)
-        if self.scheme != Differences(2):
-            raise ValueError(
-                "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
-                "on edges of elements (axis-parallel, through declared corners)."
-            )
-        return replace(mesh, kept=kept, cuts=wall_cuts(domain, mesh.axes, within))
+def mesh_of(domain: Box, axes: tuple[Axis, ...], centres: tuple[Centre, ...] = ()) -> Mesh:
+    """The mesh of a box or a region. Raises ValueError where the scheme cannot follow its walls, or no point is inside."""
+    mesh = Mesh(axes, centres)
+    if not isinstance(domain, Region):
+        return mesh
+    within = domain.signed(mesh.points) > 1e-12 * domain.scale
+    kept = np.flatnonzero(within)
+    if len(kept) == 0:
+        raise ValueError(
+            f"Region: none of {' x '.join(map(str, mesh.shape))} grid points lies inside; use more points, "
+            "or a box that fits the region."
+        )
+    edges = [axis.edges for axis in axes if axis.edges is not None]
+    if edges:
+        check_aligned(domain, edges)
+        return replace(mesh, kept=kept)
+    if axes[0].scheme != Differences(2):
+        raise ValueError(
+            "Region: walls that cross a grid need scheme=differences(2); elements(degree) serve where all walls lie "
+            "on edges of elements (axis-parallel, through declared corners)."
+        )
+    return replace(mesh, kept=kept, cuts=wall_cuts(domain, axes, within))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +86,7 @@ class Mesh:
     @cached_property
     def points(self) -> Float[np.ndarray, "P dim"]:
         """The points of the unknowns."""
-        every = np.stack(np.meshgrid(*(axis.points for axis in self.axes), indexing="ij"), axis=-1)
-        return self.gather(every.reshape(-1, self.dim))
+        return self.gather(tensor_points([axis.points for axis in self.axes]).reshape(-1, self.dim))
 
     @cached_property
     def weights(self) -> Float[np.ndarray, " P"]:
@@ -148,12 +116,16 @@ class Mesh:
             return evaluated(form.potential, x)
 
         if not self.centres:
-            matrix = sp.csr_array(sp.diags_array(potential(self.points)))
+            places, averages = zip(*(axis.sides for axis in self.axes), strict=True)
+            values = potential(tensor_points(places).reshape(-1, self.dim)).reshape([len(x) for x in places])
+            for i, average in enumerate(averages):
+                values = values if average is None else along(average, values, i)
+            matrix = sp.csr_array(sp.diags_array(self.gather(values.ravel())))
         else:
             whole = replace(self, kept=None, cuts=None)
             matrix = singular_multiplication(self.axes, self.centres, whole.points, whole.weights, potential)
             matrix = matrix if self.kept is None else sp.csr_array(matrix[self.kept][:, self.kept])
-        return MeshOperator(self, form.coefficients, matrix)
+        return MeshOperator(self, form, matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +137,7 @@ class MeshOperator:
     """
 
     mesh: Mesh
-    coefficients: Float[np.ndarray, " dim"]
+    form: LocalForm
     potential: sp.csr_array
 
     @property
@@ -183,19 +155,21 @@ class MeshOperator:
         """(P, P), symmetric or with a wave vector Hermitian."""
         shape, kept, cuts = self.mesh.shape, self.mesh.kept, self.mesh.cuts
         total: Any = 0
-        for i, (axis, coefficient) in enumerate(zip(self.mesh.axes, self.coefficients, strict=True)):
+        for i, (axis, coefficient) in enumerate(zip(self.mesh.axes, self.form.coefficients, strict=True)):
             before, after = sp.eye_array(prod(shape[:i])), sp.eye_array(prod(shape[i + 1 :]))
             total = total + sp.kron(sp.kron(before, coefficient * axis.matrix), after, format="csr")
         if kept is not None:
             total = sp.csr_array(total[kept][:, kept])
         if cuts is not None:
-            total = sp.csr_array(total + sp.diags_array(cuts @ self.coefficients))
+            total = sp.csr_array(total + sp.diags_array(cuts @ self.form.coefficients))
         return sp.csr_array(total + self.potential)
 
     @cached_property
     def axis_matrices(self) -> list[Inexact[np.ndarray, "n n"]]:
         """c_i (-∂²/∂x_i²) on each axis."""
-        return [c * axis.matrix.toarray() for c, axis in zip(self.coefficients, self.mesh.axes, strict=True)]
+        return [
+            c * axis.matrix.toarray() for c, axis in zip(self.form.coefficients, self.mesh.axes, strict=True)
+        ]
 
     @cached_property
     def sparse(self) -> bool:
@@ -217,10 +191,12 @@ class MeshOperator:
 
 
 def along(
-    matrix: Inexact[np.ndarray, "m n"], values: Inexact[np.ndarray, "..."], axis: int
+    matrix: Inexact[np.ndarray, "m n"] | sp.csr_array, values: Inexact[np.ndarray, "..."], axis: int
 ) -> Inexact[np.ndarray, "..."]:
     """A matrix times values along one of their axes."""
-    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+    first = np.moveaxis(values, axis, 0)
+    product = matrix @ first.reshape(len(first), -1)
+    return np.moveaxis(product.reshape(-1, *first.shape[1:]), 0, axis)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,29 +240,25 @@ class GridFunctions(Eigenfunctions):
         return values
 
     def _interpolate(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
-        widths = [
-            axis.scheme.local_basis(axis, x[:1, i])[0].shape[1] for i, axis in enumerate(self.mesh.axes)
-        ]
-        whole = widths == list(self.mesh.shape)
-        size = max(_CHUNK // (self.n_states * prod(widths[whole:])), 1)
-        part = self._by_series if whole else self._by_neighbours
-        return np.concatenate([part(x[i : i + size]) for i in range(0, len(x), size)])
+        """One axis after the other, those with few neighbours last; arrays are (points, axes still to do, N)."""
+        shape, scheme = self.mesh.shape, self.mesh.axes[0].scheme
+        held = prod(map(scheme.neighbours, shape)) if scheme.is_sparse(shape) else prod(shape[1:])
+        size = max(_CHUNK // (self.n_states * held), 1)
+        return np.concatenate([self._part(x[i : i + size]) for i in range(0, len(x), size)])
 
-    def _by_series(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
-        """Interpolation from all values, one axis after the other; arrays are (points, axes still to do, N)."""
-        first, *others = (axis.scheme.local_basis(axis, x[:, i])[1] for i, axis in enumerate(self.mesh.axes))
-        values = np.tensordot(first, self._all_values, axes=(1, 0))
-        for share in others:
-            values = np.einsum("pj,pj...->p...", share, values)
+    def _part(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
+        axes = self.mesh.axes
+        if axes[0].scheme.is_sparse(self.mesh.shape):
+            places, shares = np.zeros((len(x), 1), int), np.ones((len(x), 1))
+            for i, axis in enumerate(axes):
+                index, share = axis.scheme.local_basis(axis, x[:, i])
+                places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
+                shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
+            return np.einsum("pj,pjn->pn", shares, self._all_values.reshape(-1, self.n_states)[places])
+        values = along(axes[0].at(x[:, 0]), self._all_values, 0)
+        for i, axis in enumerate(axes[1:], 1):
+            values = np.einsum("pj,pj...->p...", axis.at(x[:, i]).toarray(), values)
         return values
-
-    def _by_neighbours(self, x: Float[np.ndarray, "p dim"]) -> Inexact[np.ndarray, "p N"]:
-        places, shares = np.zeros((len(x), 1), int), np.ones((len(x), 1))
-        for i, axis in enumerate(self.mesh.axes):
-            index, share = axis.scheme.local_basis(axis, x[:, i])
-            places = (places[:, :, None] * len(axis.points) + index[:, None, :]).reshape(len(x), -1)
-            shares = (shares[:, :, None] * share[:, None, :]).reshape(len(x), -1)
-        return np.einsum("pj,pjn->pn", shares, self._all_values.reshape(-1, self.n_states)[places])
 
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         return self.mesh.points, self.mesh.weights
@@ -329,3 +301,47 @@ class GridFunctions(Eigenfunctions):
         if mesh.size != rows or (kept is not None and not 0 <= kept.min() <= kept.max() < prod(mesh.shape)):
             raise ValueError("the entries 'values' and 'kept' do not fit the axes.")
         return cls(mesh, arrays["values"], domain)
+
+
+@double_precision()
+def residual_norms(
+    functions: GridFunctions, h: MeshOperator, energies: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, " N"]:
+    """‖Hψ - Eψ‖ of the interpolated functions, by a rule between the points of the mesh; in a region, of the matrix.
+
+    Where elements meet, ψ'' is a jump of slopes: each is spread over the lengths beside it.
+    """
+    if functions.mesh.kept is not None:
+        vectors = functions.values * np.sqrt(functions.mesh.weights)[:, None]
+        return np.linalg.norm(h.apply(vectors) - vectors * energies, axis=0)
+    mesh = functions.mesh
+    rules = [axis.between for axis in mesh.axes]
+    values = [axis.at(x) for axis, (x, _) in zip(mesh.axes, rules, strict=True)]
+    weights = reduce(np.multiply.outer, [w for _, w in rules])
+    psi = mesh.spread(functions.values)
+
+    def everywhere(own: sp.csr_array | None, i: int) -> Inexact[np.ndarray, "..."]:
+        """ψ between the points, but along axis i what the matrix `own` makes of it."""
+        result = psi
+        for j, matrix in enumerate(values):
+            result = along(own if own is not None and j == i else matrix, result, j)
+        return result
+
+    v = evaluated(h.form.potential, tensor_points([x for x, _ in rules]).reshape(-1, mesh.dim))
+    v = v.reshape(weights.shape)
+    for i, (axis, c) in enumerate(zip(mesh.axes, h.form.coefficients, strict=True)):
+        v = v - c * axis.bend(rules[i][0]).reshape([-1 if j == i else 1 for j in range(mesh.dim)])
+    residual = (v[..., None] - energies) * everywhere(None, 0)
+    square = np.zeros(len(energies))
+    for i, (axis, c) in enumerate(zip(mesh.axes, h.form.coefficients, strict=True)):
+        residual = residual - c * everywhere(axis.at(rules[i][0], 2), i)
+        if isinstance(axis.scheme, Elements) and axis.edges is not None:
+            count, meeting = len(axis.edges) - 2, axis.edges[1:-1]
+            sides = [axis.scheme.basis_within(axis, np.arange(count) + k, meeting, 1) for k in (0, 1)]
+            jump = axis.matrix_of(*sides[1]) - axis.matrix_of(*sides[0])
+            spread = (axis.edges[2:] - axis.edges[:-2]) / 2
+            shares = reduce(
+                np.multiply.outer, [1 / spread if j == i else w for j, (_, w) in enumerate(rules)]
+            )
+            square += c**2 * np.tensordot(shares, np.abs(everywhere(jump, i)) ** 2, mesh.dim)
+    return np.sqrt(square + np.tensordot(weights, np.abs(residual) ** 2, mesh.dim))
