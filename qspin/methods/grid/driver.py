@@ -293,7 +293,7 @@ def _memory(shape: tuple[int, ...], scheme: Scheme, states: int) -> float:
         fill = (6 + 2.5 * row) * np.log2(size + 1)
     else:
         fill = 1.5 * row * sparse + 30
-    return float(8 * size * (fill + 4 * states))
+    return float(8 * size * (fill + max(2 * states + 20, 60) + 2 * states))
 
 
 def _note_on_unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...]:
