@@ -424,8 +424,9 @@ def test_a_deep_narrow_well_in_a_wide_bowl() -> None:
         return 0.5 * 0.7694**2 * jnp.sum(x**2) - 1826 * jnp.exp(-jnp.sum(away**2) / (2 * 0.05672**2))
 
     spectrum = solve(qspin.Problem(qspin.Kinetic() + qspin.Potential(v), qspin.Box.cube(10.76, dim=2)), 5)
-    off = np.abs(spectrum.energies[[0, 4]] - [-1152.5, -105.02])
-    assert (off <= spectrum.errors[[0, 4]] + [0.05, 0.005]).all()
+    # The ground state from the radial problem about the well; level 4 from an independent computation.
+    off = np.abs(spectrum.energies[[0, 4]] - [-1152.38666, -105.02])
+    assert (off <= 2 * spectrum.errors[[0, 4]] + [1e-3, 5e-3]).all()
 
 
 def test_jumps_along_axes_in_the_plane() -> None:
