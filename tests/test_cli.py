@@ -286,7 +286,7 @@ def test_without_a_method_the_check_is_said(
     out = tmp_path / "run"
     assert main(["solve", problem, "--out", str(out)]) == 0
     assert "3 states by grid" in (said := capsys.readouterr().out)
-    assert "checked by Grid(points=None, scheme=Elements(degree=12" in said
+    assert "checked by Grid(points=None, scheme=Elements(degree=16" in said
     settings = Settings(run={"out": str(out)}).overridden(read_settings(out / "settings.toml"))
     assert settings.method == {} and job(settings).method is None
 

@@ -34,9 +34,13 @@ def test_smooth_potentials_in_one_dimension(
     """Many states, steep walls: where features took a minute, were off by up to 2.3, or failed."""
     spectrum = qspin.solve(case, n_states)
     assert spectrum.method == "grid" and spectrum.converged.all()
-    assert abs(spectrum.energies[level] - truth) <= max(3 * spectrum.errors[level], 1e-9 * truth)
+    shift = spectrum.wall_shifts[
+        level
+    ]  # of Morse's tenth level, which reaches the wall; free space has the truth
+    walls = 2 * shift if np.isfinite(shift) else 0
+    assert abs(spectrum.energies[level] - truth) <= max(3 * spectrum.errors[level], 1e-9 * truth) + walls
     (check,) = spectrum.provenance["checked_by"]
-    assert "Elements(degree=12" in check["method"]
+    assert "Elements(degree=16" in check["method"]
     off = np.abs(spectrum.energies - check["energies"])
     assert (off <= 1e-6 * spectrum.energies[-1]).all()
 

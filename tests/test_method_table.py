@@ -99,7 +99,7 @@ def test_methods_and_parts_of_others_are_named_by_their_place() -> None:
         ({"name": "spin", "network": {"name": "Transformer"}}, "unknown name 'Transformer'; expected a class"),
         ({"name": "spin", "network": {"name": "MLP", "width": 3}}, r"\(MLP\) has no setting 'width'; it has: hidden"),
         ({"name": "spin", "network": {"name": "MLP", "activation": "__doc__"}}, "unknown activation"),
-        ({"name": "spin", "estimator": "Uniform"}, "SpIN: estimator must be a Estimator"),
+        ({"name": "spin", "estimator": "Uniform"}, "SpIN: estimator must be an Estimator"),
         ({"name": "spin", "optimizer": {"name": "exec"}}, "unknown optimizer 'exec'; expected one of optax"),
         ({"name": "spin", "optimizer": {"name": "adam", "speed": 1}}, "speed"),
     ],

@@ -92,3 +92,11 @@ def test_what_space_cannot_hold() -> None:
     with pytest.raises(ValueError, match="an integer from 1 to 1000, got 0"):
         qspin.Space(0)
     assert qspin.Space(3) == qspin.Space(3) and qspin.Space(2).volume == float("inf")
+
+
+def test_walls_of_the_box_that_stands_for_space_are_in_the_errors() -> None:
+    """They raised 7/2 by 4e-12 where 2e-13 was claimed."""
+    oscillator = qspin.Problem(qspin.Kinetic() + qspin.Potential(qspin.expression("x**2/2")), qspin.Space(1))
+    spectrum = qspin.solve(oscillator, 4, qspin.Grid())
+    assert (abs(spectrum.energies - [0.5, 1.5, 2.5, 3.5]) <= spectrum.errors).all()
+    assert (spectrum.errors < 1e-10).all()

@@ -20,7 +20,8 @@ from qspin.spectrum.spectrum import Spectrum
 __all__ = ["solve_by_default", "variational_method"]
 
 TOLERANCE = 1e-6  # of an energy, or of a hundredth of their range where that is more
-_ROUNDING = 1e-11  # of the largest energy: below that two methods agree whatever they claim
+# Of the largest energy: what the quick second routes confirm. Below it a claim rests on the method that makes it.
+_CONFIRMED = 1e-9
 _FEWEST_CHECKED, _FINER = (
     64,
     1.6,
@@ -52,7 +53,7 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
     first = variational_method(problem, n_states)
     if not problem.is_boxed_hamiltonian or problem.dim > 3:
         return solve(first)
-    from qspin.methods.grid.axes import dvr, elements  # SciPy's sparse code: not before it is needed
+    from qspin.methods.grid.axes import elements  # SciPy's sparse code: not before it is needed
     from qspin.methods.grid.driver import Grid
 
     region = isinstance(problem.domain, Region)
@@ -72,7 +73,9 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
         # In two dimensions the default number of points costs several times what this mesh does.
         finest = [max(_FEWEST_CHECKED, int(_FINER * k)) for k in pool[0].provenance.get("points", [()])[-1]]
         points = finest if problem.dim == 2 and pool[0].method == "grid" else None
-        scheme = elements(12) if problem.dim == 2 else dvr()  # on a line `Grid` has elements itself
+        scheme = elements(
+            12 if problem.dim == 2 else 16
+        )  # of another degree than those that `Grid` has on a line
         pool += _results([Grid(points=points, scheme=scheme)], solve, refused=True)
 
     def rank(spectrum: Spectrum) -> tuple[bool, int, float]:
@@ -117,7 +120,9 @@ def _results(
 def _agree(one: Spectrum, other: Spectrum) -> Bool[np.ndarray, " N"]:
     """Whether the energies are within three combined errors of each other."""
     scale = float(np.abs(one.energies).max())
-    return np.abs(one.energies - other.energies) <= 3 * np.hypot(one.errors, other.errors) + _ROUNDING * scale
+    return (
+        np.abs(one.energies - other.energies) <= 3 * np.hypot(one.errors, other.errors) + _CONFIRMED * scale
+    )
 
 
 def _compared(spectrum: Spectrum, others: list[Spectrum]) -> Spectrum:

@@ -93,7 +93,7 @@ def solve(
 
     A method that does not serve is passed over. If both miss the tolerance, the result is the one that another agrees with, or
     that of the smaller errors, and states outside the tolerance are not converged. Where two differ by more than three combined
-    errors, in one and two dimensions a third is solved, on elements; the state is not converged, and its error is at least the
+    errors and 1e-9 of the largest energy, in one and two dimensions a third is solved, on elements; the state is not converged, and its error is at least the
     distance to the nearest of the others. Notes say what happened; `provenance["checked_by"]` has the others' energies.
 
     Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
@@ -140,7 +140,7 @@ def solve(
     spectrum = solve_by(method) if method is not None else solve_by_default(problem, n_states, solve_by)
     spectrum = replace(spectrum, eigenfunctions=with_fixed_phases(spectrum.eigenfunctions))
     if problem.is_boxed_hamiltonian:
-        spectrum = _noting_single_precision(problem, noting_walls(problem, spectrum))
+        spectrum = _noting_single_precision(problem, noting_walls(problem, spectrum, meant=not in_space))
     seconds = round(time.perf_counter() - started, 3)
     provenance = {**spectrum.provenance, "seed": seed, "seconds": seconds, **precision.describe()}
     return replace(spectrum, exact=problem.exact_energies(n_states), provenance=provenance)

@@ -23,13 +23,19 @@ _OUT_OF_REACH = 15.0  # standard deviations of |ψ|² beyond which a wall has no
 _NOTICED = 1e-9  # share of an energy below which a shift is not mentioned
 
 
-def noting_walls(problem: Problem, spectrum: Spectrum) -> Spectrum:
-    """The spectrum with its wall shifts, and a note on the states that walls raise by more than their claimed error."""
+def noting_walls(problem: Problem, spectrum: Spectrum, meant: bool = True) -> Spectrum:
+    """The spectrum with its wall shifts, and a note on the states that walls raise by more than their claimed error.
+
+    Walls that are not `meant`, those of the box that stands for `Space`, are an error of the energy: twice the shift, which is
+    an estimate within a factor of two, is added to the claimed one.
+    """
     if isinstance(problem.domain, Region) or not problem.is_boxed_hamiltonian:  # a region's walls are meant
         return spectrum
     shifts = spectrum.wall_shifts
     if shifts is None:
         shifts = wall_shifts(problem, spectrum.eigenfunctions, spectrum.energies)
+    if not meant:
+        spectrum = replace(spectrum, errors=spectrum.errors + 2 * np.where(np.isfinite(shifts), shifts, 0))
     least = np.maximum(spectrum.errors, _NOTICED * np.abs(spectrum.energies))
     noticed = np.isfinite(shifts) & (shifts > least)
     new = note(
