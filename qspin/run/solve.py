@@ -93,8 +93,9 @@ def solve(
 
     A method that does not serve is passed over. If both miss the tolerance, the result is the one that another agrees with, or
     that of the smaller errors, and states outside the tolerance are not converged. Where two differ by more than three combined
-    errors and 1e-9 of the largest energy, in one and two dimensions a third is solved, on elements; the state is not converged, and its error is at least the
-    distance to the nearest of the others. Notes say what happened; `provenance["checked_by"]` has the others' energies.
+    errors and 1e-9 of the largest energy, in one and two dimensions a third is solved, on elements; the state is not converged,
+    and its error is at least the distance to the nearest of the others. Notes say what happened; `provenance["checked_by"]` has
+    the others' energies.
 
     Ctrl-C or SIGTERM while it trains (in the main thread, where nobody else handles them) drops the chunk, saves a checkpoint
     and raises KeyboardInterrupt, which says how to go on (`checkpoint.Interrupted`: `step`, `steps`, `checkpoint`); a second
