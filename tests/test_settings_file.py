@@ -257,7 +257,7 @@ def test_problems_that_cannot_be_are_refused(problem: dict[str, Any], said: str)
 
 
 def test_states_must_be_some() -> None:
-    with pytest.raises(ValueError, match="n_states must be an integer of at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_states must be an integer from 1 to 100000, got 0"):
         job(settings(states=0))
 
 

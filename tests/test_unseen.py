@@ -15,11 +15,20 @@ def narrow(half: float) -> qspin.Problem:
 
 
 def test_a_grid_that_steps_over_a_well_says_so() -> None:
-    missed = qspin.solve(narrow(3000.0), 2, qspin.Grid(points=64))
+    missed = qspin.solve(narrow(3000.0), 2, qspin.Grid(scheme=qspin.dvr(), points=64))
     assert missed.energies[0] > -1.0
     assert not missed.converged.any()
     assert "a well was missed" in missed.status and "at x = (0." in missed.status
     assert (np.abs(missed.energies[:1] + 1.1877) <= missed.errors[:1]).all()
+
+
+def test_elements_too_long_for_a_well_say_so() -> None:
+    """-1.8242 ± 7e-3 and a converged 5e-7 for -1.1877 and -0.0754: three meshes agreed on what their points saw."""
+    coarse = qspin.solve(narrow(3000.0), 2, qspin.Grid(points=64))
+    assert not coarse.converged.any() and "too far apart" in coarse.status
+    assert (np.abs(coarse.energies - [-1.18772, -0.07543]) <= 3 * coarse.errors).all()
+    fine = qspin.solve(narrow(3000.0), 2, qspin.Grid())
+    assert fine.converged.all() and fine.energies == pytest.approx([-1.18771952, -0.07543243], abs=1e-7)
 
 
 def test_a_grid_that_resolves_it_is_left_alone() -> None:

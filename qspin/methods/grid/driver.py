@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from qspin.methods.base import DirectMethod
 from qspin.methods.grid.axes import DVR, Differences, Elements, Interval, Scheme
@@ -162,6 +163,8 @@ class Grid(DirectMethod):
         functions = GridFunctions(
             h.mesh, pairs.vectors[:, :n_states] / np.sqrt(h.mesh.weights)[:, None], problem.domain
         )
+        residuals = residual_norms(functions, h, pairs.energies[:n_states])
+        series, rough = _contradicted(problem, series, residuals, h)
         scale = energy_scale(series.finest)
         provenance = {
             "points": [list(shape) for shape in shapes],
@@ -179,9 +182,9 @@ class Grid(DirectMethod):
             provenance,
             energies=series.energies,
             errors=series.errors,
-            residuals=residual_norms(functions, h, pairs.energies[:n_states]),
+            residuals=residuals,
             converged=(series.errors <= 1e-3 * scale) & series.settled & pairs.complete,
-            notes=centre_notes or _notes(series, pairs, h),
+            notes=centre_notes or rough + _notes(series, pairs, h),
             eigenfunctions=functions,
         )
 
@@ -309,6 +312,24 @@ def _note_on_unseen_centre(problem: Problem, h: MeshOperator) -> tuple[Note, ...
             )
             return (Note("not seen", (), what, "leave out scheme=, or use qspin.elements(degree)"),)
     return ()
+
+
+def _contradicted(
+    problem: Problem, series: Series, residuals: Float[np.ndarray, " states"], h: MeshOperator
+) -> tuple[Series, tuple[Note, ...]]:
+    """Errors that residuals do not contradict, and a note: where functions on elements, on which ψ is smooth, have residuals of
+    more than a hundredth of the energies, points lie too far apart to see V, and meshes may agree on what is wrong. What lies
+    above such a state may be another level than its number says."""
+    if h.mesh.axes[0].edges is None or h.mesh.centres or isinstance(problem.domain, Region):
+        return series, ()
+    rough = residuals > 1e-2 * np.maximum(np.abs(series.energies), energy_scale(series.energies))
+    rough &= residuals > series.errors
+    what = f"the residual is up to {residuals[rough].max(initial=0):.1e}, so that points lie too far apart for this V"
+    said = note("rough", rough, what, "try more points")
+    above = np.maximum.accumulate(np.where(rough, residuals, 0))
+    return replace(
+        series, errors=np.maximum(series.errors, above), settled=series.settled & (above == 0)
+    ), said
 
 
 def _notes(series: Series, pairs: Eigenpairs, h: MeshOperator) -> tuple[Note, ...]:
