@@ -32,6 +32,7 @@ def test_ritz_takes_it_past_three_dimensions() -> None:
     assert isinstance(spectrum.domain, qspin.Box)
 
 
+@pytest.mark.slow
 def test_training_does_what_normal_coordinates_would(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """In the user's own axes the reference is 1e-2 off; a short training leaves 1e-4, inside what is claimed. Functions are
     orthonormal, saved and loaded."""
@@ -65,6 +66,7 @@ def test_a_reference_that_misses_the_states_says_so() -> None:
     assert "inf" in str(spectrum)
 
 
+@pytest.mark.slow
 def test_both_wells_are_found() -> None:
     """A double well along a diagonal: the doublet of lowest states, one even and one odd."""
     turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0])
