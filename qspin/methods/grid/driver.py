@@ -320,7 +320,8 @@ def _contradicted(
     """Errors that residuals do not contradict, and a note: where functions on elements, on which ψ is smooth, have residuals of
     more than a hundredth of the energies, points lie too far apart to see V, and meshes may agree on what is wrong. What lies
     above such a state may be another level than its number says."""
-    if h.mesh.axes[0].edges is None or h.mesh.centres or isinstance(problem.domain, Region):
+    singular = h.mesh.centres or isinstance(problem.domain, Region) or survey(problem).poles
+    if h.mesh.axes[0].edges is None or singular:
         return series, ()
     rough = residuals > 1e-2 * np.maximum(np.abs(series.energies), energy_scale(series.energies))
     rough &= residuals > series.errors

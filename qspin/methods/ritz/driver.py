@@ -42,6 +42,7 @@ from qspin.spectrum.spectrum import Spectrum
 __all__ = ["Ritz"]
 
 _MEMORY = 8e9  # bytes
+_ROUNDING = 1e-11  # of the largest energy: overlaps of features are inverted down to that, and claims do not go below it
 _MOST_POINTS = 150_000
 _GROWTH = 2  # of the number of features, from stage to stage
 _DEAR = 40_000  # rules of more points are not refined beyond the tolerance
@@ -267,7 +268,7 @@ def _spectrum(
         notes += (Note("cut level", (n - 1,), f"n_states = {n} cuts its level: at least {more} to it"),)
     return Spectrum(
         energies=solution.energies[:n],
-        errors=solution.errors,
+        errors=solution.errors + _ROUNDING * np.abs(solution.energies[:n]).max(),
         residuals=solution.residuals,
         converged=converged,
         notes=notes,

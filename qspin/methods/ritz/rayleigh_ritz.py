@@ -25,7 +25,6 @@ _COLUMNS = 32  # sums are compiled for multiples of so many functions
 _CUT = 1e-11  # share of the largest singular value, below which one is dropped
 _FEWER = 0.7  # of the features span a smaller space, whose energies give the errors
 _SAFETY = 8.0  # of errors read off residuals
-_ROUNDING = 1e-11  # of the largest energy: the features' overlaps are inverted down to 1e-11 of the largest
 RULE_SAFETY = 3.0  # the finer rule is not exact either
 
 
@@ -205,7 +204,7 @@ def solve(
     errors = np.maximum(errors, residuals[:n] ** 2 / np.maximum(reached - energies[:n], 1e-300))
     errors = np.maximum(errors, np.where(is_rough(energies[:n], residuals[:n], 1.0), residuals[:n], 0))
     errors = np.minimum(errors, np.maximum(energies[:n] - least, 1e-13))
-    errors += RULE_SAFETY * between + _ROUNDING * max(np.abs(energies).max(), 1e-300)
+    errors += RULE_SAFETY * between + 1e-13 * max(np.abs(energies).max(), 1e-300)
     errors = shared_in_levels(energies[:n], errors)
     functions = (combination @ rotation)[:, :n]
     return Solution(trial, functions, energies, errors, residuals[:n], finer, len(rule), float(between.max()))
