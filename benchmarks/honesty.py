@@ -624,36 +624,24 @@ def soft_coulomb_2d(rng: np.random.Generator) -> Case:
     return around_centre(text, 2, 12.0, int(rng.integers(1, 7)), widest=0.5, narrow=[(0.0, core / 3)])
 
 
+def coulomb(
+    rng: np.random.Generator, dim: int, weakest: float, declared: float, half: float, below: float
+) -> Case:
+    """A charge in a bowl of at least this strength; its place is declared in this share of the cases."""
+    text = f"-{spread(rng, 0.5, 3)}/x + {spread(rng, weakest, 1)}*x**2"
+    centres = [[0.0] * dim] if rng.random() < declared else []
+    n_states, narrow = int(rng.integers(1, 9 - dim)), [(0.0, 0.05)]
+    return around_centre(text, dim, half, n_states, centres=centres, widest=0.5, narrow=narrow, below=below)
+
+
 @kind
 def coulomb_2d(rng: np.random.Generator) -> Case:
-    text = f"-{spread(rng, 0.5, 3)}/x + {spread(rng, 0.05, 1)}*x**2"
-    declared = [[0.0, 0.0]] if rng.random() < 0.6 else []
-    return around_centre(
-        text,
-        2,
-        12.0,
-        int(rng.integers(1, 7)),
-        centres=declared,
-        widest=0.5,
-        narrow=[(0.0, 0.05)],
-        below=-40.0,
-    )
+    return coulomb(rng, 2, 0.05, 0.6, 12.0, -40.0)
 
 
 @kind
 def coulomb_3d(rng: np.random.Generator) -> Case:
-    text = f"-{spread(rng, 0.5, 3)}/x + {spread(rng, 0.1, 1)}*x**2"
-    declared = [[0.0] * 3] if rng.random() < 0.7 else []
-    return around_centre(
-        text,
-        3,
-        10.0,
-        int(rng.integers(1, 6)),
-        centres=declared,
-        widest=0.5,
-        narrow=[(0.0, 0.05)],
-        below=-15.0,
-    )
+    return coulomb(rng, 3, 0.1, 0.7, 10.0, -15.0)
 
 
 @kind

@@ -1,21 +1,13 @@
 """The references of benchmarks/honesty.py against closed forms, and what it counts as wrong."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import qspin
 from qspin.methods.locate.survey import survey
+from tests.benchmark import benchmark
 
-FILE = Path(__file__).parents[1] / "benchmarks" / "honesty.py"
-spec = importlib.util.spec_from_file_location("honesty", FILE)
-assert spec is not None and spec.loader is not None
-honesty = importlib.util.module_from_spec(spec)
-sys.modules["honesty"] = honesty
-spec.loader.exec_module(honesty)
+honesty = benchmark("honesty")
 
 
 def test_the_levels_of_a_line() -> None:

@@ -1,19 +1,13 @@
 """A run in a process of its own, killed for real: it ends where the one that nobody killed ends, to the last bit."""
 
-import importlib.util
 import random
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location(
-    "survive", Path(__file__).parents[1] / "benchmarks" / "survive.py"
-)
-survive = importlib.util.module_from_spec(_SPEC)
-sys.modules["survive"] = survive
-_SPEC.loader.exec_module(survive)
+from tests.benchmark import benchmark
+
+survive = benchmark("survive")
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing here kills so hard")
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from qspin.methods.base import METHODS, DirectMethod, Method
 from qspin.methods.locate.survey import survey
+from qspin.methods.ritz.extent import filled_part
 from qspin.methods.ritz.features import BLOCK, Neurons, RitzFunctions, Trial
 from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution, is_rough
 from qspin.methods.ritz.scales import (
@@ -23,7 +24,6 @@ from qspin.methods.ritz.scales import (
     Task,
     coarse,
     draw,
-    filled_part,
     project,
     random_numbers,
     rule,
