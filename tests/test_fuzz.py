@@ -2,23 +2,15 @@
 
 The arguments are drawn by benchmarks/fuzz.py, which counts ten thousand and more."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import qspin
 from qspin import exact, symmetry
+from tests.benchmark import benchmark
 
-SPEC = importlib.util.spec_from_file_location("fuzz", Path(__file__).parents[1] / "benchmarks" / "fuzz.py")
-assert SPEC and SPEC.loader
-fuzz = importlib.util.module_from_spec(SPEC)
-sys.modules["fuzz"] = fuzz
-SPEC.loader.exec_module(fuzz)
-
+fuzz = benchmark("fuzz")
 QUICK = 3  # inputs for each constructor
 
 
