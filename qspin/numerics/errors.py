@@ -4,13 +4,14 @@ exact one, by its residual."""
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 __all__ = [
     "cuts_a_level",
     "degenerate_groups",
     "energy_scale",
     "fall_rates",
+    "is_rough",
     "shared_in_levels",
     "temple_rates",
 ]
@@ -88,6 +89,13 @@ def fall_rates(
         return np.where(told, rates, otherwise)
     told &= rates > 0
     return np.where(told, rates, np.median(rates[told]) if told.any() else 0.0)
+
+
+def is_rough(
+    energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"], share: float = 1e-2
+) -> Bool[np.ndarray, " n"]:
+    """Whether a residual is more than a share of the energies: then an error that is claimed beside it is not to be trusted."""
+    return residuals > share * np.maximum(np.abs(energies), energy_scale(energies))
 
 
 def temple_rates(

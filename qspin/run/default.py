@@ -22,10 +22,8 @@ __all__ = ["solve_by_default", "variational_method"]
 TOLERANCE = 1e-6  # of an energy, or of a hundredth of their range where that is more
 # Of the largest energy: what the quick second routes confirm. Below it a claim rests on the method that makes it.
 _CONFIRMED = 1e-9
-_FEWEST_CHECKED, _FINER = (
-    64,
-    1.6,
-)  # points an axis of elements that check a grid: at least, and for each of its points
+# Points an axis of elements that check a grid: at least, and for each of its points.
+_FEWEST_CHECKED, _FINER = 64, 1.6
 _ADVICE = "declare where V is singular, or set points, features or a smaller box by hand"
 _REFUSALS = (ValueError, MemoryError)
 
@@ -73,9 +71,8 @@ def solve_by_default(problem: Problem, n_states: int, solve: Callable[[Method], 
         # In two dimensions the default number of points costs several times what this mesh does.
         finest = [max(_FEWEST_CHECKED, int(_FINER * k)) for k in pool[0].provenance.get("points", [()])[-1]]
         points = finest if problem.dim == 2 and pool[0].method == "grid" else None
-        scheme = elements(
-            12 if problem.dim == 2 else 16
-        )  # of another degree than those that `Grid` has on a line
+        # Of another degree than those that `Grid` has on a line.
+        scheme = elements(12 if problem.dim == 2 else 16)
         pool += _results([Grid(points=points, scheme=scheme)], solve, refused=True)
 
     def rank(spectrum: Spectrum) -> tuple[bool, int, float]:

@@ -31,7 +31,7 @@ from qspin.methods.grid.resolutions import (
 )
 from qspin.methods.locate.survey import survey
 from qspin.numerics.checks import check_kind, whole
-from qspin.numerics.errors import energy_scale
+from qspin.numerics.errors import energy_scale, is_rough
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem
 from qspin.problem.region import Region
@@ -43,11 +43,8 @@ __all__ = ["Grid"]
 _MEMORY = 12e9  # bytes that a solve may need, by the estimate
 _ENOUGH = {1: 1e-11, 2: 1e-11, 3: 1e-10}  # of the energies: a step between meshes that calls for no finer one
 _GOOD = 1e-6  # of the energies: an error of a DVR for which elements are not tried
-_GOAL = {
-    1: 1e-9,
-    2: 1e-7,
-    3: 1e-5,
-}  # of the energies: what indicators of elements may sum to, two degrees below the last
+# Of the energies: what indicators of elements may sum to, two degrees below the last.
+_GOAL = {1: 1e-9, 2: 1e-7, 3: 1e-5}
 _ROUNDS = {1: 25, 2: 4, 3: 2}  # of halving elements
 
 
@@ -323,8 +320,7 @@ def _contradicted(
     singular = h.mesh.centres or isinstance(problem.domain, Region) or survey(problem).poles
     if h.mesh.axes[0].edges is None or singular:
         return series, ()
-    rough = residuals > 1e-2 * np.maximum(np.abs(series.energies), energy_scale(series.energies))
-    rough &= residuals > series.errors
+    rough = is_rough(series.energies, residuals) & (residuals > series.errors)
     what = f"the residual is up to {residuals[rough].max(initial=0):.1e}, so that points lie too far apart for this V"
     said = note("rough", rough, what, "try more points")
     above = np.maximum.accumulate(np.where(rough, residuals, 0))

@@ -17,7 +17,7 @@ from qspin.methods.base import METHODS, DirectMethod, Method
 from qspin.methods.locate.survey import survey
 from qspin.methods.ritz.extent import filled_part
 from qspin.methods.ritz.features import BLOCK, Neurons, RitzFunctions, Trial
-from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution, is_rough
+from qspin.methods.ritz.rayleigh_ritz import RULE_SAFETY, Solution
 from qspin.methods.ritz.scales import (
     PLANS,
     Scales,
@@ -31,7 +31,7 @@ from qspin.methods.ritz.scales import (
 )
 from qspin.methods.ritz.training import train
 from qspin.numerics.checks import check_kind, real_number, whole
-from qspin.numerics.errors import energy_scale
+from qspin.numerics.errors import energy_scale, is_rough
 from qspin.numerics.precision import double_precision
 from qspin.problem.domain import Box
 from qspin.problem.problem import Problem

@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Float, Num
 
 from qspin.methods.ritz.features import BLOCK, Trial
 from qspin.methods.ritz.quadrature import Rule
-from qspin.numerics.errors import energy_scale, fall_rates, shared_in_levels, temple_rates
+from qspin.numerics.errors import energy_scale, fall_rates, is_rough, shared_in_levels, temple_rates
 
-__all__ = ["RULE_SAFETY", "Solution", "bases", "densities", "integral", "is_rough", "lowest", "solve", "sums"]
+__all__ = ["RULE_SAFETY", "Solution", "bases", "densities", "integral", "lowest", "solve", "sums"]
 
 _COLUMNS = 32  # sums are compiled for multiples of so many functions
 _CUT = 1e-11  # share of the largest singular value, below which one is dropped
@@ -208,13 +208,6 @@ def solve(
     errors = shared_in_levels(energies[:n], errors)
     functions = (combination @ rotation)[:, :n]
     return Solution(trial, functions, energies, errors, residuals[:n], finer, len(rule), float(between.max()))
-
-
-def is_rough(
-    energies: Float[np.ndarray, " n"], residuals: Float[np.ndarray, " n"], share: float = 1e-2
-) -> Bool[np.ndarray, " n"]:
-    """Whether a residual is more than a share of the energies: then the error read off it is not to be trusted."""
-    return residuals > share * np.maximum(np.abs(energies), energy_scale(energies))
 
 
 def _claimed_errors(
